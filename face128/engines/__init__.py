@@ -1,0 +1,103 @@
+"""What an engine is, the cards of the models we know, and the only place that picks an engine.
+
+Importing this module imports no engine: reading a model card costs nothing, and /match needs no weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from face128.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from face128.images import Photo
+    from face128.settings import Settings
+
+Descriptors = npt.NDArray[np.float32]
+"""(n, dimension) float32, one row a face."""
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What everyone else reads instead of asking "which engine is this?"."""
+
+    name: str
+    """Stands in every answer and every stored row, such as "dlib-resnet-v1"."""
+    dimension: int
+    metric: Literal["euclidean", "cosine"]
+    threshold: float
+    """The greatest distance in the metric at which two descriptors are taken for one person, inclusive."""
+    comparable_with: frozenset[str]
+    """The other models whose descriptors may be compared with this one's."""
+    licence: str
+    """What the weights allow."""
+    pipeline: str
+    """Version of detection, alignment and crop: a descriptor depends on them."""
+
+    def comparable(self, other: ModelCard) -> bool:
+        """Whether a distance between the two models' descriptors means anything."""
+        return self.name == other.name or other.name in self.comparable_with
+
+
+@dataclass(frozen=True)
+class Face:
+    """A face that was found: pixels of the upright photo at full size."""
+
+    box: tuple[int, int, int, int]
+    """(left, top, right, bottom); it may reach over the edge of the photo."""
+    landmarks: tuple[tuple[int, int], ...]
+    """(x, y) of each point; which points they are, and how many, is the engine's business."""
+    confidence: float
+    """0..1, rising with the detector's score."""
+
+
+class Engine(Protocol):
+    """Finds and describes faces. Thread-safe and blocking: the service calls it through workers.py."""
+
+    card: ModelCard
+
+    def detect(self, photo: Photo) -> list[Face]:
+        """Every face in the photo, the most confident first."""
+        ...
+
+    def describe(self, photo: Photo, faces: Sequence[Face]) -> Descriptors:
+        """One descriptor a face, in the order of ``faces``; (n, card.dimension) float32."""
+        ...
+
+
+DLIB = ModelCard(
+    name="dlib-resnet-v1",
+    dimension=128,
+    metric="euclidean",
+    # The threshold of the original service; face_recognition itself suggests 0.6, which is far looser.
+    threshold=0.38,
+    comparable_with=frozenset(),
+    licence="public domain (CC0): dlib_face_recognition_resnet_model_v1 and shape_predictor_5_face_landmarks",
+    pipeline="hog-up1/5-points/chip-150-0.25/1",
+)
+
+CARDS: dict[str, ModelCard] = {card.name: card for card in (DLIB,)}
+"""Every model whose descriptors face128 knows, by name."""
+
+ENGINES = ("dlib", "fake")
+"""The names that load_engine takes."""
+
+
+def load_engine(name: str, settings: Settings) -> Engine:
+    """Load an engine's weights and return it, warmed. Raises ConfigurationError where it cannot be had."""
+    match name:
+        case "dlib":
+            from face128.engines.dlib128 import DlibEngine
+
+            return DlibEngine.from_settings(settings)
+        case "fake":
+            from face128.engines.fake import FakeEngine
+
+            return FakeEngine()
+        case _:
+            raise ConfigurationError(f"There is no engine {name!r}. The engines are: {', '.join(ENGINES)}.")

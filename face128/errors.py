@@ -1,0 +1,131 @@
+"""The tree of errors: each class has a stable code, an HTTP status and one sentence.
+
+Face128Error
+├── ConfigurationError        the service cannot start like this
+├── BadRequest          400   bad_request
+│   └── BadImage        400   bad_image
+├── Unauthorized        401   unauthorized
+├── NotFound            404   not_found
+├── ModelMismatch       409   model_mismatch
+├── TooLarge            413   too_large
+├── UnsupportedFormat   415   unsupported_format
+├── InvalidRequest      422   invalid_request
+│   └── InvalidDescriptor     invalid_descriptor
+├── NoFace              422   no_face
+├── MultipleFaces       422   multiple_faces
+├── Overloaded          503   overloaded, with Retry-After
+└── NotReady            503   not_ready
+
+Raise one with a better sentence where there is one, and with context that helps the caller:
+``raise InvalidDescriptor("It has 127 numbers, not 128.", field="enrolled[17].descriptor", regNo=1029)``.
+Neither may hold a path, a traceback or the caller's input.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class Face128Error(Exception):
+    """The root: everything that face128 raises on purpose."""
+
+    code: ClassVar[str] = "internal"
+    status: ClassVar[int] = 500
+    sentence: ClassVar[str] = "Something went wrong inside the service."
+
+    def __init__(self, sentence: str | None = None, **context: Any) -> None:
+        super().__init__(sentence or self.sentence)
+        self.context = context
+
+    def body(self) -> dict[str, Any]:
+        """The answer's JSON: ``{"error": sentence, "code": code, ...context}``."""
+        return {"error": str(self), "code": self.code, **self.context}
+
+
+class ConfigurationError(Face128Error):
+    """Settings, weights or packages with which the service cannot start."""
+
+    code = "configuration"
+    sentence = "The settings do not allow the service to start."
+
+
+class BadRequest(Face128Error):
+    code = "bad_request"
+    status = 400
+    sentence = "The request could not be read."
+
+
+class BadImage(BadRequest):
+    code = "bad_image"
+    sentence = "The image is empty, truncated or damaged."
+
+
+class Unauthorized(Face128Error):
+    code = "unauthorized"
+    status = 401
+    sentence = "A valid API key is needed: Authorization: Bearer KEY, or X-API-Key: KEY."
+
+
+class NotFound(Face128Error):
+    code = "not_found"
+    status = 404
+    sentence = "There is nothing here."
+
+
+class ModelMismatch(Face128Error):
+    code = "model_mismatch"
+    status = 409
+    sentence = "Descriptors of these models cannot be compared."
+
+
+class TooLarge(Face128Error):
+    code = "too_large"
+    status = 413
+    sentence = "The request is larger than this service accepts."
+
+
+class UnsupportedFormat(Face128Error):
+    code = "unsupported_format"
+    status = 415
+    sentence = "This is not an image in a supported format: JPEG, PNG, WebP, BMP, GIF, TIFF, AVIF or HEIC."
+
+
+class InvalidRequest(Face128Error):
+    code = "invalid_request"
+    status = 422
+    sentence = "The request has a field that is missing or invalid."
+
+
+class InvalidDescriptor(InvalidRequest):
+    code = "invalid_descriptor"
+    sentence = "A descriptor is 128 finite numbers."
+
+
+class NoFace(Face128Error):
+    code = "no_face"
+    status = 422
+    sentence = "No face was found in the image."
+
+
+class MultipleFaces(Face128Error):
+    code = "multiple_faces"
+    status = 422
+    sentence = "More than one face was found in the image."
+
+
+class Overloaded(Face128Error):
+    """The queue is full; ``retry_after`` is in seconds and goes into the Retry-After header."""
+
+    code = "overloaded"
+    status = 503
+    sentence = "The service is busy. Try again shortly."
+
+    def __init__(self, sentence: str | None = None, *, retry_after: int = 1, **context: Any) -> None:
+        super().__init__(sentence, retry_after=retry_after, **context)
+        self.retry_after = retry_after
+
+
+class NotReady(Face128Error):
+    code = "not_ready"
+    status = 503
+    sentence = "The service is still starting."
