@@ -1,0 +1,48 @@
+# Two commands on a fresh machine do everything: make run, make test.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test check bench docker clean
+
+help: ## Say what can be made.
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+install: $(VENV)/.run ## Install the service into .venv.
+
+run: $(VENV)/.run ## Install, then serve on http://127.0.0.1:8000 (PORT and FACE128_* change that).
+	@$(BIN)/face128 serve
+
+test: $(VENV)/.test ## Install, then run the tests.
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.test ## Lint, formatting and types.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.test ## Measure against face_recognition and the naive service; takes minutes.
+	$(BIN)/python -m benchmarks
+
+docker: ## Build the image face128.
+	docker build -t face128 .
+
+clean: ## Remove what was installed and built.
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+
+$(VENV)/.python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "face128 needs Python 3.11 or newer: make PYTHON=python3.12 ..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	@touch $@
+
+$(VENV)/.run: $(VENV)/.python requirements.txt pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+# face_recognition asks for "dlib" by name, which compiles for minutes; dlib-bin is the same module. Hence --no-deps.
+$(VENV)/.test: $(VENV)/.run
+	$(BIN)/python -m pip install --quiet --editable '.[test,dev]'
+	$(BIN)/python -m pip install --quiet --no-deps 'face_recognition>=1.3,<2'
+	@touch $@

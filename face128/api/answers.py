@@ -1,0 +1,71 @@
+"""One shape for all errors, whoever raised them: ours, FastAPI's validation, routing, and the unforeseen."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from face128.api.tracing import request_id
+from face128.errors import Face128Error, InvalidRequest, NotFound, Overloaded, Unauthorized
+
+log = logging.getLogger("face128")
+
+_HTTP_CODES = {404: NotFound.code, 405: "method_not_allowed"}
+
+
+def error_fields(**fields: Any) -> Callable[[Request], None]:
+    """A dependency for routes whose errors carry more, such as ``"face_detected": false``."""
+
+    def remember(request: Request) -> None:
+        request.state.error_fields = fields
+
+    return remember
+
+
+def install_error_handlers(app: FastAPI) -> None:
+    app.add_exception_handler(Face128Error, _ours)
+    app.add_exception_handler(RequestValidationError, _validation)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _unforeseen)
+
+
+def _ours(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, Face128Error)
+    headers = {}
+    if isinstance(error, Overloaded):
+        headers["Retry-After"] = str(error.retry_after)
+    if isinstance(error, Unauthorized):
+        headers["WWW-Authenticate"] = "Bearer"
+    if error.status >= 500 and not headers:
+        log.error("%s: %s", error.code, error)
+    return _answer(request, error.status, error.body(), headers)
+
+
+def _validation(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][0])
+    ours = InvalidRequest(f"{field}: {first['msg']}.", field=field)  # never the input itself
+    return _answer(request, ours.status, ours.body())
+
+
+def _http(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    code = _HTTP_CODES.get(error.status_code, "bad_request")
+    return _answer(request, error.status_code, {"error": str(error.detail), "code": code}, dict(error.headers or {}))
+
+
+def _unforeseen(request: Request, error: Exception) -> JSONResponse:
+    # The traceback stands in the log under this id (the server logs it), never in the answer.
+    identifier = request_id.get()
+    return _answer(request, 500, {**Face128Error().body(), "id": identifier}, {"X-Request-ID": identifier})
+
+
+def _answer(request: Request, status: int, body: dict[str, Any], headers: dict[str, str] | None = None) -> JSONResponse:
+    return JSONResponse({**getattr(request.state, "error_fields", {}), **body}, status, headers)

@@ -1,0 +1,44 @@
+"""Puts the service together. No work at import: settings are checked here, weights are loaded in the lifespan."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from face128 import __version__
+from face128.api import fallback, operations
+from face128.api.answers import install_error_handlers
+from face128.api.tracing import RequestId
+from face128.service import Service
+from face128.settings import Settings, load_settings
+
+DESCRIPTION = """
+Whose face is this? 128-d face descriptors, exactly dlib's and much faster.
+
+Every error is `{"error": sentence, "code": code, ...}` with a stable code. Where API keys are set, send
+`Authorization: Bearer KEY` or `X-API-Key: KEY`; `/health` and `/ready` need none.
+"""
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """Build the application; without ``settings`` they are read from the environment.
+
+    Raises ConfigurationError where the settings are wrong.
+    """
+    service = Service(settings or load_settings())
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        service.start()
+        yield
+        await service.stop()
+
+    app = FastAPI(title="face128", version=__version__, description=DESCRIPTION, lifespan=lifespan)
+    app.state.service = service
+    app.add_middleware(RequestId)
+    install_error_handlers(app)
+    app.include_router(fallback.router)
+    app.include_router(operations.router)
+    return app

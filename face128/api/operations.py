@@ -1,0 +1,30 @@
+"""/health and /ready: for load balancers and supervisors, without a key."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from face128 import __version__
+from face128.api.auth import ServiceDep
+from face128.api.schemas import Health, Problem, Ready
+from face128.errors import NotReady
+
+router = APIRouter(tags=["operations"])
+
+
+@router.get("/health", response_model=Health)
+async def health(service: ServiceDep) -> dict[str, Any]:
+    """The process is alive and answers. `model_loaded` says whether photos can be encoded already."""
+    loaded = service.ready
+    model = service.engine().card.name if loaded else service.default_engine
+    return {"status": "healthy", "model": model, "model_loaded": loaded, "version": __version__}
+
+
+@router.get("/ready", response_model=Ready, responses={503: {"model": Problem}})
+async def ready(service: ServiceDep) -> dict[str, Any]:
+    """Weights are loaded and warmed: send photos now. 503 `not_ready` before that."""
+    if not service.ready:
+        raise NotReady(service.failures.get(service.default_engine))
+    return {"status": "ready", "engines": service.states()}

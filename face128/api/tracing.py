@@ -1,0 +1,59 @@
+"""A request id in every answer and every log line, and one log line a request."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+import uuid
+from contextvars import ContextVar
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+request_id: ContextVar[str] = ContextVar("request_id", default="-")
+
+log = logging.getLogger("face128.access")
+
+# A caller's own id is kept where it is harmless in a log.
+_SAFE = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+
+
+class RequestId:
+    """ASGI middleware: takes the caller's X-Request-ID or makes one, and sends it back."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get("x-request-id", "")
+        identifier = given if _SAFE.fullmatch(given) else uuid.uuid4().hex
+        token = request_id.set(identifier)
+        start = time.perf_counter()
+        status = 0
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)["X-Request-ID"] = identifier
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_with_id)
+        finally:
+            # The path of the route, not of the request: a user's id belongs into no log.
+            route = getattr(scope.get("route"), "path", "-")
+            log.info("%s %s %d %.1f ms", scope["method"], route, status, 1000 * (time.perf_counter() - start))
+            request_id.reset(token)
+
+
+class RequestIdFilter(logging.Filter):
+    """Gives every log record the id of the request that it was written for."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.request_id = request_id.get()
+        return True

@@ -1,0 +1,99 @@
+"""Reads a request's photo into memory: multipart, JSON with base64, or the bare bytes. Nothing touches the disk."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any
+
+from fastapi import Request
+from starlette.datastructures import FormData, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+
+from face128.errors import BadImage, BadRequest, TooLarge
+from face128.images import from_base64
+
+IMAGE_FIELDS = ("image", "file")
+FORM_OVERHEAD = 64 * 1024  # bytes for boundaries, part headers and small text fields
+
+
+class _InMemoryParser(MultiPartParser):
+    spool_max_size = sys.maxsize  # Starlette's own parser would write photos above 1 MiB to a temporary file
+
+
+async def read_image(request: Request, max_bytes: int) -> bytes:
+    """The request's one photo, as the bytes of its file.
+
+    Raises BadRequest for a body of another shape, BadImage for an empty photo, TooLarge as soon as it is seen.
+    """
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if content_type == "multipart/form-data":
+        form = await read_form(request, max_bytes + FORM_OVERHEAD)
+        image = await _one_file(form, IMAGE_FIELDS)
+    elif content_type == "application/json":
+        # Base64 takes 4 characters for 3 bytes.
+        document = await read_json(request, max_bytes * 4 // 3 + FORM_OVERHEAD)
+        text = document.get("image_base64") if isinstance(document, dict) else None
+        if not isinstance(text, str):
+            raise BadRequest('The body must be {"image_base64": "..."}, or multipart with a file "image".')
+        image = from_base64(text, max_bytes)
+    elif content_type.startswith("image/") or content_type == "application/octet-stream":
+        image = bytes(await read_body(request, max_bytes))
+    else:
+        raise BadRequest('Send the photo as multipart/form-data in a field "image", or as JSON {"image_base64": "..."}.')
+    if not image:
+        raise BadImage("The image is empty.")
+    if len(image) > max_bytes:
+        raise TooLarge(f"The image has more than {max_bytes} bytes.", max_bytes=max_bytes)
+    return image
+
+
+async def read_form(request: Request, max_bytes: int, max_files: int = 64) -> FormData:
+    """The parsed multipart body. Raises BadRequest where it is malformed."""
+    parser = _InMemoryParser(
+        request.headers, _bounded(request, max_bytes), max_files=max_files, max_fields=64, max_part_size=FORM_OVERHEAD
+    )
+    try:
+        return await parser.parse()
+    except MultiPartException as error:
+        raise BadRequest(f"The multipart body is malformed: {error.message}") from None
+
+
+async def read_json(request: Request, max_bytes: int) -> Any:
+    try:
+        return json.loads(await read_body(request, max_bytes))
+    except (ValueError, RecursionError):
+        raise BadRequest("The body is not valid JSON.") from None
+
+
+async def read_body(request: Request, max_bytes: int) -> bytearray:
+    body = bytearray()
+    async for chunk in _bounded(request, max_bytes):
+        body += chunk
+    return body
+
+
+async def _bounded(request: Request, max_bytes: int) -> AsyncGenerator[bytes, None]:
+    """The body's chunks. Raises TooLarge before the first where the length is announced, else as soon as it is passed."""
+    too_large = TooLarge(f"The body has more than {max_bytes} bytes.", max_bytes=max_bytes)
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced) > max_bytes:
+        raise too_large
+    received = 0
+    async for chunk in request.stream():
+        received += len(chunk)
+        if received > max_bytes:
+            raise too_large
+        yield chunk
+
+
+async def _one_file(form: FormData, fields: Sequence[str]) -> bytes:
+    files = [value for field in fields for value in form.getlist(field)]
+    if not files:
+        raise BadRequest(f"The form has no file in a field {' or '.join(repr(field) for field in fields)}.")
+    if len(files) > 1:
+        raise BadRequest("The form has more than one image.")
+    if not isinstance(files[0], UploadFile):
+        raise BadRequest("The image must be sent as a file: curl -F image=@face.jpg")
+    return await files[0].read()

@@ -1,0 +1,74 @@
+"""A photo in, the descriptor of its one face out: what /encode-image, the command line and re-encoding share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from face128.engines import Engine, Face
+from face128.errors import MultipleFaces, NoFace
+from face128.images import Limits, Photo, open_photo
+
+Which = Literal["one", "largest"]
+"""Which face is meant: "one" refuses a photo of several, "largest" takes the one with the largest box."""
+
+
+@dataclass(frozen=True)
+class Encoding:
+    descriptor: npt.NDArray[np.float32]
+    """(dimension,)"""
+    model: str
+    face: Face
+    face_count: int
+    photo: Photo
+
+    def answer(self) -> dict[str, Any]:
+        """The JSON that /encode-image and ``face128 encode`` give. The numbers are the float32 values, exactly."""
+        return {
+            "descriptor": self.descriptor.tolist(),
+            "model": self.model,
+            **face_fields(self.face, self.photo),
+            "face_count": self.face_count,
+        }
+
+
+def encode(engine: Engine, data: bytes, limits: Limits, which: Which = "one") -> Encoding:
+    """Decode a photo, find its face and describe it. Blocking.
+
+    Raises what open_photo raises for the file, NoFace, and MultipleFaces with every face's box.
+    """
+    photo = open_photo(data, limits)
+    faces = engine.detect(photo)
+    face = choose(faces, photo, which)
+    return Encoding(engine.describe(photo, [face])[0], engine.card.name, face, len(faces), photo)
+
+
+def choose(faces: Sequence[Face], photo: Photo, which: Which) -> Face:
+    """The face that is meant, or an error: never a guess."""
+    if not faces:
+        raise NoFace()
+    if len(faces) > 1 and which == "one":
+        raise MultipleFaces(
+            f"{len(faces)} faces were found in the image. Send a photo of one person, or ask for faces=largest.",
+            face_count=len(faces),
+            faces=[face_fields(face, photo) for face in faces],
+        )
+    return max(faces, key=_area)
+
+
+def face_fields(face: Face, photo: Photo) -> dict[str, Any]:
+    """``bbox`` as [x1, y1, x2, y2] in pixels of the upright photo, kept inside it, and ``confidence``."""
+    left, top, right, bottom = face.box
+    return {
+        "bbox": [max(left, 0), max(top, 0), min(right, photo.width), min(bottom, photo.height)],
+        "confidence": round(face.confidence, 4),
+    }
+
+
+def _area(face: Face) -> int:
+    left, top, right, bottom = face.box
+    return (right - left) * (bottom - top)

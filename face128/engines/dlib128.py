@@ -1,0 +1,95 @@
+"""dlib's reference pipeline: HOG detector, 5 landmarks, a 150-pixel chip, the ResNet. The default engine.
+
+Called on dlib directly it is bit-identical to ``face_recognition.face_encodings(image)``, and so it is here with
+``FACE128_NETWORK=dlib`` and ``FACE128_DETECTION=exact``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal
+
+import dlib
+import numpy as np
+import numpy.typing as npt
+
+from face128.engines import DLIB, Descriptors, Face, ModelCard
+from face128.engines.hog import HogDetector, shrink_for
+from face128.engines.weights import find_weights
+from face128.images import Photo
+from face128.settings import Settings
+
+Chips = npt.NDArray[np.uint8]
+"""(n, 150, 150, 3) RGB: faces turned upright, eyes and nose at the same place in each."""
+
+CHIP_SIDE = 150  # what the network was trained on (dlib's face_recognition_model_v1)
+CHIP_PADDING = 0.25  # of the face's size on every side; face_recognition_model_v1's default
+
+RESNET = "dlib_face_recognition_resnet_model_v1.dat"
+LANDMARKS = "shape_predictor_5_face_landmarks.dat"
+
+
+class DlibEngine:
+    """Thread-safe: landmarks and network are only read, and every thread has its own detector."""
+
+    card: ModelCard = DLIB
+
+    def __init__(
+        self, weights: Path, network: Literal["onnx", "dlib"] = "onnx", detection: Literal["fast", "exact"] = "fast"
+    ) -> None:
+        self._detector = HogDetector(detection)
+        self._exact = detection == "exact"
+        self._landmarks = dlib.shape_predictor(str(weights / LANDMARKS))
+        self._network = _onnx_network(weights / RESNET) if network == "onnx" else _dlib_network(weights / RESNET)
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> DlibEngine:
+        return cls(find_weights(settings.weights), settings.network, settings.detection)
+
+    def detect(self, photo: Photo) -> list[Face]:
+        return [
+            Face(hit.box, self._find_landmarks(photo, hit.box), hit.confidence) for hit in self._detector.find(photo)
+        ]
+
+    def describe(self, photo: Photo, faces: Sequence[Face]) -> Descriptors:
+        return self._network(self.chips(photo, faces))
+
+    def chips(self, photo: Photo, faces: Sequence[Face]) -> Chips:
+        """Cut each face out, turned upright and scaled by its landmarks: (n, 150, 150, 3) uint8 RGB."""
+        chips = np.empty((len(faces), CHIP_SIDE, CHIP_SIDE, 3), np.uint8)
+        for chip, face in zip(chips, faces, strict=True):
+            shrink = self._shrink(photo, face.box)
+            points = dlib.points([dlib.point(x // shrink, y // shrink) for x, y in face.landmarks])
+            shape = dlib.full_object_detection(_rectangle(face.box, shrink), points)
+            chip[:] = dlib.get_face_chip(photo.rgb(shrink), shape, size=CHIP_SIDE, padding=CHIP_PADDING)
+        return chips
+
+    def _find_landmarks(self, photo: Photo, box: tuple[int, int, int, int]) -> tuple[tuple[int, int], ...]:
+        shrink = self._shrink(photo, box)
+        shape = self._landmarks(photo.rgb(shrink), _rectangle(box, shrink))
+        return tuple((point.x * shrink, point.y * shrink) for point in shape.parts())
+
+    def _shrink(self, photo: Photo, box: tuple[int, int, int, int]) -> int:
+        return 1 if self._exact else shrink_for(photo, box[2] - box[0])
+
+
+def _rectangle(box: tuple[int, int, int, int], shrink: int) -> dlib.rectangle:
+    return dlib.rectangle(*(round(side / shrink) for side in box))
+
+
+def _onnx_network(path: Path) -> Callable[[Chips], Descriptors]:
+    from face128.engines.weights.dlib_onnx import load_network
+
+    return load_network(path)
+
+
+def _dlib_network(path: Path) -> Callable[[Chips], Descriptors]:
+    model = dlib.face_recognition_model_v1(str(path))
+
+    def run(chips: Chips) -> Descriptors:
+        if not len(chips):
+            return np.empty((0, DLIB.dimension), np.float32)
+        return np.array(model.compute_face_descriptor(list(chips)), np.float32)
+
+    return run

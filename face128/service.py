@@ -1,0 +1,92 @@
+"""The running service: its settings, its worker pool and the engines it has loaded."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from functools import cache
+from importlib.resources import files
+from typing import TypeVar
+
+from face128.encoding import encode
+from face128.engines import Engine, load_engine
+from face128.errors import ConfigurationError, InvalidRequest, NotReady
+from face128.images import Limits
+from face128.settings import Settings
+from face128.workers import WorkerPool
+
+T = TypeVar("T")
+
+log = logging.getLogger("face128")
+
+
+class Service:
+    """What the routes share. ``start`` returns at once; the engines load and warm up in the background."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.limits = Limits(settings.max_image_bytes, settings.max_image_pixels)
+        self.workers = WorkerPool(settings.threads, settings.queue)
+        self.failures: dict[str, str] = {}
+        """Why an engine could not be loaded, by its name."""
+        self._engines: dict[str, Engine] = {}
+        self._loading: asyncio.Task[None] | None = None
+
+    @property
+    def default_engine(self) -> str:
+        return self.settings.engines[0]
+
+    @property
+    def ready(self) -> bool:
+        """Whether the default engine is loaded and every thread has warmed it."""
+        return self.default_engine in self._engines
+
+    def states(self) -> dict[str, str]:
+        """For each engine of the settings: "ready", "loading", or why it could not be loaded."""
+        return {
+            name: "ready" if name in self._engines else self.failures.get(name, "loading")
+            for name in self.settings.engines
+        }
+
+    def start(self) -> None:
+        self._loading = asyncio.create_task(asyncio.to_thread(self._load_engines))
+
+    async def stop(self) -> None:
+        if self._loading is not None:
+            await self._loading
+        await asyncio.to_thread(self.workers.close)
+
+    def engine(self, name: str | None = None) -> Engine:
+        """The engine of this name, or the default one. Raises NotReady while it loads, InvalidRequest if there is none."""
+        name = name or self.default_engine
+        if name in self._engines:
+            return self._engines[name]
+        if name in self.failures:
+            raise NotReady(f"The engine {name} could not be loaded: {self.failures[name]}")
+        if name in self.settings.engines:
+            raise NotReady()
+        raise InvalidRequest(f"The loaded engines are: {', '.join(self.settings.engines)}.", field="engine")
+
+    async def run(self, job: Callable[..., T], *args: object) -> T:
+        """Run blocking engine work in the pool; see WorkerPool.run."""
+        return await self.workers.run(job, *args)
+
+    def _load_engines(self) -> None:
+        for name in self.settings.engines:
+            try:
+                engine = load_engine(name, self.settings)
+            except ConfigurationError as error:
+                self.failures[name] = str(error)
+                log.error("engine %s: %s", name, error)
+                continue
+            # In every thread: each makes its own detector, and the first answer is as quick as the next.
+            self.workers.warm(lambda engine=engine: encode(engine, self_test_photo(), self.limits))  # type: ignore[misc]
+            self._engines[name] = engine
+            log.info("engine %s is ready: model %s, licence: %s", name, engine.card.name, engine.card.licence)
+
+
+@cache
+def self_test_photo() -> bytes:
+    """A small portrait (Eileen Collins, NASA, public domain) for warming up and for ``face128 doctor``."""
+    return files("face128.engines").joinpath("self_test.jpg").read_bytes()

@@ -1,0 +1,124 @@
+"""Every FACE128_* variable, typed, with its default, checked once at start.
+
+``PORT`` and ``API_KEY``, the names that the original documents use, work as well.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from face128.errors import ConfigurationError
+
+PREFIX = "FACE128_"
+PLACEHOLDER_KEYS = {"change-me-in-production"}  # the default of document 4: known to everyone
+
+
+def _cores() -> int:
+    """The cores this process may run on (a container may be given fewer than the machine has)."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class Settings(BaseSettings):
+    """The service's settings; field ``x`` is read from ``FACE128_X``."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, populate_by_name=True, frozen=True)
+
+    host: str = Field("127.0.0.1", description="Address to listen on. Anything but loopback needs an API key.")
+    port: int = Field(
+        8000, ge=1, le=65535, validation_alias=AliasChoices("FACE128_PORT", "PORT"), description="Port to listen on."
+    )
+    api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        (),
+        validation_alias=AliasChoices("FACE128_API_KEYS", "FACE128_API_KEY", "API_KEY"),
+        description="Keys that callers may use, separated by commas. None: no key is asked for.",
+    )
+    allow_anonymous: bool = Field(False, description="Listen beyond loopback without an API key.")
+
+    engines: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("dlib",), min_length=1, description="Engines to load, separated by commas; the first is the default."
+    )
+    weights: Path | None = Field(None, description="Folder of dlib's weight files, instead of the installed package's.")
+    network: Literal["onnx", "dlib"] = Field("onnx", description="What runs the descriptor network.")
+    detection: Literal["fast", "exact"] = Field("fast", description="exact: as face_recognition detects; slower.")
+
+    threads: int = Field(default_factory=_cores, ge=1, le=256, description="Photos encoded at once. Default: cores.")
+    queue: int = Field(32, ge=0, le=100_000, description="Photos that may wait; one more is answered 'overloaded'.")
+
+    max_image_bytes: int = Field(12 * 2**20, ge=1, description="Largest photo, in bytes of the file.")
+    max_image_pixels: int = Field(50_000_000, ge=1, description="Largest photo, in pixels.")
+    max_match_bytes: int = Field(64 * 2**20, ge=1, description="Largest body of /match, in bytes.")
+    max_members: int = Field(100_000, ge=1, description="Most descriptors in the body of /match.")
+
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged.")
+
+    @field_validator("port", mode="before")
+    @classmethod
+    def _not_a_kubernetes_link(cls, value: Any) -> Any:
+        # Kubernetes sets FACE128_PORT=tcp://... in every pod beside a Service named face128.
+        if isinstance(value, str) and value.startswith("tcp://"):
+            return os.environ.get("PORT") or 8000
+        return value
+
+    @field_validator("api_keys", "engines", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("api_keys")
+    @classmethod
+    def _no_placeholder(cls, keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if any(key.get_secret_value() in PLACEHOLDER_KEYS for key in keys):
+            raise ValueError("a key is a placeholder from the documentation. Make one with: openssl rand -base64 32")
+        return keys
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can reach the address that the service listens on."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+    def check_exposure(self) -> None:
+        """Raise ConfigurationError where strangers could reach a service that asks for no key."""
+        if not (self.api_keys or self.allow_anonymous or self.loopback):
+            raise ConfigurationError(
+                f"The service would listen on {self.host} and let anyone in. Set API_KEY to a secret "
+                "(openssl rand -base64 32), or FACE128_ALLOW_ANONYMOUS=1 if that is what you want."
+            )
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the environment; ``overrides`` (command-line options) win over it, None being no override.
+
+    Raises ConfigurationError naming every variable that is wrong, never its value.
+    """
+    try:
+        return Settings(**{name: value for name, value in overrides.items() if value is not None})
+    except ValidationError as error:
+        problems = [f"{_variable(item['loc'])}: {item['msg']}" for item in error.errors()]
+        raise ConfigurationError("The settings are wrong. " + "; ".join(problems) + ".") from None
+
+
+def unknown_variables() -> list[str]:
+    """FACE128_* variables that nothing reads: most likely misspelt."""
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | {"FACE128_API_KEY"}
+    kubernetes = ("FACE128_SERVICE_", "FACE128_PORT_")
+    return sorted(
+        name
+        for name in os.environ
+        if name.startswith(PREFIX) and name not in known and not name.startswith(kubernetes)
+    )
+
+
+def _variable(location: tuple[int | str, ...]) -> str:
+    name = str(location[0]) if location else "settings"
+    return name if name.isupper() else PREFIX + name.upper()
