@@ -24,13 +24,13 @@ class _Stream:
     """The bytes, and how far they are read."""
 
     def __init__(self, data: bytes) -> None:
-        self._data = data
+        self._data = memoryview(data)  # of which a slice is no copy
         self._at = 0
 
     def _refuse(self, why: str) -> NoReturn:
         raise ConfigurationError(f"This is not dlib's face recognition network: {why} at byte {self._at}.")
 
-    def _take(self, count: int) -> bytes:
+    def _take(self, count: int) -> memoryview:
         taken = self._data[self._at : self._at + count]
         if len(taken) < count:
             self._refuse("the file ends too early")
@@ -73,7 +73,7 @@ class _Stream:
 
     def layer_ends(self) -> None:
         """What only training needs: three flags and three tensors, which are empty."""
-        if self._take(3).strip(b"01"):
+        if bytes(self._take(3)).strip(b"01"):
             self._refuse("an unexpected flag")
         for _ in range(3):
             self.tensor(0, 0, 0, 0)
