@@ -148,7 +148,8 @@ export class FaceService {
     explain: boolean,
     patience: Patience,
   ): Promise<MatchAnswer> {
-    if (!enrolled || this.settings.gallery) return remote.match(this.question(face), explain, undefined, patience);
+    if (enrolled === undefined || this.settings.gallery)
+      return remote.match(this.question(face), explain, undefined, patience);
     const known = candidates(enrolled, face.model, face.vector.length);
     if (second && second !== face && known.every(({ vectors }) => vectors.length === 0)) {
       return this.ask(remote, second, undefined, enrolled, explain, patience);
@@ -170,7 +171,7 @@ export class FaceService {
     if (!face) throw unavailable('A photo cannot be recognised without the face service.', reason);
     if (!hasLocalRule(face.model))
       throw unavailable('Only the face service can compare descriptors of this model.', reason);
-    if (!enrolled) throw unavailable('The gallery cannot be searched without the face service.', reason);
+    if (enrolled === undefined) throw unavailable('The gallery cannot be searched without the face service.', reason);
     return decide(face.vector, rows(candidates(enrolled, face.model, face.vector.length)), this.settings.threshold);
   }
 

@@ -26,20 +26,35 @@ export interface Candidate extends Match {
  * Throws `invalid_descriptor` and `invalid_request` just as the service does, with the same `field` and `regNo`.
  */
 export function candidates(members: readonly Member[], model: string, dimension: number): Candidate[] {
-  return members.map((member, i) => {
+  if (!Array.isArray(members)) throw invalid('invalid_request', 'The members are a list.', { field: 'enrolled' });
+  return members.map((member: Member, i) => {
+    checkMember(member, `enrolled[${i}]`);
     const { regNo, name } = member;
-    if (typeof regNo !== 'string' && !Number.isFinite(regNo)) {
-      throw invalid('invalid_request', "A member's regNo is a number or a string.", { field: `enrolled[${i}].regNo` });
-    }
-    if (name != null && typeof name !== 'string') {
-      throw invalid('invalid_request', "A member's name is a string.", { field: `enrolled[${i}].name`, regNo });
-    }
     const chosen = choose(member, model);
     const vectors = Array.from(chosen.fields).map(([field, value]) =>
       parseDescriptor(value, dimension, `enrolled[${i}].${field}`, { regNo }),
     );
-    return { regNo, name: name ?? null, model: chosen.model, vectors };
+    // A name cut within an emoji is no text that JSON can carry.
+    return { regNo, name: name?.toWellFormed() ?? null, model: chosen.model, vectors };
   });
+}
+
+/** Members come from databases: the types promise more than is sure. */
+function checkMember(member: unknown, field: string): void {
+  if (typeof member !== 'object' || member === null || Array.isArray(member)) {
+    throw invalid('invalid_request', 'A member is an object with regNo, name and descriptor.', { field });
+  }
+  const { regNo, name, descriptors } = member as Readonly<Record<string, unknown>>;
+  if (typeof regNo !== 'string' && !Number.isFinite(regNo)) {
+    throw invalid('invalid_request', "A member's regNo is a number or a string.", { field: `${field}.regNo` });
+  }
+  if (name != null && typeof name !== 'string') {
+    throw invalid('invalid_request', "A member's name is a string.", { field: `${field}.name`, regNo });
+  }
+  if (descriptors != null && typeof descriptors !== 'object') {
+    const sentence = "A member's descriptors are a list, or an object with a descriptor for each model.";
+    throw invalid('invalid_descriptor', sentence, { field: `${field}.descriptors`, regNo });
+  }
 }
 
 /** One row a descriptor, for the local matcher. */

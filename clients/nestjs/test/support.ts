@@ -1,5 +1,7 @@
+import { readFileSync } from 'node:fs';
 import { createServer, type RequestListener } from 'node:http';
 import { type AddressInfo } from 'node:net';
+import { resolve } from 'node:path';
 
 import { Logger } from '@nestjs/common';
 
@@ -61,3 +63,21 @@ export function captureLog(): string[] {
 
 export const pause = (milliseconds: number): Promise<void> =>
   new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+export interface ContractVector {
+  readonly name: string;
+  /** Nothing but the rule is asked. */
+  readonly local: boolean;
+  /** The body; absent where JSON cannot say it. */
+  readonly request?: Readonly<Record<string, unknown>>;
+  readonly status: number;
+  readonly response: Readonly<Record<string, unknown>>;
+}
+
+/** What /match has to answer, as the repository's fixtures tell it. */
+export function contractVectors(): ContractVector[] {
+  const folder = resolve(__dirname, '../../../../fixtures/contracts');
+  return ['match.json', 'match-refused.json'].flatMap(
+    (file) => JSON.parse(readFileSync(resolve(folder, file), 'utf8')) as ContractVector[],
+  );
+}
