@@ -1,4 +1,4 @@
-import { invalid } from './errors';
+import { type FaceError, invalid } from './errors';
 
 /**
  * A descriptor in any form in which it may lie in a database: typed array, list of numbers, the object that
@@ -18,14 +18,17 @@ export function parseDescriptor(
   field: string,
   context: object = {},
 ): Float64Array {
-  const numbers = Array.from(numbersOf(value) ?? []);
-  if (numbers.length === 0 || numbers.length !== (dimension ?? numbers.length) || !numbers.every(Number.isFinite)) {
-    throw invalid('invalid_descriptor', `A descriptor is ${dimension ?? 'a list of'} finite numbers.`, {
-      field,
-      ...context,
-    });
+  const refusal = (): FaceError =>
+    invalid('invalid_descriptor', `A descriptor is ${dimension ?? 'a list of'} finite numbers.`, { field, ...context });
+  const numbers = numbersOf(value);
+  if (!numbers?.length || (dimension !== undefined && numbers.length !== dimension)) throw refusal();
+  const vector = new Float64Array(numbers.length);
+  for (let i = 0; i < vector.length; i++) {
+    const number = numbers[i];
+    if (typeof number !== 'number' || !Number.isFinite(number)) throw refusal();
+    vector[i] = number;
   }
-  return Float64Array.from(numbers as number[]);
+  return vector;
 }
 
 /**
@@ -33,9 +36,13 @@ export function parseDescriptor(
  * would. The service thus decides on the very numbers that the local matcher has, and the two agree to the bit.
  */
 export function wireForm(vector: Float64Array): string | number[] {
-  if (!vector.every((x) => Math.fround(x) === x)) return Array.from(vector);
-  const bytes = Buffer.alloc(4 * vector.length);
-  vector.forEach((x, i) => bytes.writeFloatLE(x, 4 * i));
+  const bytes = Buffer.allocUnsafe(4 * vector.length);
+  const view = viewOf(bytes);
+  for (let i = 0; i < vector.length; i++) {
+    const number = vector[i] ?? NaN;
+    if (Math.fround(number) !== number) return Array.from(vector);
+    view.setFloat32(4 * i, number, true);
+  }
   return bytes.toString('base64');
 }
 
@@ -52,5 +59,12 @@ function fromBase64(text: string): Float32Array | undefined {
   const bytes = Buffer.from(text, 'base64');
   // Buffer skips what is no base64; the service does not.
   if (bytes.length % 4 !== 0 || bytes.toString('base64') !== text) return undefined;
-  return Float32Array.from({ length: bytes.length / 4 }, (_, i) => bytes.readFloatLE(4 * i));
+  const numbers = new Float32Array(bytes.length / 4);
+  const view = viewOf(bytes);
+  for (let i = 0; i < numbers.length; i++) numbers[i] = view.getFloat32(4 * i, true);
+  return numbers;
+}
+
+function viewOf(bytes: Buffer): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
 }

@@ -25,13 +25,16 @@ export async function freePort(): Promise<number> {
   return typeof address === 'object' && address ? address.port : 0;
 }
 
-/** Wait until the URL answers with status 200; throws after half a minute. */
-export async function answering(url: string): Promise<void> {
+/** Wait until the URL answers with what is `wanted`; throws after half a minute. */
+export async function answering(
+  url: string,
+  wanted: (body: Readonly<Record<string, unknown>>) => boolean,
+): Promise<void> {
   const end = Date.now() + 30_000;
   while (Date.now() < end) {
     const signal = AbortSignal.timeout(1000);
     const response = await fetch(url, { signal }).catch(() => undefined);
-    if (response?.ok) return;
+    if (response?.ok && wanted((await response.json()) as Readonly<Record<string, unknown>>)) return;
     await pause(50);
   }
   throw new Error(`${url} does not answer`);
@@ -64,7 +67,7 @@ export class Face128 {
       env: environment,
       stdio: ['ignore', 'ignore', 'inherit'],
     });
-    await answering(`${this.url}/ready`);
+    await answering(`${this.url}/health`, (health) => health['model_loaded'] === true);
   }
 
   async kill(): Promise<void> {

@@ -9,6 +9,7 @@ import { Face128, fixture, KEY } from './face128';
 const OBAMA = { regNo: 1029, name: 'Barack Obama' };
 const BIDEN = { regNo: '0042', name: 'Joe Biden' };
 const HERE = fixture('photos/obama-2012.jpg');
+const TWO = fixture('photos/collins-1999.png');
 const STRANGER = fixture('photos/hopper-1984.jpg');
 
 const log = captureLog();
@@ -83,13 +84,14 @@ test('a wrong key is an error of this application, not a fallback and not its ca
   assert.equal(await state(app), 'closed');
 });
 
-test('a photo of nobody, and no photo at all, are the caller’s errors in the words of the service', async () => {
+test('two faces, no photo, and half a descriptor, are the caller’s errors in the words of the service', async () => {
   const app = await begin(members);
   const refused = async (seen: object): Promise<unknown[]> => {
     const { status, body } = await app.find(seen);
     return [status, body['code']];
   };
   assert.deepEqual(await refused({ photo: Buffer.from('no image').toString('base64') }), [415, 'unsupported_format']);
+  assert.deepEqual(await refused({ photo: TWO.toString('base64'), descriptor: here }), [422, 'multiple_faces']);
   assert.deepEqual(await refused({ photo: '' }), [400, 'bad_image']);
   assert.deepEqual(await refused({ descriptor: here.slice(1) }), [422, 'invalid_descriptor']);
   calm();
