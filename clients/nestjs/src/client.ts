@@ -1,5 +1,6 @@
 import { FaceError, type FaceErrorBody, ServiceFailure } from './errors';
 import type { Match, MatchAnswer } from './matcher';
+import { dimensionOf } from './models';
 import type { FaceSettings } from './options';
 
 /** Codes by which the service asks to try again: they say nothing about the request. */
@@ -22,20 +23,20 @@ type Json = Readonly<Record<string, unknown>>;
  * no answer in time or one that makes no sense.
  */
 export class FaceClient {
+  private readonly headers = new Headers();
+
+  /** Throws where the key is none that a header can carry. */
   constructor(
     private readonly url: string,
     private readonly settings: FaceSettings,
-  ) {}
+  ) {
+    if (settings.apiKey) this.headers.set('authorization', `Bearer ${settings.apiKey}`);
+  }
 
   /** `POST /match`; `explain` asks for the distance as well. A match that is none of the `known` makes no sense. */
   async match(question: object, explain: boolean, known?: readonly Match[]): Promise<MatchAnswer> {
     const body = JSON.stringify(question);
-    const headers = { 'content-type': 'application/json' };
-    const answer = await this.post(
-      `/match${explain ? '?explain=true' : ''}`,
-      { body, headers },
-      this.settings.timeoutMs,
-    );
+    const answer = await this.post(`/match${explain ? '?explain=true' : ''}`, body, this.settings.timeoutMs);
     const distance = typeof answer['distance'] === 'number' ? answer['distance'] : null;
     if (answer['match'] === false) return { match: null, distance };
     const { regNo, name } = answer;
@@ -48,8 +49,9 @@ export class FaceClient {
 
   /** `POST /encode-image`. */
   async encode(image: Uint8Array): Promise<EncodedFace> {
-    const { descriptor, model } = await this.post('/encode-image', { body: form('image', [image]) });
-    if (typeof model !== 'string' || !Array.isArray(descriptor) || descriptor.length === 0) throw nonsense();
+    const { descriptor, model } = await this.post('/encode-image', form('image', [image]));
+    if (typeof model !== 'string' || !Array.isArray(descriptor)) throw nonsense();
+    if (descriptor.length === 0 || descriptor.length !== (dimensionOf(model) ?? descriptor.length)) throw nonsense();
     if (!descriptor.every((x) => typeof x === 'number' && Number.isFinite(Math.fround(x)))) throw nonsense();
     return { descriptor: Float32Array.from(descriptor as number[]), model };
   }
@@ -59,7 +61,7 @@ export class FaceClient {
     const body = form('images', images);
     body.set('name', name);
     const query = replace ? '?replace=true' : '';
-    const answer = await this.post(`/enroll_faces/${encodeURIComponent(regNo)}${query}`, { body });
+    const answer = await this.post(`/enroll_faces/${encodeURIComponent(regNo)}${query}`, body);
     if (typeof answer['faces_stored'] !== 'number') throw nonsense();
     return answer['faces_stored'];
   }
@@ -71,13 +73,13 @@ export class FaceClient {
     return answer;
   }
 
-  private post(path: string, init: RequestInit, timeoutMs = this.settings.imageTimeoutMs): Promise<Json> {
-    return this.request(path, { ...init, method: 'POST' }, timeoutMs);
+  private post(path: string, body: string | FormData, timeoutMs = this.settings.imageTimeoutMs): Promise<Json> {
+    return this.request(path, { method: 'POST', body }, timeoutMs);
   }
 
   private async request(path: string, init: RequestInit, timeoutMs: number): Promise<Json> {
-    const headers = new Headers(init.headers);
-    if (this.settings.apiKey) headers.set('authorization', `Bearer ${this.settings.apiKey}`);
+    const headers = new Headers(this.headers);
+    if (typeof init.body === 'string') headers.set('content-type', 'application/json');
     let response: Response;
     let text: string;
     try {

@@ -148,13 +148,13 @@ export class FaceService {
     explain: boolean,
     patience: Patience,
   ): Promise<MatchAnswer> {
-    if (enrolled === undefined || this.settings.gallery)
-      return remote.match(this.question(face), explain, undefined, patience);
+    const question = this.question(face);
+    if (enrolled === undefined || this.settings.gallery) return remote.match(question, explain, undefined, patience);
     const known = candidates(enrolled, face.model, face.vector.length);
     if (second && second !== face && known.every(({ vectors }) => vectors.length === 0)) {
       return this.ask(remote, second, undefined, enrolled, explain, patience);
     }
-    return remote.match({ ...this.question(face), enrolled: wireMembers(known, face.model) }, explain, known, patience);
+    return remote.match({ ...question, enrolled: wireMembers(known, face.model) }, explain, known, patience);
   }
 
   private question({ vector, model }: DescribedFace): object {
@@ -169,8 +169,7 @@ export class FaceService {
     reason: string,
   ): MatchAnswer {
     if (!face) throw unavailable('A photo cannot be recognised without the face service.', reason);
-    if (!hasLocalRule(face.model))
-      throw unavailable('Only the face service can compare descriptors of this model.', reason);
+    if (!hasLocalRule(face.model)) throw unavailable('Only the face service can compare this model.', reason);
     if (enrolled === undefined) throw unavailable('The gallery cannot be searched without the face service.', reason);
     return decide(face.vector, rows(candidates(enrolled, face.model, face.vector.length)), this.settings.threshold);
   }

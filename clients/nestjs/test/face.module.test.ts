@@ -39,6 +39,7 @@ test('a wrong option stops the start', async () => {
     { url: 'localhost:8000' },
     { url: 'ftp://faces.example' },
     { url: 'http://user:secret@faces.example' },
+    { url: 'http://faces.example', apiKey: 'schlüssel\n€' },
     { threshold: 0 },
     { threshold: 38 },
     { timeoutMs: 0 },

@@ -254,3 +254,53 @@ test('shadow mode answers locally at once and counts who differed, how far, and 
   );
   assert.equal(distanceGap?.max, 0.4);
 });
+
+test('the report keeps the last hundred differences', async () => {
+  const faces = await service({ mode: 'shadow' });
+  behave = answer({ match: false });
+  for (let i = 0; i < 102; i++) {
+    await faces.findMemberByFace(at(i / 1000), ENROLLED);
+    while (faces.shadowReport().differed <= i) await pause(1);
+  }
+  const { differences, differed } = faces.shadowReport();
+  assert.equal(differed, 102);
+  assert.deepEqual([differences.length, differences[0]?.local.distance], [100, 0.002]);
+});
+
+test('enrolling sends the name and every photo, and gives the number of faces stored', async () => {
+  const chunks: Buffer[] = [];
+  let type = '';
+  behave = (request, response) => {
+    type = request.headers['content-type'] ?? '';
+    request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    request.on('end', () => response.end(JSON.stringify({ status: 'success', faces_stored: 2 })));
+  };
+  const faces = await service();
+  assert.equal(await faces.enrol({ regNo: 'a/b?', name: 'Zoë' }, [PHOTO, Buffer.from([0, 255])], { replace: true }), 2);
+  assert.deepEqual((await server).requests, ['POST /enroll_faces/a%2Fb%3F?replace=true']);
+  // eslint-disable-next-line @typescript-eslint/no-deprecated -- deprecated for servers that strangers reach
+  const sent = await new Response(Buffer.concat(chunks), { headers: { 'content-type': type } }).formData();
+  assert.equal(sent.get('name'), 'Zoë');
+  const photos = await Promise.all(sent.getAll('images').map((photo) => new Response(photo).arrayBuffer()));
+  assert.deepEqual(
+    photos.map((photo) => Buffer.from(photo)),
+    [PHOTO, Buffer.from([0, 255])],
+  );
+});
+
+test('a description that is none is a failure of the service, and a good one comes as float32', async () => {
+  const faces = await service();
+  const good = { descriptor: at(0.1), model: 'dlib-resnet-v1' };
+  for (const wrong of [
+    { ...good, model: 7 },
+    { ...good, descriptor: at(0).slice(1) },
+    { ...good, descriptor: ['x'] },
+    { descriptor: [], model: 'x' },
+    { ...good, descriptor: at(1e39) },
+  ]) {
+    behave = answer(wrong);
+    await assert.rejects(faces.encodeImage(PHOTO), { code: 'unavailable' });
+    behave = answer(good);
+    assert.deepEqual(await faces.encodeImage(PHOTO), { ...good, descriptor: Float32Array.from(at(0.1)) });
+  }
+});

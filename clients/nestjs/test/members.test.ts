@@ -84,3 +84,7 @@ test('an invalid member is named by the field that is wrong', () => {
   assert.equal(fieldOf({ regNo: null }), 'enrolled[1].regNo');
   assert.equal(fieldOf({ name: 7 }), 'enrolled[1].name');
 });
+
+test('a name that was cut within an emoji is made whole, as JSON cannot carry its half', () => {
+  assert.equal(candidates([{ regNo: 1, name: 'Zoë \ud83d' }], DLIB, 128)[0]?.name, 'Zoë \ufffd');
+});
