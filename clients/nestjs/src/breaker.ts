@@ -27,6 +27,7 @@ export class Breaker {
     private readonly retryAfterMs: number,
     private readonly onDown: (reason: string) => void,
     private readonly onUp: (downMs: number) => void,
+    private readonly now = (): number => performance.now(),
   ) {}
 
   get state(): BreakerState {
@@ -41,7 +42,7 @@ export class Breaker {
    */
   async run<T>(call: () => Promise<T>, { wait }: { wait: boolean }): Promise<T> {
     if (this.current === 'closed') return this.watch(call);
-    if (this.current === 'open' && performance.now() - this.openedAt >= this.retryAfterMs) {
+    if (this.current === 'open' && this.now() - this.openedAt >= this.retryAfterMs) {
       this.current = 'trying';
       const trial = this.watch(call);
       if (wait) return trial;
@@ -71,7 +72,7 @@ export class Breaker {
     if (this.current === 'closed') return;
     this.current = 'closed';
     this.round++;
-    this.onUp(performance.now() - this.downSince);
+    this.onUp(this.now() - this.downSince);
   }
 
   private failed(reason: string): void {
@@ -81,7 +82,7 @@ export class Breaker {
     this.current = 'open';
     this.round++;
     this.reason = reason;
-    this.openedAt = performance.now();
+    this.openedAt = this.now();
     if (!wasClosed) return;
     this.downSince = this.openedAt;
     this.onDown(reason);

@@ -81,3 +81,8 @@ export function contractVectors(): ContractVector[] {
     (file) => JSON.parse(readFileSync(resolve(folder, file), 'utf8')) as ContractVector[],
   );
 }
+
+/** Wait until it is so. What never comes, the test's own limit ends. */
+export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await condition())) await pause(5);
+}

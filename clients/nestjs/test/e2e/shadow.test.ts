@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 
 import { DLIB, FaceService, type Member, type ShadowComparison } from '../../src';
-import { captureLog, pause, randomDescriptor, seeded } from '../support';
+import { captureLog, randomDescriptor, seeded, until } from '../support';
 import { Face128, fixture, KEY } from './face128';
 
 const PEOPLE = ['obama-2010.jpg', 'biden-2010.jpg', 'hopper-1984.jpg'];
@@ -17,11 +17,11 @@ after(() => service.kill());
 /** Until the service's answers to all these calls are in. */
 async function settled(faces: FaceService, calls: number): Promise<void> {
   const done = (): number => faces.shadowReport().compared + faces.shadowReport().unanswered;
-  while (done() < calls) await pause(10);
+  await until(() => done() >= calls);
 }
 
 test('shadow mode reports the planted disagreements and no others', async () => {
-  const options = { url: service.url, apiKey: KEY, threshold: 0.5 };
+  const options = { url: service.url, apiKey: KEY, threshold: 0.5, timeoutMs: 5000 };
   const describer = new FaceService(options);
   const photos = PEOPLE.map((name) => fixture(`photos/${name}`));
   const descriptors = await Promise.all(photos.map(async (photo) => (await describer.encodeImage(photo)).descriptor));
