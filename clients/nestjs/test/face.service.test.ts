@@ -193,6 +193,13 @@ test("the response's model decides which descriptors are sent, and whose thresho
   );
 });
 
+test('a descriptor of a model that only the service knows is never matched locally', async () => {
+  behave = answer('no', 502);
+  const probe = { descriptor: PROBE, model: 'insight-512' };
+  const enrolled = [{ regNo: 1, descriptors: { 'insight-512': PROBE } }];
+  await assert.rejects((await service()).findMemberByFace(probe, enrolled), { code: 'unavailable' });
+});
+
 test("before any member has the new model's descriptor, face-api.js's is asked instead", async () => {
   const asked: Record<string, unknown>[] = [];
   behave = encoder('insight-512', asked, VICKY);
