@@ -76,15 +76,25 @@ DLIB = ModelCard(
     metric="euclidean",
     # The threshold of the original service; face_recognition itself suggests 0.6, which is far looser.
     threshold=0.38,
-    comparable_with=frozenset(),
+    comparable_with=frozenset({"faceapi-resnet-v1"}),
     licence="public domain (CC0): dlib_face_recognition_resnet_model_v1 and shape_predictor_5_face_landmarks",
     pipeline="hog-up1/5-points/chip-150-0.25/1",
 )
 
-CARDS: dict[str, ModelCard] = {card.name: card for card in (DLIB,)}
+FACEAPI = ModelCard(
+    name="faceapi-resnet-v1",
+    dimension=128,
+    metric="euclidean",
+    threshold=0.38,
+    comparable_with=frozenset({"dlib-resnet-v1"}),
+    licence="MIT (face-api.js)",
+    pipeline="68-points/upright-square/1",
+)
+
+CARDS: dict[str, ModelCard] = {card.name: card for card in (DLIB, FACEAPI)}
 """Every model whose descriptors face128 knows, by name."""
 
-ENGINES = ("dlib", "fake")
+ENGINES = ("dlib", "faceapi", "fake")
 """The names that load_engine takes."""
 
 
@@ -95,6 +105,10 @@ def load_engine(name: str, settings: Settings) -> Engine:
             from face128.engines.dlib128 import DlibEngine
 
             return DlibEngine.from_settings(settings)
+        case "faceapi":
+            from face128.engines.faceapi128 import FaceapiEngine
+
+            return FaceapiEngine.from_settings(settings)
         case "fake":
             from face128.engines.fake import FakeEngine
 
