@@ -58,7 +58,7 @@ class Service:
         await asyncio.to_thread(self.workers.close)
 
     def engine(self, name: str | None = None) -> Engine:
-        """The engine of this name, or the default one. Raises NotReady while it loads, InvalidRequest if there is none."""
+        """The engine of this name, or the default. Raises NotReady while it loads, InvalidRequest if there is none."""
         name = name or self.default_engine
         if name in self._engines:
             return self._engines[name]

@@ -120,9 +120,7 @@ def unknown_variables() -> list[str]:
     known = {PREFIX + name.upper() for name in Settings.model_fields} | {"FACE128_API_KEY"}
     kubernetes = ("FACE128_SERVICE_", "FACE128_PORT_")
     return sorted(
-        name
-        for name in os.environ
-        if name.startswith(PREFIX) and name not in known and not name.startswith(kubernetes)
+        name for name in os.environ if name.startswith(PREFIX) and name not in known and not name.startswith(kubernetes)
     )
 
 

@@ -28,6 +28,31 @@ class Ready(BaseModel):
     engines: dict[str, str]
 
 
+class Explained(BaseModel):
+    """What ?explain=true adds."""
+
+    distance: float | None = None
+    threshold: float | None = None
+    model: str | None = None
+    runner_up: RunnerUp | None = None
+    margin: float | None = None
+
+
+class RunnerUp(BaseModel):
+    regNo: int | float | str
+    name: str | None
+    distance: float
+
+
+class Matched(Explained):
+    regNo: int | float | str
+    name: str | None
+
+
+class NotMatched(Explained):
+    match: Literal[False]
+
+
 class Encoded(BaseModel):
     descriptor: list[float]
     model: str

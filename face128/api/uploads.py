@@ -12,7 +12,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from face128.errors import BadImage, BadRequest, TooLarge
-from face128.images import from_base64
+from face128.images import Limits, from_base64
 
 IMAGE_FIELDS = ("image", "file")
 FORM_OVERHEAD = 64 * 1024  # bytes for boundaries, part headers and small text fields
@@ -22,30 +22,28 @@ class _InMemoryParser(MultiPartParser):
     spool_max_size = sys.maxsize  # Starlette's own parser would write photos above 1 MiB to a temporary file
 
 
-async def read_image(request: Request, max_bytes: int) -> bytes:
+async def read_image(request: Request, limits: Limits) -> bytes:
     """The request's one photo, as the bytes of its file.
 
     Raises BadRequest for a body of another shape, BadImage for an empty photo, TooLarge as soon as it is seen.
     """
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type == "multipart/form-data":
-        form = await read_form(request, max_bytes + FORM_OVERHEAD)
+        form = await read_form(request, limits.max_bytes + FORM_OVERHEAD)
         image = await _one_file(form, IMAGE_FIELDS)
     elif content_type == "application/json":
         # Base64 takes 4 characters for 3 bytes.
-        document = await read_json(request, max_bytes * 4 // 3 + FORM_OVERHEAD)
+        document = await read_json(request, limits.max_bytes * 4 // 3 + FORM_OVERHEAD)
         text = document.get("image_base64") if isinstance(document, dict) else None
         if not isinstance(text, str):
             raise BadRequest('The body must be {"image_base64": "..."}, or multipart with a file "image".')
-        image = from_base64(text, max_bytes)
+        image = from_base64(text, limits.max_bytes)
     elif content_type.startswith("image/") or content_type == "application/octet-stream":
-        image = bytes(await read_body(request, max_bytes))
+        image = bytes(await read_body(request, limits.max_bytes))
     else:
-        raise BadRequest('Send the photo as multipart/form-data in a field "image", or as JSON {"image_base64": "..."}.')
+        raise BadRequest('Send multipart/form-data with a file "image", or JSON {"image_base64": "..."}.')
     if not image:
         raise BadImage("The image is empty.")
-    if len(image) > max_bytes:
-        raise TooLarge(f"The image has more than {max_bytes} bytes.", max_bytes=max_bytes)
     return image
 
 
@@ -75,7 +73,7 @@ async def read_body(request: Request, max_bytes: int) -> bytearray:
 
 
 async def _bounded(request: Request, max_bytes: int) -> AsyncGenerator[bytes, None]:
-    """The body's chunks. Raises TooLarge before the first where the length is announced, else as soon as it is passed."""
+    """The body's chunks. Raises TooLarge at once where the announced length is, else as soon as it is passed."""
     too_large = TooLarge(f"The body has more than {max_bytes} bytes.", max_bytes=max_bytes)
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced) > max_bytes:

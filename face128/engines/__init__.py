@@ -78,7 +78,8 @@ DLIB = ModelCard(
     threshold=0.38,
     comparable_with=frozenset({"faceapi-resnet-v1"}),
     licence="public domain (CC0): dlib_face_recognition_resnet_model_v1 and shape_predictor_5_face_landmarks",
-    pipeline="hog-up1/5-points/chip-150-0.25/1",
+    # The engine puts its way of detecting before it.
+    pipeline="5-points/chip-150-0.25/1",
 )
 
 FACEAPI = ModelCard(

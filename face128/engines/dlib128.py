@@ -7,6 +7,7 @@ Called on dlib directly it is bit-identical to ``face_recognition.face_encodings
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +17,7 @@ import numpy.typing as npt
 
 from face128.engines import DLIB, Descriptors, Face, ModelCard
 from face128.engines.hog import HogDetector, shrink_for
-from face128.engines.weights import find_weights
+from face128.engines.weights import LANDMARKS, LANDMARKS_SHA256, RESNET, RESNET_SHA256, find_weights, read_weights
 from face128.images import Photo
 from face128.settings import Settings
 
@@ -26,20 +27,17 @@ Chips = npt.NDArray[np.uint8]
 CHIP_SIDE = 150  # what the network was trained on (dlib's face_recognition_model_v1)
 CHIP_PADDING = 0.25  # of the face's size on every side; face_recognition_model_v1's default
 
-RESNET = "dlib_face_recognition_resnet_model_v1.dat"
-LANDMARKS = "shape_predictor_5_face_landmarks.dat"
-
 
 class DlibEngine:
     """Thread-safe: landmarks and network are only read, and every thread has its own detector."""
 
-    card: ModelCard = DLIB
-
     def __init__(
         self, weights: Path, network: Literal["onnx", "dlib"] = "onnx", detection: Literal["fast", "exact"] = "fast"
     ) -> None:
+        self.card: ModelCard = replace(DLIB, pipeline=f"hog-{detection}/{DLIB.pipeline}")
         self._detector = HogDetector(detection)
         self._exact = detection == "exact"
+        read_weights(weights / LANDMARKS, LANDMARKS_SHA256)
         self._landmarks = dlib.shape_predictor(str(weights / LANDMARKS))
         self._network = _onnx_network(weights / RESNET) if network == "onnx" else _dlib_network(weights / RESNET)
 
@@ -79,12 +77,13 @@ def _rectangle(box: tuple[int, int, int, int], shrink: int) -> dlib.rectangle:
 
 
 def _onnx_network(path: Path) -> Callable[[Chips], Descriptors]:
-    from face128.engines.weights.dlib_onnx import load_network
+    from face128.engines.weights.network import load_network
 
     return load_network(path)
 
 
 def _dlib_network(path: Path) -> Callable[[Chips], Descriptors]:
+    read_weights(path, RESNET_SHA256)
     model = dlib.face_recognition_model_v1(str(path))
 
     def run(chips: Chips) -> Descriptors:

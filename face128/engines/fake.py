@@ -1,7 +1,7 @@
 """A real engine without weights, so that the HTTP behaviour can be tested where no face network is needed.
 
-It takes every photo that is not all one colour for a portrait of one person, and describes it by its colours: the same photo
-always has the same descriptor. Two colours side by side, left and right, are two people. Never use it for faces.
+It takes every photo that is not all one colour for a portrait of one person, and describes it by its colours: the same
+photo always has the same descriptor. Two colours side by side are two people. Never use it for faces.
 """
 
 from __future__ import annotations

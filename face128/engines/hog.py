@@ -1,14 +1,14 @@
 """Finds faces with dlib's HOG detector: exactly as face_recognition does, or about as well and many times faster.
 
-``exact`` searches the whole photo with one upsampling. ``fast`` searches a grey copy just large enough for the face, and
-looks again on a larger copy wherever a second, smaller face could make a difference:
+``exact`` searches the whole photo with one upsampling. ``fast`` searches a grey copy just large enough for the face,
+and looks again on a larger copy wherever a second, smaller face could make a difference:
 
 1. a copy with its longest side at most 400 pixels, then one at most 1000, then the finest, until there is a face;
 2. one face, clearly seen: look again at the scale that shows faces down to 2/5 of its width;
 3. several faces, or one that is doubtful: look again at the finest scale.
 
-The finest scale is exact's own (2), as long as the copy stays within 10 megapixels. All copies are levels of the pyramid
-that exact builds (2 * (5/6)^n), in its phase, so that most faces get the very box that exact gives them.
+The finest scale is exact's own (2), as long as the copy stays within 10 megapixels. All copies are levels of exact's
+own pyramid (2 * (5/6)^n), in its phase, so that most faces get the very box that exact gives them.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ DOUBTFUL = 0.5  # below this score a hit is as likely something else: on LFW, .4
 MOST_PIXELS = 10_000_000  # of a copy that is searched; at 53 ns a pixel, half a second
 SMALL = 400_000  # up to this many upsampled pixels the exact search costs no more than the detours
 
-# dlib shifts the picture by a fraction of a pixel at each level of its pyramid; in pixels of the level it comes to this.
+# dlib shifts the picture by a fraction of a pixel at each level of its pyramid; at any level it comes to this.
 # Found by comparing boxes with exact's: at 0.6 three quarters are the same to a pixel, at 0 one quarter.
 PHASE = 0.6
 
@@ -98,10 +98,10 @@ class HogDetector:
         return self._at(photo, finest)
 
     def _at(self, photo: Photo, scale: float) -> list[Hit]:
-        """Search a grey copy of the photo at this scale (pixels of the copy to one of the photo); at the top, as exact."""
+        """Search a grey copy of the photo at this scale (its pixels to one of the photo); at the top, as exact."""
         if scale == 2.0:
             return self._exact(photo)
-        shrink = 1 if scale > 1 else max(n for n in photo.shrinks if n == 1 or n * scale <= 1 and n <= _coarsest(photo))
+        shrink = max(n for n in photo.shrinks if n == 1 or (n <= _coarsest(photo) and n * scale <= 1))
         grey = Image.fromarray(photo.rgb(shrink)).convert("L")
         size = round(photo.width * scale), round(photo.height * scale)
         # The copy begins PHASE of its own pixels inside the photo.
@@ -120,7 +120,7 @@ class HogDetector:
 
 def shrink_for(photo: Photo, face_width: int) -> int:
     """The scale of decoding at which a face of this width still has pixels enough for its chip."""
-    return max(n for n in photo.shrinks if n == 1 or n <= _coarsest(photo) and face_width / n >= CHIP_FACE)
+    return max(n for n in photo.shrinks if n == 1 or (n <= _coarsest(photo) and face_width / n >= CHIP_FACE))
 
 
 def _coarsest(photo: Photo) -> int:

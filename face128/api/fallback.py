@@ -1,0 +1,67 @@
+"""The original service's contract: POST /match and POST /encode-image."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse
+
+from face128 import enrolled
+from face128.api import examples
+from face128.api.auth import ServiceDep, require_key
+from face128.api.schemas import Encoded, Matched, NotMatched, problems
+from face128.api.uploads import read_body, read_image
+from face128.encoding import Which, encode
+from face128.matching import Decision, nearest
+
+router = APIRouter(dependencies=[Depends(require_key)], tags=["original fallback"])
+
+# A body of this many bytes is parsed and decided in less time than it takes to wake a thread for it.
+SMALL_BODY = 64 * 1024
+
+
+@router.post(
+    "/match",
+    responses={200: {"model": Matched | NotMatched}, **problems(400, 401, 409, 413, 422)},
+    openapi_extra={"requestBody": examples.MATCH},
+)
+async def match(
+    request: Request,
+    service: ServiceDep,
+    explain: Annotated[bool, Query(description="Also say how near, and who came next.")] = False,
+) -> JSONResponse:
+    """Whose face is this? The nearest enrolled member within the threshold (0.38, inclusive), or `{"match": false}`.
+
+    A descriptor is a list of 128 numbers, the object that `JSON.stringify(Float32Array)` makes, or base64 of
+    little-endian float32. A member may carry `descriptors: [...]`; `descriptor: null` is passed over.
+    """
+    settings = service.settings
+    body = await read_body(request, settings.max_match_bytes)
+
+    def decide() -> Decision:
+        return nearest(enrolled.parse(body, max_members=settings.max_members))
+
+    # Never in the pool that encodes: a match does not wait behind photos.
+    decision = decide() if len(body) <= SMALL_BODY else await run_in_threadpool(decide)
+    return JSONResponse(decision.answer(explain=explain))  # these fields and no others: no response model
+
+
+@router.post(
+    "/encode-image",
+    response_model=Encoded,
+    responses=problems(400, 401, 413, 415, 422, 503),
+    openapi_extra={"requestBody": examples.IMAGE},
+)
+async def encode_image(
+    request: Request,
+    service: ServiceDep,
+    faces: Annotated[Which, Query(description="Of several faces: refuse, or take the largest.")] = "one",
+    engine: Annotated[str | None, Query(description="One of the loaded engines; the first by default.")] = None,
+) -> dict[str, Any]:
+    """A photo of one face in, its descriptor out. Multipart `image` or `file`, or JSON `{"image_base64": ...}`."""
+    loaded = service.engine(engine)
+    image = await read_image(request, service.limits)
+    encoding = await service.run(encode, loaded, image, service.limits, faces)
+    return encoding.answer()

@@ -1,0 +1,73 @@
+"""Starts the real service, as an operator does, and gives an HTTP client for it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import httpx
+
+PHOTOS = Path(__file__).parents[1] / "fixtures" / "photos"
+STARTUP = 60  # seconds; a generous bound, not a measurement
+
+
+def photo(name: str) -> bytes:
+    return (PHOTOS / name).read_bytes()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def environment(**settings: str) -> dict[str, str]:
+    """The process's environment without anything that could be a setting, and these settings."""
+    foreign = ("FACE128_", "PORT", "API_KEY")
+    return {name: value for name, value in os.environ.items() if not name.startswith(foreign)} | settings
+
+
+@contextmanager
+def serving(headers: dict[str, str] | None = None, **settings: str) -> Iterator[httpx.Client]:
+    """``face128 serve`` with these settings until the block ends; it must then leave by itself."""
+    port = free_port()
+    command = [sys.executable, "-m", "face128", "serve"]
+    log = tempfile.TemporaryFile()  # noqa: SIM115  (a pipe would fill: nobody reads while the service runs)
+    process = subprocess.Popen(command, env=environment(PORT=str(port), **settings), stderr=log)
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=60) as client:
+            assert _ready(client, process), _text(log)
+            yield client
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=30)
+        assert "Traceback" not in _text(log), _text(log)
+    finally:
+        process.kill()
+        process.wait()
+        log.close()
+
+
+def _text(log: IO[bytes]) -> str:
+    log.seek(0)
+    return log.read().decode(errors="replace")
+
+
+def _ready(client: httpx.Client, process: subprocess.Popen[bytes]) -> bool:
+    deadline = time.monotonic() + STARTUP
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if client.get("/ready").status_code == 200:
+                return True
+        except httpx.TransportError:
+            pass
+        time.sleep(0.05)
+    return False

@@ -1,0 +1,106 @@
+"""settings.py: the environment in, checked settings out."""
+
+from __future__ import annotations
+
+import pytest
+
+from face128.errors import ConfigurationError
+from face128.settings import Settings, load_settings, unknown_variables
+
+
+@pytest.fixture(autouse=True)
+def nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PORT", "API_KEY", "FACE128_PORT", "FACE128_API_KEY", "FACE128_API_KEYS", "FACE128_HOST"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def keys(settings: Settings) -> list[str]:
+    return [key.get_secret_value() for key in settings.api_keys]
+
+
+def test_the_defaults_are_those_of_the_documents() -> None:
+    settings = load_settings()
+    assert (settings.host, settings.port, settings.engines) == ("127.0.0.1", 8000, ("dlib",))
+    assert (settings.max_image_bytes, settings.max_image_pixels) == (12 * 2**20, 50_000_000)
+    assert settings.api_keys == ()
+    settings.check_exposure()
+
+
+def test_port_and_api_key_work_without_the_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", "9001")
+    monkeypatch.setenv("API_KEY", "a-secret")
+    settings = load_settings()
+    assert settings.port == 9001
+    assert keys(settings) == ["a-secret"]
+
+
+def test_the_prefixed_name_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", "9001")
+    monkeypatch.setenv("FACE128_PORT", "9002")
+    assert load_settings().port == 9002
+
+
+def test_an_option_of_the_command_line_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FACE128_PORT", "9002")
+    assert load_settings(port=9003, host=None).port == 9003
+
+
+@pytest.mark.parametrize("name", ["FACE128_API_KEYS", "FACE128_API_KEY", "API_KEY"])
+def test_several_keys_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, " one , two,")
+    assert keys(load_settings()) == ["one", "two"]
+
+
+def test_keys_do_not_show_when_settings_are_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("API_KEY", "a-secret")
+    assert "a-secret" not in repr(load_settings())
+
+
+def test_a_link_that_kubernetes_sets_is_no_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FACE128_PORT", "tcp://10.0.0.7:80")
+    assert load_settings().port == 8000
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "face.example"])
+def test_without_a_key_only_loopback_is_served(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    monkeypatch.setenv("FACE128_HOST", host)
+    with pytest.raises(ConfigurationError, match="API_KEY"):
+        load_settings().check_exposure()
+    load_settings(allow_anonymous=True).check_exposure()
+    monkeypatch.setenv("API_KEY", "a-secret")
+    load_settings().check_exposure()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
+def test_loopback_needs_no_key(host: str) -> None:
+    load_settings(host=host).check_exposure()
+
+
+@pytest.mark.parametrize(("value", "anonymous"), [("False", False), ("0", False), ("1", True), ("true", True)])
+def test_a_switch_is_read_as_people_write_it(monkeypatch: pytest.MonkeyPatch, value: str, anonymous: bool) -> None:
+    monkeypatch.setenv("FACE128_ALLOW_ANONYMOUS", value)
+    assert load_settings().allow_anonymous is anonymous
+
+
+def test_the_key_of_the_documentation_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("API_KEY", "change-me-in-production")
+    with pytest.raises(ConfigurationError, match="placeholder") as refusal:
+        load_settings()
+    assert "change-me" not in str(refusal.value)
+
+
+def test_every_wrong_variable_is_named_and_no_value_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FACE128_THREADS", "many-threads")
+    monkeypatch.setenv("FACE128_NETWORK", "tensorflow")
+    with pytest.raises(ConfigurationError) as refusal:
+        load_settings()
+    assert "FACE128_THREADS" in str(refusal.value)
+    assert "FACE128_NETWORK" in str(refusal.value)
+    assert "many-threads" not in str(refusal.value)
+
+
+def test_misspelt_variables_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FACE128_THREAD", "4")
+    monkeypatch.setenv("FACE128_SERVICE_HOST", "10.0.0.7")  # Kubernetes sets this one
+    monkeypatch.setenv("FACE128_API_KEY", "a-secret")
+    assert unknown_variables() == ["FACE128_THREAD"]
