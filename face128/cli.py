@@ -20,6 +20,9 @@ from face128.settings import Settings, load_settings, unknown_variables
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 EngineOption = Annotated[str | None, typer.Option("--engine", help="dlib by default.")]
+JittersOption = Annotated[
+    int, typer.Option("--num-jitters", min=1, max=100, help="Above 1: the mean of so many slightly moved copies.")
+]
 FacesOption = Annotated[str, typer.Option("--faces", help="one: refuse a photo of several; largest: take the largest.")]
 
 
@@ -52,6 +55,7 @@ def encode(
     photos: Annotated[list[Path], typer.Argument(help="Photos of one face each.")],
     engine: EngineOption = None,
     faces: FacesOption = "one",
+    num_jitters: JittersOption = 1,
 ) -> None:
     """Print one line of JSON a photo: its descriptor, the model, box and confidence.
 
@@ -68,7 +72,7 @@ def encode(
 
     def attempt(path: Path) -> dict[str, Any] | Face128Error:
         try:
-            return encode_photo(loaded, _read(path), limits, _which(faces)).answer()
+            return encode_photo(loaded, _read(path), limits, _which(faces), num_jitters).answer()
         except Face128Error as error:
             return error
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from face128.engines import Engine, Face
 from face128.errors import MultipleFaces, NoFace
 from face128.images import Limits, Photo, open_photo
+from face128.jitter import jittered
 
 Which = Literal["one", "largest"]
 """Which face is meant: "one" refuses a photo of several, "largest" takes the one with the largest box."""
@@ -36,15 +37,20 @@ class Encoding:
         }
 
 
-def encode(engine: Engine, data: bytes, limits: Limits, which: Which = "one") -> Encoding:
+def encode(engine: Engine, data: bytes, limits: Limits, which: Which = "one", num_jitters: int = 1) -> Encoding:
     """Decode a photo, find its face and describe it. Blocking.
 
+    With ``num_jitters`` above 1 the descriptor is the mean of so many slightly moved copies of the face (jitter.py).
     Raises what open_photo raises for the file, NoFace, and MultipleFaces with every face's box.
     """
     photo = open_photo(data, limits)
     faces = engine.detect(photo)
     face = choose(faces, photo, which)
-    return Encoding(engine.describe(photo, [face])[0], engine.card.name, face, len(faces), photo)
+    chips = engine.crop(photo, [face])
+    if num_jitters > 1:
+        chips = jittered(chips[0], num_jitters)
+    descriptor = engine.describe(chips).mean(axis=0, dtype=np.float32)
+    return Encoding(descriptor, engine.card.name, face, len(faces), photo)
 
 
 def choose(faces: Sequence[Face], photo: Photo, which: Which) -> Face:

@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 
 from face128 import enrolled
 from face128.api import examples
+from face128.api.answers import error_fields
 from face128.api.auth import ServiceDep, require_key
 from face128.api.schemas import Encoded, Matched, NotMatched, problems
 from face128.api.uploads import read_body, read_image
@@ -53,15 +54,17 @@ async def match(
     response_model=Encoded,
     responses=problems(400, 401, 413, 415, 422, 503),
     openapi_extra={"requestBody": examples.IMAGE},
+    dependencies=[Depends(error_fields(face_detected=False))],
 )
 async def encode_image(
     request: Request,
     service: ServiceDep,
     faces: Annotated[Which, Query(description="Of several faces: refuse, or take the largest.")] = "one",
+    num_jitters: Annotated[int, Query(ge=1, le=100, description="Above 1: the mean of so many moved copies.")] = 1,
     engine: Annotated[str | None, Query(description="One of the loaded engines; the first by default.")] = None,
 ) -> dict[str, Any]:
     """A photo of one face in, its descriptor out. Multipart `image` or `file`, or JSON `{"image_base64": ...}`."""
     loaded = service.engine(engine)
     image = await read_image(request, service.limits)
-    encoding = await service.run(encode, loaded, image, service.limits, faces)
+    encoding = await service.run(encode, loaded, image, service.limits, faces, num_jitters)
     return encoding.answer()

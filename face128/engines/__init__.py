@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from face128.images import Photo
     from face128.settings import Settings
 
+Chips = npt.NDArray[np.uint8]
+"""(n, side, side, 3) RGB: faces cut out as the engine's network wants them."""
 Descriptors = npt.NDArray[np.float32]
 """(n, dimension) float32, one row a face."""
 
@@ -65,8 +67,12 @@ class Engine(Protocol):
         """Every face in the photo, the most confident first."""
         ...
 
-    def describe(self, photo: Photo, faces: Sequence[Face]) -> Descriptors:
-        """One descriptor a face, in the order of ``faces``; (n, card.dimension) float32."""
+    def crop(self, photo: Photo, faces: Sequence[Face]) -> Chips:
+        """One chip a face, in the order of ``faces``; of all that follows, it alone depends on the photo."""
+        ...
+
+    def describe(self, chips: Chips) -> Descriptors:
+        """One descriptor a chip; (n, card.dimension) float32."""
         ...
 
 

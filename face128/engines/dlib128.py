@@ -13,16 +13,12 @@ from typing import Literal
 
 import dlib
 import numpy as np
-import numpy.typing as npt
 
-from face128.engines import DLIB, Descriptors, Face, ModelCard
+from face128.engines import DLIB, Chips, Descriptors, Face, ModelCard
 from face128.engines.hog import HogDetector, shrink_for
 from face128.engines.weights import LANDMARKS, LANDMARKS_SHA256, RESNET, RESNET_SHA256, find_weights, read_weights
 from face128.images import Photo
 from face128.settings import Settings
-
-Chips = npt.NDArray[np.uint8]
-"""(n, 150, 150, 3) RGB: faces turned upright, eyes and nose at the same place in each."""
 
 CHIP_SIDE = 150  # what the network was trained on (dlib's face_recognition_model_v1)
 CHIP_PADDING = 0.25  # of the face's size on every side; face_recognition_model_v1's default
@@ -50,11 +46,11 @@ class DlibEngine:
             Face(hit.box, self._find_landmarks(photo, hit.box), hit.confidence) for hit in self._detector.find(photo)
         ]
 
-    def describe(self, photo: Photo, faces: Sequence[Face]) -> Descriptors:
-        return self._network(self.chips(photo, faces))
+    def describe(self, chips: Chips) -> Descriptors:
+        return self._network(chips)
 
-    def chips(self, photo: Photo, faces: Sequence[Face]) -> Chips:
-        """Cut each face out, turned upright and scaled by its landmarks: (n, 150, 150, 3) uint8 RGB."""
+    def crop(self, photo: Photo, faces: Sequence[Face]) -> Chips:
+        """Cut each face out, turned upright and scaled by its landmarks: (n, 150, 150, 3)."""
         chips = np.empty((len(faces), CHIP_SIDE, CHIP_SIDE, 3), np.uint8)
         for chip, face in zip(chips, faces, strict=True):
             shrink = self._shrink(photo, face.box)

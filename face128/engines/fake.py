@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from PIL import Image
 
-from face128.engines import Descriptors, Face, ModelCard
+from face128.engines import Chips, Descriptors, Face, ModelCard
 from face128.images import Photo
+
+SIDE = 16  # 16 * 16 * 3 bytes: six for each of the 128 numbers
 
 FAKE = ModelCard(
     name="fake",
@@ -39,11 +42,11 @@ class FakeEngine:
         boxes = halves if plain else [(0, 0, width, height)]
         return [Face(box, ((box[0], box[1]), (box[2], box[3])), 0.99 - 0.01 * i) for i, box in enumerate(boxes)]
 
-    def describe(self, photo: Photo, faces: Sequence[Face]) -> Descriptors:
-        rgb = photo.rgb().astype(np.float32) / 255
-        rows = []
-        for face in faces:
-            left, top, right, bottom = face.box
-            strips = np.array_split(rgb[top:bottom, left:right].reshape(-1), self.card.dimension)
-            rows.append([strip.mean() if strip.size else 0.0 for strip in strips])
-        return np.array(rows, np.float32).reshape(len(faces), self.card.dimension)
+    def crop(self, photo: Photo, faces: Sequence[Face]) -> Chips:
+        image = Image.fromarray(photo.rgb())
+        chips = [np.asarray(image.crop(face.box).resize((SIDE, SIDE))) for face in faces]
+        return np.array(chips, np.uint8).reshape(len(faces), SIDE, SIDE, 3)
+
+    def describe(self, chips: Chips) -> Descriptors:
+        means = chips.reshape(len(chips), self.card.dimension, -1).mean(axis=2, dtype=np.float32)
+        return np.asarray(means / 255)

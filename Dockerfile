@@ -1,0 +1,23 @@
+# Weights inside, no compiler, a non-root user, one process.
+FROM python:3.11-slim-bookworm
+
+ENV PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+
+WORKDIR /app
+# Dependencies first: they change seldom, and the weights among them are the largest layer.
+COPY requirements.txt ./
+RUN pip install -r requirements.txt
+
+COPY pyproject.toml README.md LICENSE ./
+COPY face128 face128
+RUN pip install --no-deps . && face128 doctor
+
+RUN useradd --system --no-create-home face128
+USER face128
+
+# Beyond loopback the service asks for API_KEY (or FACE128_ALLOW_ANONYMOUS=1); PORT is respected.
+ENV FACE128_HOST=0.0.0.0
+EXPOSE 8000
+HEALTHCHECK --interval=15s --timeout=3s --start-period=20s CMD ["python", "-c", \
+    "import os, urllib.request as r; r.urlopen('http://127.0.0.1:' + os.environ.get('PORT', '8000') + '/ready', timeout=2)"]
+CMD ["face128", "serve"]

@@ -1,0 +1,132 @@
+"""Image files before anything is decoded: which format they are, and the file without its ballast.
+
+Pillow reads whatever a file carries: profiles, texts, comments, previews, later frames. None of it reaches the pixels
+of the first frame, and there a small file grows to hundreds of megabytes, or to minutes of work. So JPEG, PNG and GIF,
+which Pillow parses in Python, are cut down to what pixels and orientation need before Pillow sees them.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+
+from face128.errors import BadImage
+
+_SIGNATURES = {
+    "JPEG": (b"\xff\xd8\xff",),
+    "PNG": (b"\x89PNG\r\n\x1a\n",),
+    "GIF": (b"GIF87a", b"GIF89a"),
+    "TIFF": (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
+}
+_BMP_HEADER_SIZES = {12, 40, 52, 56, 64, 108, 124}
+_AVIF_BRANDS = {b"avif", b"avis"}
+_HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
+
+_MAX_JPEG_SEGMENTS = 1000
+# A progressive JPEG has ten or so scans. Each costs a pass over the whole picture (33 ms at 50 megapixels) however few
+# bytes it has: a file of 12 MB could keep a decoder busy for more than an hour.
+_MAX_JPEG_SCANS = 100
+_SOS, _EOI, _COMMENT = 0xDA, 0xD9, 0xFE
+# What is neither a stuffed byte, nor a restart, nor a fill byte, nor the start of an image.
+_JPEG_MARKER = re.compile(rb"\xff([\x02-\xcf\xd9-\xfe])")
+# The application data that the pixels (their colour transform) and the orientation depend on.
+_JPEG_APPS = {0xE0: b"JFIF\0", 0xE1: b"Exif\0\0", 0xEE: b"Adobe"}
+
+_PNG_CHUNKS = (b"IHDR", b"eXIf", b"PLTE", b"tRNS", b"IDAT", b"IEND")
+
+
+def sniff(data: bytes) -> str | None:
+    """The format that the signature promises: Pillow's name for it, or "HEIC"; None for anything else."""
+    for name, signatures in _SIGNATURES.items():
+        if data.startswith(signatures):
+            return name
+    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        return "WEBP"
+    if data.startswith(b"BM") and int.from_bytes(data[14:18], "little") in _BMP_HEADER_SIZES:
+        return "BMP"
+    if data[4:8] == b"ftyp":
+        box = data[8 : min(int.from_bytes(data[:4], "big"), 1024)]
+        brands = {box[i : i + 4] for i in range(0, len(box), 4)}
+        if brands & _AVIF_BRANDS:
+            return "AVIF"
+        if brands & _HEIC_BRANDS:
+            return "HEIC"
+    return None
+
+
+def trim(name: str, data: bytes) -> bytes:
+    """The file without what its first frame's pixels and its orientation do not need; other formats as they are.
+
+    Raises BadImage for a damaged file, IndexError for a GIF that ends too early.
+    """
+    match name:
+        case "JPEG":
+            return _trim_jpeg(data)
+        case "PNG":
+            return _trim_png(data)
+        case "GIF":
+            return _trim_gif(data)
+        case _:
+            return data
+
+
+def _trim_jpeg(data: bytes) -> bytes:
+    kept = [data[:2]]
+    position = 2
+    code = scans = 0
+    for _ in range(_MAX_JPEG_SEGMENTS):
+        marker = _JPEG_MARKER.search(data, position)
+        start = marker.start() if marker else len(data)
+        if code == _SOS:
+            kept.append(data[position:start])
+        if marker is None or marker[1][0] == _EOI:
+            # Where the end marker is missing the decoder judges whether the picture is complete.
+            return b"".join([*kept, data[start : start + 2]])
+        code = marker[1][0]
+        position = start + 2 + int.from_bytes(data[start + 2 : start + 4], "big")
+        scans += code == _SOS
+        if scans > _MAX_JPEG_SCANS:
+            break
+        is_app = 0xE0 <= code <= 0xEF
+        wanted = code in _JPEG_APPS and data.startswith(_JPEG_APPS[code], start + 4) if is_app else code != _COMMENT
+        if wanted:
+            kept.append(data[start:position])
+    raise BadImage("The JPEG has more segments or scans than a photo has.")
+
+
+def _trim_png(data: bytes) -> bytes:
+    chunks: dict[bytes, bytearray] = {}
+    position = 8
+    while b"IEND" not in chunks:
+        end = position + 8 + int.from_bytes(data[position : position + 4], "big")
+        if end + 4 > len(data):
+            raise BadImage("The PNG is truncated.")
+        name = data[position + 4 : position + 8]
+        if name in _PNG_CHUNKS:
+            if zlib.crc32(data[position + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
+                raise BadImage("The PNG is damaged.")
+            chunks.setdefault(name, bytearray()).extend(data[position + 8 : end])
+        position = end + 4
+    return data[:8] + b"".join(_png_chunk(name, chunks[name]) for name in _PNG_CHUNKS if name in chunks)
+
+
+def _png_chunk(name: bytes, payload: bytearray) -> bytes:
+    body = name + payload
+    return len(payload).to_bytes(4, "big") + body + zlib.crc32(body).to_bytes(4, "big")
+
+
+def _trim_gif(data: bytes) -> bytes:
+    flags = data[10]
+    header = data[: 13 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)]
+    control = b""
+    position = len(header)
+    while data[position] == ord("!"):
+        start = position
+        position += 2
+        while data[position]:
+            position += 1 + data[position]
+        position += 1
+        if data[start + 1 : start + 3] == b"\xf9\x04":
+            # Transparency only: disposal serves later frames, and Pillow fills a whole frame for it.
+            control = bytes([*b"!\xf9\x04", data[start + 3] & 1, 0, 0, data[start + 6], 0])
+    return header + control + data[position:]

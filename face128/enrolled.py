@@ -1,0 +1,136 @@
+"""The body of POST /match, bytes in and arrays out, without a Python object for each of its numbers.
+
+``{"descriptor": D, "enrolled": [{"regNo": 1029, "name": "Vicky T", "descriptor": D}, ...]}``, with ``threshold`` and
+``model`` if wanted. A member may carry ``descriptors: [D, ...]`` and their own ``model``. Other fields are ignored.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from face128 import descriptors
+from face128.descriptors import Block, Vector
+from face128.engines import CARDS, DLIB, ModelCard
+from face128.errors import BadRequest, InvalidDescriptor, InvalidRequest, ModelMismatch, TooLarge
+from face128.json_tree import ARRAYS, OBJECTS, Body, plain, read
+from face128.rows import Rows
+
+RegNo = int | float | str
+FIELDS = ("regNo", "name", "descriptor", "descriptors", "model")
+
+
+@dataclass(frozen=True)
+class Enrolled:
+    """The members in the order of the list, those without a descriptor included."""
+
+    reg_nos: list[RegNo]
+    names: list[str | None]
+    vectors: Block
+    """(rows, dimension): every descriptor, float32 where all came as base64, else float64."""
+    owners: npt.NDArray[np.int64]
+    """(rows,) the index of each row's member, ascending."""
+
+
+@dataclass(frozen=True)
+class MatchRequest:
+    """A request that was understood."""
+
+    probe: Vector
+    card: ModelCard
+    """The model of the probe, and of the members that name none."""
+    threshold: float | None
+    """None where the card's own is meant."""
+    enrolled: Enrolled | None
+    """None where the body has no ``enrolled``: the gallery is meant."""
+
+
+def parse(body: Body, *, max_members: int = 100_000) -> MatchRequest:
+    """Read a body of /match. Thread-safe.
+
+    Raises BadRequest unless it is a JSON object, InvalidRequest, InvalidDescriptor and ModelMismatch with the ``field``
+    and the member's ``regNo``, and TooLarge if the members have more than ``max_members`` descriptors together.
+    """
+    return read(body, lambda root: _request(root, body, max_members))
+
+
+def _request(root: Any, body: Body, max_members: int) -> MatchRequest:
+    if not isinstance(root, OBJECTS):
+        raise BadRequest("The body is a JSON object with descriptor and enrolled.")
+    model: Any = root.get("model")
+    threshold: Any = root.get("threshold")
+    card = DLIB if model is None else _card(model)
+    if card is None:
+        raise InvalidRequest(f"The models are: {', '.join(CARDS)}.", field="model")
+    if threshold is not None and not (type(threshold) in (int, float) and 0 < threshold <= 2):
+        raise InvalidRequest("A threshold is a number above 0 and not above 2.", field="threshold")
+    probe = descriptors.parse(plain(root.get("descriptor")), card.dimension)
+    enrolled = _enrolled(root["enrolled"], card, body, max_members) if "enrolled" in root else None
+    return MatchRequest(probe, card, None if threshold is None else float(threshold), enrolled)
+
+
+def _enrolled(members: Any, card: ModelCard, body: Body, max_members: int) -> Enrolled:
+    if not isinstance(members, ARRAYS):
+        raise InvalidRequest("The enrolled members are a list.", field="enrolled")
+    rows = Rows(card.dimension)
+    reg_nos, names = _read_members(members, card, rows)
+    if rows.doubtful(body):
+        rows = Rows(card.dimension, careful=True)
+        _read_members(members, card, rows)
+    if len(rows) > max_members:
+        raise TooLarge(f"At most {max_members} descriptors are compared in one request.", field="enrolled")
+    return Enrolled(reg_nos, names, *rows.block())
+
+
+def _read_members(members: Any, card: ModelCard, rows: Rows) -> tuple[list[RegNo], list[str | None]]:
+    """Everybody's regNo and name, in the order of the list; their descriptors go into ``rows``."""
+    reg_nos: list[RegNo] = []
+    names: list[str | None] = []
+    for index, member in enumerate(members):
+        if not isinstance(member, OBJECTS):
+            raise InvalidRequest("A member is an object with regNo, name and descriptor.", field=f"enrolled[{index}]")
+        reg_no, name, one, several, model = _fields(member)
+        kind = type(reg_no)
+        if not (kind is int or kind is str or (kind is float and math.isfinite(reg_no))):
+            raise InvalidRequest("A member's regNo is a number or a string.", field=f"enrolled[{index}].regNo")
+        if name is not None and type(name) is not str:
+            raise InvalidRequest("A member's name is a string.", field=f"enrolled[{index}].name", regNo=reg_no)
+        reg_nos.append(reg_no)
+        names.append(name)
+        described = one is not None or several is not None
+        if model is not None and described and not ((other := _card(model)) and card.comparable(other)):
+            raise ModelMismatch(field=f"enrolled[{index}].model", regNo=reg_no)
+        field = "descriptor"
+        try:
+            if one is not None:
+                rows.add(one, index)
+            if several is not None:
+                field = "descriptors"
+                if not isinstance(several, ARRAYS):
+                    raise InvalidDescriptor("A member's descriptors are a list of them.")
+                for position, value in enumerate(several):
+                    field = f"descriptors[{position}]"
+                    rows.add(value, index, in_list=True)
+        except InvalidDescriptor as error:
+            raise InvalidDescriptor(str(error), field=f"enrolled[{index}].{field}", regNo=reg_no) from None
+    return reg_nos, names
+
+
+def _card(model: Any) -> ModelCard | None:
+    return CARDS.get(model) if isinstance(model, str) else None
+
+
+def _fields(member: Any) -> tuple[Any, ...]:
+    """regNo, name, descriptor, descriptors and model; None for each that is not there."""
+    # Asking simdjson for a field that is missing costs a C++ exception: more than all the rest of a member.
+    if len(member) == 3:
+        try:
+            return member["regNo"], member["name"], member["descriptor"], None, None
+        except KeyError:
+            pass
+    there = set(member)
+    return tuple([member[field] if field in there else None for field in FIELDS])
