@@ -49,7 +49,9 @@ class Settings(BaseSettings):
     network: Literal["onnx", "dlib"] = Field("onnx", description="What runs the descriptor network.")
     detection: Literal["fast", "exact"] = Field("fast", description="exact: as face_recognition detects; slower.")
 
-    faceapi_models: Path | None = Field(None, description="Folder of face-api.js's models, as a web application has it.")
+    faceapi_models: Path | None = Field(
+        None, description="Folder of face-api.js's models, as a web application has it."
+    )
     faceapi_detector: Literal["ssd", "tiny"] = Field("ssd", description="ssd_mobilenetv1 or tiny_face_detector.")
     faceapi_crop: Literal["canvas", "tensor"] = Field("canvas", description="Scale as a browser does, or as Node does.")
     faceapi_min_confidence: float = Field(0.5, gt=0, lt=1, description="minConfidence of ssd_mobilenetv1.")

@@ -16,11 +16,10 @@ import numpy as np
 import numpy.typing as npt
 from onnx import TensorProto
 
-from face128.engines import FACEAPI, Descriptors, Face, ModelCard
-from face128.engines.faceapi_alignment import Points, Rectangle, align, crop, find_landmarks
+from face128.engines import FACEAPI, Chips, Descriptors, Face, ModelCard
+from face128.engines.faceapi_alignment import Points, Rectangle, align, find_landmarks, inner
 from face128.engines.faceapi_detectors import Detection, Run, find_ssd, find_tiny
-from face128.engines.faceapi_squares import Path as Crop
-from face128.engines.faceapi_squares import Pixels, to_square
+from face128.engines.faceapi_squares import Scaling, Square, to_square
 from face128.engines.weights.faceapi import read_weights
 from face128.engines.weights.faceapi_onnx import INPUT, face_landmark_68, tiny_face_detector
 from face128.engines.weights.faceapi_resnet import read_resnet
@@ -48,7 +47,7 @@ class FaceapiEngine:
         self,
         models: Path,
         detector: Literal["ssd", "tiny"] = "ssd",
-        crop: Crop = "canvas",
+        crop: Scaling = "canvas",
         *,
         min_confidence: float = 0.5,
         score_threshold: float = 0.5,
@@ -59,13 +58,13 @@ class FaceapiEngine:
         Raises ConfigurationError, naming the file, for one that is missing or damaged.
         """
         self.card: ModelCard = replace(FACEAPI, pipeline=f"{detector}-{crop}/{FACEAPI.pipeline}")
-        self._crop: Crop = crop
+        self._scaling: Scaling = crop
         if detector == "ssd":
             run = _runner(ssd_mobilenetv1(read_weights(models, "ssd_mobilenetv1")))
-            self._find = partial(find_ssd, run, min_confidence=min_confidence, path=crop)
+            self._find = partial(find_ssd, run, min_confidence=min_confidence, scaling=crop)
         else:
             run = _runner(tiny_face_detector(read_weights(models, "tiny_face_detector")))
-            self._find = partial(find_tiny, run, score_threshold=score_threshold, side=input_size, path=crop)
+            self._find = partial(find_tiny, run, score_threshold=score_threshold, side=input_size, scaling=crop)
         self._landmarks = _runner(face_landmark_68(read_weights(models, "face_landmark_68")))
         network = read_resnet(read_weights(models, "face_recognition"))
         self._network = Network(to_onnx(network, TensorProto.FLOAT))
@@ -89,24 +88,28 @@ class FaceapiEngine:
         image = photo.rgb()
         faces: list[Face] = []
         for detection in self._find(image=image):
-            box = crop(image, detection, self._crop)
+            box = inner(image, detection, self._scaling)
             if _is_empty(box):
                 continue
-            points = find_landmarks(self._landmarks, image, box, detection, self._crop)
+            points = find_landmarks(self._landmarks, image, box, detection, self._scaling)
             square = align(points, box, image)
             if not _is_empty(square):
                 faces.append(_face(detection, points, square))
         return faces
 
-    def describe(self, photo: Photo, faces: Sequence[Face]) -> Descriptors:
-        """See Engine.describe; the faces are this engine's own."""
+    def crop(self, photo: Photo, faces: Sequence[Face]) -> Chips:
+        """The upright square of each face, (n, 150, 150, 3); the faces are this engine's own."""
         image = photo.rgb()
-        chips = np.empty((len(faces), SIDE, SIDE, 3), np.float32)
+        shape = (len(faces), SIDE, SIDE, 3)
+        chips: Chips = np.empty(shape, np.uint8) if self._scaling == "canvas" else np.empty(shape, np.float32)
         for chip, face in zip(chips, faces, strict=True):
             assert isinstance(face, FaceapiFace)
             left, top, right, bottom = face.square
-            chip[:] = to_square(image[top:bottom, left:right], SIDE, centred=True, path=self._crop)
-        return self._network(chips)
+            chip[:] = to_square(image[top:bottom, left:right], SIDE, centred=True, scaling=self._scaling)
+        return chips
+
+    def describe(self, chips: Chips) -> Descriptors:
+        return self._network(chips.astype(np.float32))
 
 
 def _face(detection: Detection, points: Points, square: Rectangle) -> FaceapiFace:
@@ -124,8 +127,8 @@ def _is_empty(rectangle: Rectangle) -> bool:
 def _runner(model: bytes) -> Run:
     session = open_session(model)
 
-    def run(square: Pixels) -> list[npt.NDArray[np.float32]]:
-        outputs: list[npt.NDArray[np.float32]] = session.run(None, {INPUT: square[None]})
+    def run(square: Square) -> list[npt.NDArray[np.float32]]:
+        outputs: list[npt.NDArray[np.float32]] = session.run(None, {INPUT: square[None].astype(np.float32)})
         return outputs
 
     return run

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from face128.decoding import RGB
 from face128.engines.faceapi_detectors import Detection, Run
-from face128.engines.faceapi_squares import Path, to_square
+from face128.engines.faceapi_squares import Scaling, to_square
 
 Rectangle = tuple[int, int, int, int]
 """(left, top, right, bottom), whole pixels inside the photo."""
@@ -29,8 +29,8 @@ _SIDE = 112
 _REL_X, _REL_Y, _REL_SCALE = 0.5, 0.43, 0.45
 
 
-def crop(image: RGB, detection: Detection, path: Path) -> Rectangle:
-    """What the landmark network sees of the photo."""
+def inner(image: RGB, detection: Detection, scaling: Scaling) -> Rectangle:
+    """The part of the detection inside the photo, which is what the landmark network sees."""
     height, width = image.shape[:2]
     # forSize: to shares of the photo and back, which may change the last bit, and so a floor.
     box = [
@@ -39,17 +39,17 @@ def crop(image: RGB, detection: Detection, path: Path) -> Rectangle:
             (detection.x, detection.y, detection.width, detection.height), (width, height) * 2, strict=True
         )
     ]
-    if path == "canvas":
+    if scaling == "canvas":
         box = [math.floor(value) for value in box]
     return _clip(*box, width=width, height=height)
 
 
-def find_landmarks(run: Run, image: RGB, box: Rectangle, detection: Detection, path: Path) -> Points:
+def find_landmarks(run: Run, image: RGB, box: Rectangle, detection: Detection, scaling: Scaling) -> Points:
     """68 points, in pixels of the photo."""
     left, top, right, bottom = box
     size = np.array([right - left, bottom - top])
     scaled = size * (_SIDE / size.max())
-    (shares,) = run(to_square(image[top:bottom, left:right], _SIDE, centred=True, path=path))
+    (shares,) = run(to_square(image[top:bottom, left:right], _SIDE, centred=True, scaling=scaling))
     padding = ((scaled.max() - scaled) / 2).astype(np.float32)
     relative = (shares.reshape(68, 2) * np.float32(_SIDE) - padding) / scaled.astype(np.float32)
     points: Points = relative.astype(np.float64) * size + (detection.x, detection.y)

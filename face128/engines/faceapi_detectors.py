@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from face128.decoding import RGB
-from face128.engines.faceapi_squares import Path, Pixels, to_square
+from face128.engines.faceapi_squares import Scaling, Square, to_square
 
-Run = Callable[[Pixels], list[npt.NDArray[np.float32]]]
+Run = Callable[[Square], list[npt.NDArray[np.float32]]]
 """A network: one square in, its outputs out."""
 
 _Boxes = npt.NDArray[np.float64]
@@ -45,18 +45,18 @@ class Detection:
     """0..1"""
 
 
-def find_ssd(run: Run, image: RGB, path: Path, min_confidence: float) -> list[Detection]:
+def find_ssd(run: Run, image: RGB, scaling: Scaling, min_confidence: float) -> list[Detection]:
     """Every face that ssd_mobilenetv1 finds, the highest score first."""
-    places, scores = run(to_square(image, _SSD_SIDE, centred=False, path=path))
+    places, scores = run(to_square(image, _SSD_SIDE, centred=False, scaling=scaling))
     likely = np.flatnonzero(scores[:, 0] > min_confidence)
     boxes, scores = places[likely].astype(np.float64)[:, [1, 0, 3, 2]], scores[likely, 0].astype(np.float64)
     kept = _suppress(boxes, scores, _SSD_OVERLAP)[:_SSD_MOST]
     return _detections(boxes[kept].clip(0, 1), scores[kept], image, _SSD_SIDE)
 
 
-def find_tiny(run: Run, image: RGB, path: Path, score_threshold: float, side: int) -> list[Detection]:
+def find_tiny(run: Run, image: RGB, scaling: Scaling, score_threshold: float, side: int) -> list[Detection]:
     """Every face that tiny_face_detector finds on a square of ``side`` pixels, the highest score first."""
-    (cells,) = run(to_square(image, side, centred=False, path=path))
+    (cells,) = run(to_square(image, side, centred=False, scaling=scaling))
     count = math.isqrt(len(cells) // len(_TINY_ANCHORS))
     grid = cells.astype(np.float64).reshape(count, count, len(_TINY_ANCHORS), 5)
     scores = _sigmoid(grid[..., 4])

@@ -16,10 +16,12 @@ import numpy.typing as npt
 
 from face128.decoding import RGB
 
-Path = Literal["canvas", "tensor"]
+Scaling = Literal["canvas", "tensor"]
 
-Pixels = npt.NDArray[np.float32]
-"""(side, side, 3) RGB, 0..255."""
+Square = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
+"""(side, side, 3) RGB, 0..255: uint8 from a canvas, float32 from a tensor."""
+
+Floats = npt.NDArray[np.float32]
 
 _SPAN = 127
 """Skia starts anew after so many pixels of a row (SkBitmapProcState::maxCountForBufferSize): rounding differs."""
@@ -41,13 +43,13 @@ class _Taps:
         return mixed
 
 
-def to_square(picture: RGB, side: int, centred: bool, path: Path) -> Pixels:
+def to_square(picture: RGB, side: int, centred: bool, scaling: Scaling) -> Square:
     """Scale the picture's longer side to ``side``; the rest is black, at the end or, ``centred``, on both sides."""
     rows, columns = (
-        (_canvas_taps if path == "canvas" else _tensor_taps)(axis, picture.shape, side, centred) for axis in (0, 1)
+        (_canvas_taps if scaling == "canvas" else _tensor_taps)(axis, picture.shape, side, centred) for axis in (0, 1)
     )
     square = columns.mix(rows.mix(picture, 0), 1)
-    return (square >> 8).astype(np.float32) if path == "canvas" else square
+    return (square >> 8).astype(np.uint8) if scaling == "canvas" else square
 
 
 def _tensor_taps(axis: int, shape: tuple[int, ...], side: int, centred: bool) -> _Taps:
@@ -60,7 +62,7 @@ def _tensor_taps(axis: int, shape: tuple[int, ...], side: int, centred: bool) ->
     high = np.minimum(low + 1, longer - 1)
     share = at - low.astype(np.float32)
 
-    def inside(index: npt.NDArray[np.intp], weight: Pixels) -> tuple[npt.NDArray[np.intp], Pixels]:
+    def inside(index: npt.NDArray[np.intp], weight: Floats) -> tuple[npt.NDArray[np.intp], Floats]:
         # Black beyond the picture: a weight of 0.
         index = index - before
         return index.clip(0, length - 1), np.where((index >= 0) & (index < length), weight, np.float32(0))
