@@ -118,9 +118,10 @@ def _entry(tensor: dict[str, Any]) -> _Entry:
     shape = tuple(tensor["shape"])
     quantization = tensor.get("quantization") or {"dtype": tensor["dtype"], "scale": 1, "min": 0}
     dtype = {"uint8": "u1", "float32": "<f4"}[quantization["dtype"]]
-    if not all(isinstance(length, int) and length >= 0 for length in shape):
+    scale, minimum = float(quantization["scale"]), float(quantization["min"])
+    if not (all(isinstance(length, int) and length >= 0 for length in shape) and math.isfinite(scale + minimum)):
         raise ValueError
-    return _Entry(str(tensor["name"]), shape, dtype, float(quantization["scale"]), float(quantization["min"]))
+    return _Entry(str(tensor["name"]), shape, dtype, scale, minimum)
 
 
 def _read(path: Path) -> bytes:
