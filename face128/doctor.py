@@ -36,7 +36,9 @@ class Finding:
 def examine(settings: Settings) -> bool:
     """Print a table of findings; True if nothing needs mending."""
     findings = list(_findings(settings))
-    table = Table("", "what", "found")
+    table = Table("")
+    table.add_column("what", no_wrap=True)
+    table.add_column("found", overflow="fold")
     for finding in findings:
         table.add_row("ok" if finding.healthy else "!!", finding.what, finding.detail)
     Console().print(table)

@@ -7,6 +7,7 @@ Face128Error
 ├── Unauthorized        401   unauthorized
 ├── NotFound            404   not_found
 ├── ModelMismatch       409   model_mismatch
+├── TooManyImages       409   too_many_images
 ├── TooLarge            413   too_large
 ├── UnsupportedFormat   415   unsupported_format
 ├── InvalidRequest      422   invalid_request
@@ -76,6 +77,12 @@ class ModelMismatch(Face128Error):
     code = "model_mismatch"
     status = 409
     sentence = "Descriptors of these models cannot be compared."
+
+
+class TooManyImages(Face128Error):
+    code = "too_many_images"
+    status = 409
+    sentence = "These are more images than are taken."
 
 
 class TooLarge(Face128Error):

@@ -64,6 +64,7 @@ class Settings(BaseSettings):
     max_image_bytes: int = Field(12 * 2**20, ge=1, description="Largest photo, in bytes of the file.")
     max_image_pixels: int = Field(50_000_000, ge=1, description="Largest photo, in pixels.")
     max_match_bytes: int = Field(64 * 2**20, ge=1, description="Largest body of /match, in bytes.")
+    max_batch_bytes: int = Field(32 * 2**20, ge=1, description="Largest body of /batch-extract, in bytes.")
     max_members: int = Field(100_000, ge=1, description="Most descriptors in the body of /match.")
 
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged.")

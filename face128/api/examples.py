@@ -6,7 +6,7 @@ import json
 from importlib.resources import files
 from typing import Any
 
-_BODY: dict[str, Any] = json.loads(files("face128.api").joinpath("match_example.json").read_text())
+_EXAMPLE: dict[str, Any] = json.loads(files("face128.api").joinpath("match_example.json").read_text())
 
 _DESCRIPTOR = {
     "description": "128 numbers, the object of JSON.stringify(Float32Array), or base64 of little-endian float32.",
@@ -43,27 +43,30 @@ MATCH: dict[str, Any] = {
                     "model": {"type": "string"},
                 },
             },
-            "example": _BODY,
+            "example": _EXAMPLE,
         }
     },
 }
 
-IMAGE: dict[str, Any] = {
-    "required": True,
-    "content": {
-        "multipart/form-data": {
-            "schema": {
-                "type": "object",
-                "required": ["image"],
-                "properties": {"image": {"type": "string", "format": "binary"}},
-            }
-        },
-        "application/json": {
-            "schema": {
-                "type": "object",
-                "required": ["image_base64"],
-                "properties": {"image_base64": {"type": "string", "contentEncoding": "base64"}},
-            }
-        },
-    },
-}
+_FILE = {"type": "string", "format": "binary"}
+_BASE64 = {"type": "string", "contentEncoding": "base64"}
+
+
+def _object(**properties: Any) -> dict[str, Any]:
+    return {"schema": {"type": "object", "required": list(properties), "properties": properties}}
+
+
+def _body(**content: Any) -> dict[str, Any]:
+    kinds = {"form": "multipart/form-data", "json": "application/json"}
+    return {"required": True, "content": {kinds[kind]: schema for kind, schema in content.items()}}
+
+
+IMAGE = _body(form=_object(image=_FILE), json=_object(image_base64=_BASE64))
+TWO_IMAGES = _body(form=_object(image1=_FILE, image2=_FILE), json=_object(image1=_BASE64, image2=_BASE64))
+TWO_DESCRIPTORS = _body(
+    json={
+        **_object(embedding_a=_DESCRIPTOR, embedding_b=_DESCRIPTOR),
+        "example": {"embedding_a": _EXAMPLE["descriptor"], "embedding_b": _EXAMPLE["enrolled"][0]["descriptor"]},
+    }
+)
+BATCH = _body(json=_object(images={"type": "array", "maxItems": 64, "items": _BASE64}))

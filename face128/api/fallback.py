@@ -12,9 +12,10 @@ from face128 import enrolled
 from face128.api import examples
 from face128.api.answers import error_fields
 from face128.api.auth import ServiceDep, require_key
+from face128.api.parameters import EngineName, Faces
 from face128.api.schemas import Encoded, Matched, NotMatched, problems
 from face128.api.uploads import read_body, read_image
-from face128.encoding import Which, encode
+from face128.encoding import encode
 from face128.matching import Decision, nearest
 
 router = APIRouter(dependencies=[Depends(require_key)], tags=["original fallback"])
@@ -59,9 +60,9 @@ async def match(
 async def encode_image(
     request: Request,
     service: ServiceDep,
-    faces: Annotated[Which, Query(description="Of several faces: refuse, or take the largest.")] = "one",
+    faces: Faces = "one",
     num_jitters: Annotated[int, Query(ge=1, le=100, description="Above 1: the mean of so many moved copies.")] = 1,
-    engine: Annotated[str | None, Query(description="One of the loaded engines; the first by default.")] = None,
+    engine: EngineName = None,
 ) -> dict[str, Any]:
     """A photo of one face in, its descriptor out. Multipart `image` or `file`, or JSON `{"image_base64": ...}`."""
     loaded = service.engine(engine)

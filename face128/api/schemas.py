@@ -61,6 +61,82 @@ class Encoded(BaseModel):
     face_count: int
 
 
+class Seen(BaseModel):
+    """Where a face is, in pixels of the upright photo, and how surely it is one."""
+
+    bbox: tuple[int, int, int, int]
+    confidence: float
+
+
+class SeenWithLandmarks(Seen):
+    landmarks: list[tuple[int, int]]
+
+
+class Detected(BaseModel):
+    detected: bool
+    face_count: int
+    confidence: float
+    message: str
+    model: str
+    faces: list[SeenWithLandmarks]
+
+
+class Verified(Seen):
+    face_detected: Literal[True]
+    message: str
+
+
+class NotVerified(BaseModel):
+    face_detected: Literal[False]
+    error: str
+
+
+class Extracted(Seen):
+    success: Literal[True]
+    embedding: list[float]
+    embedding_size: int
+    face_detected: Literal[True]
+    model: str
+
+
+class ComparedFaces(BaseModel):
+    similarity: float
+    distance: float
+    metric: str
+
+
+class Compared(BaseModel):
+    success: Literal[True]
+    similarity: float
+    confidence: float
+    same_person: bool
+    distance: float
+    threshold: float
+    model: str
+
+
+class BatchResult(BaseModel):
+    """A descriptor, or the error of this photo alone."""
+
+    model_config = ConfigDict(extra="allow")
+
+    index: int
+    face_detected: bool
+    embedding: list[float] | None = None
+    bbox: tuple[int, int, int, int] | None = None
+    confidence: float | None = None
+    error: str | None = None
+    code: str | None = None
+
+
+class Batch(BaseModel):
+    results: list[BatchResult]
+    total: int
+    successful: int
+    failed: int
+    model: str
+
+
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The error answers of a route, for its OpenAPI entry."""
     return {status: {"model": Problem} for status in statuses}

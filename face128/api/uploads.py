@@ -27,17 +27,14 @@ async def read_image(request: Request, limits: Limits) -> bytes:
 
     Raises BadRequest for a body of another shape, BadImage for an empty photo, TooLarge as soon as it is seen.
     """
-    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    content_type = _content_type(request)
     if content_type == "multipart/form-data":
         form = await read_form(request, limits.max_bytes + FORM_OVERHEAD)
         image = await _one_file(form, IMAGE_FIELDS)
     elif content_type == "application/json":
         # Base64 takes 4 characters for 3 bytes.
         document = await read_json(request, limits.max_bytes * 4 // 3 + FORM_OVERHEAD)
-        text = document.get("image_base64") if isinstance(document, dict) else None
-        if not isinstance(text, str):
-            raise BadRequest('The body must be {"image_base64": "..."}, or multipart with a file "image".')
-        image = from_base64(text, limits.max_bytes)
+        image = from_base64(_text(document, "image_base64"), limits.max_bytes)
     elif content_type.startswith("image/") or content_type == "application/octet-stream":
         image = bytes(await read_body(request, limits.max_bytes))
     else:
@@ -47,8 +44,31 @@ async def read_image(request: Request, limits: Limits) -> bytes:
     return image
 
 
+async def read_images(request: Request, limits: Limits, fields: Sequence[str]) -> list[tuple[str, bytes]]:
+    """Each of the named photos: the files of a multipart form, or strings in base64 of a JSON object."""
+    max_bytes = len(fields) * limits.max_bytes
+    if _content_type(request) == "application/json":
+        document = await read_json(request, max_bytes * 4 // 3 + FORM_OVERHEAD)
+        return [(field, from_base64(_text(document, field), limits.max_bytes)) for field in fields]
+    form = await read_form(request, max_bytes + FORM_OVERHEAD)
+    return [(field, await _one_file(form, [field])) for field in fields]
+
+
+def _text(document: Any, field: str) -> str:
+    text = document.get(field) if isinstance(document, dict) else None
+    if not isinstance(text, str):
+        raise BadRequest(f'The body must have a string in base64 in "{field}", or be multipart with a file.')
+    return text
+
+
+def _content_type(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
 async def read_form(request: Request, max_bytes: int, max_files: int = 64) -> FormData:
-    """The parsed multipart body. Raises BadRequest where it is malformed."""
+    """The parsed multipart body. Raises BadRequest where it is malformed or none."""
+    if _content_type(request) != "multipart/form-data":
+        raise BadRequest("Send the photos as multipart/form-data.")
     parser = _InMemoryParser(
         request.headers, _bounded(request, max_bytes), max_files=max_files, max_fields=64, max_part_size=FORM_OVERHEAD
     )

@@ -22,7 +22,6 @@ def locked() -> Iterator[httpx.Client]:
     [
         {},
         {"Authorization": "Bearer wrong"},
-        {"Authorization": "Bearer "},
         {"Authorization": KEYS[0]},
         {"Authorization": f"Basic {KEYS[0]}"},
         {"Authorization": f"Bearer {KEYS[0]}x"},
