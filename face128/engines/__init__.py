@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from face128.images import Photo
     from face128.settings import Settings
 
-Chips = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
+Chips = npt.NDArray[np.uint8 | np.float32]
 """(n, side, side, 3) RGB: faces cut out as the engine's network wants them."""
 Descriptors = npt.NDArray[np.float32]
 """(n, dimension) float32, one row a face."""

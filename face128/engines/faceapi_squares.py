@@ -18,7 +18,7 @@ from face128.decoding import RGB
 
 Scaling = Literal["canvas", "tensor"]
 
-Square = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
+Square = npt.NDArray[np.uint8 | np.float32]
 """(side, side, 3) RGB, 0..255: uint8 from a canvas, float32 from a tensor."""
 
 Floats = npt.NDArray[np.float32]
