@@ -2,7 +2,7 @@
 
     make faceapi && python benchmarks/mixing.py [--pairs 1000]
 
-Prints the two tables of docs/face-api.md: accepted and refused pairs at three thresholds, the two descriptors of a pair
+Prints the tables of docs/face-api.md: accepted and refused pairs at three thresholds, the two descriptors of a pair
 made by one model or by two; and how far apart the two descriptors of one photo lie, by the roll of the head.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import pairwise
@@ -18,13 +18,14 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from face128.engines import Engine
 from face128.engines.dlib128 import DlibEngine
 from face128.engines.faceapi128 import FaceapiEngine
 from face128.engines.roll import roll
 from face128.engines.weights import find_weights
-from face128.images import open_photo
+from face128.images import Photo, open_photo
 
 ROOT = Path(__file__).parents[1]
 LFW = ROOT.parent / "shared" / "data" / "lfw-view1"
@@ -32,6 +33,7 @@ MODELS = ROOT / "tests" / "faceapi_golden" / "node_modules" / "@vladmandic" / "f
 
 THRESHOLDS = (0.38, 0.5, 0.6)
 ROLLS = (0, 3, 6, 10, 15, 25, 180)
+TURNS = (0, 10, 20, 30)
 ROWS = (("dlib", "dlib"), ("ssd", "ssd"), ("tiny", "tiny"), ("dlib", "ssd"), ("dlib", "tiny"), ("ssd", "tiny"))
 
 Seen = tuple[dict[str, npt.NDArray[np.float32]], float]
@@ -50,9 +52,12 @@ def read_pairs(most: int) -> list[tuple[Path, Path, bool]]:
     return pairs[:: max(1, len(pairs) // most)]
 
 
-def look(engines: dict[str, Engine], path: Path) -> Seen:
-    """The person in the middle, as far as the engines find one."""
+def look(engines: dict[str, Engine], path: Path, clockwise: int = 0) -> Seen:
+    """The person in the middle of the photo, turned by so many degrees, as far as the engines find one."""
     photo = open_photo(path.read_bytes())
+    if clockwise:
+        turned_image = Image.fromarray(photo.rgb()).rotate(-clockwise, Image.Resampling.BICUBIC)
+        photo = Photo.from_rgb(np.asarray(turned_image))
     centre = np.array([photo.width, photo.height]) / 2
     descriptors, turned = {}, 0.0
     for name, engine in engines.items():
@@ -81,16 +86,27 @@ def tell_pairs(pairs: Iterable[tuple[Seen, Seen, bool]]) -> None:
         print(f"| {first}, {second} | {middle} | {refused} % | {accepted} % |")
 
 
-def tell_rolls(seen: list[Seen]) -> None:
+def tell_rolls(seen: Iterable[Seen]) -> None:
     print("| roll, degrees | photos | dlib to ssd: median / p95 | dlib to tiny: median / p95 |")
     print("| --- | --- | --- | --- |")
     for low, high in pairwise(ROLLS):
-        part = [descriptors for descriptors, turned in seen if low <= turned < high]
-        cells = []
-        for name in ("ssd", "tiny"):
-            apart = [np.linalg.norm(one["dlib"] - one[name]) for one in part]
-            cells.append(f"{np.median(apart):.3f} / {np.quantile(apart, 0.95):.3f}" if apart else "-")
-        print(f"| {low} to {high} | {len(part)} | {' | '.join(cells)} |")
+        tell_row(f"{low} to {high}", [descriptors for descriptors, turned in seen if low <= turned < high])
+
+
+def tell_turned(engines: dict[str, Engine], upright: list[Path], run: Callable[..., Iterable[Seen]]) -> None:
+    print("| upright photos turned by | photos | dlib to ssd: median / p95 | dlib to tiny: median / p95 |")
+    print("| --- | --- | --- | --- |")
+    for degrees in TURNS:
+        seen = run(partial(look, engines, clockwise=degrees), upright)
+        tell_row(f"{degrees}", [descriptors for descriptors, _ in seen if len(descriptors) == len(engines)])
+
+
+def tell_row(name: str, found: list[dict[str, npt.NDArray[np.float32]]]) -> None:
+    cells = []
+    for engine in ("ssd", "tiny"):
+        apart = [np.linalg.norm(one["dlib"] - one[engine]) for one in found]
+        cells.append(f"{np.median(apart):.3f} / {np.quantile(apart, 0.95):.3f}" if apart else "-")
+    print(f"| {name} | {len(found)} | {' | '.join(cells)} |")
 
 
 def main(most: int) -> None:
@@ -115,6 +131,10 @@ def main(most: int) -> None:
     tell_pairs(whole)
     print()
     tell_rolls(list(found.values()))
+    print()
+    upright = [path for path, (_, turned) in found.items() if turned < ROLLS[1]]
+    with ThreadPoolExecutor(2) as pool:
+        tell_turned(engines, upright[:: max(1, len(upright) // 60)], pool.map)
 
 
 if __name__ == "__main__":

@@ -85,6 +85,7 @@ class FaceapiEngine:
         )
 
     def detect(self, photo: Photo) -> list[Face]:
+        """See Engine.detect. What lies wholly beyond the photo's edge, in the square's black, is no face."""
         image = photo.rgb()
         faces: list[Face] = []
         for detection in self._find(image=image):

@@ -98,12 +98,16 @@ def test_a_file_that_goes_on_is_named(folder: Path) -> None:
         read_weights(folder, TINY)
 
 
-def test_a_manifest_cannot_name_a_file_of_another_folder(folder: Path) -> None:
+def test_a_manifest_cannot_name_a_file_of_another_folder(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / BIN
+    shutil.copy(folder / BIN, elsewhere)
     groups = json.loads((folder / MANIFEST).read_text())
-    for path in ("../" + BIN, "/etc/passwd", ""):
+    for path in (f"../{elsewhere.parent.name}/{BIN}", str(elsewhere), f"./{BIN}"):
         groups[0]["paths"] = [path]
         write_manifest(folder, groups)
-        with pytest.raises(ConfigurationError):
+        with pytest.raises(ConfigurationError, match=MANIFEST):
             read_weights(folder, TINY)
 
 
