@@ -47,7 +47,7 @@ class FaceapiEngine:
         self,
         models: Path,
         detector: Literal["ssd", "tiny"] = "ssd",
-        crop: Scaling = "canvas",
+        scaling: Scaling = "canvas",
         *,
         min_confidence: float = 0.5,
         score_threshold: float = 0.5,
@@ -57,14 +57,14 @@ class FaceapiEngine:
 
         Raises ConfigurationError, naming the file, for one that is missing or damaged.
         """
-        self.card: ModelCard = replace(FACEAPI, pipeline=f"{detector}-{crop}/{FACEAPI.pipeline}")
-        self._scaling: Scaling = crop
+        self.card: ModelCard = replace(FACEAPI, pipeline=f"{detector}-{scaling}/{FACEAPI.pipeline}")
+        self._scaling: Scaling = scaling
         if detector == "ssd":
             run = _runner(ssd_mobilenetv1(read_weights(models, "ssd_mobilenetv1")))
-            self._find = partial(find_ssd, run, min_confidence=min_confidence, scaling=crop)
+            self._find = partial(find_ssd, run, min_confidence=min_confidence, scaling=scaling)
         else:
             run = _runner(tiny_face_detector(read_weights(models, "tiny_face_detector")))
-            self._find = partial(find_tiny, run, score_threshold=score_threshold, side=input_size, scaling=crop)
+            self._find = partial(find_tiny, run, score_threshold=score_threshold, side=input_size, scaling=scaling)
         self._landmarks = _runner(face_landmark_68(read_weights(models, "face_landmark_68")))
         network = read_resnet(read_weights(models, "face_recognition"))
         self._network = Network(to_onnx(network, TensorProto.FLOAT))

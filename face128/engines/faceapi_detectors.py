@@ -74,7 +74,8 @@ def _detections(boxes: _Boxes, scores: npt.NDArray[np.float64], image: RGB, side
     sides = image.shape[1::-1]
     scale = side / max(sides)
     # face-api.js takes the photo for as large in the square as it is after rounding (computeReshapedDimensions).
-    stretch = np.array([side / math.floor(length * scale + 0.5) * length for length in sides])
+    # A photo can be thinner than one pixel of the square.
+    stretch = np.array([side / max(1, math.floor(length * scale + 0.5)) * length for length in sides])
     found = []
     for box, score in zip(boxes, scores, strict=True):
         (x, y), (width, height) = box[:2] * stretch, (box[2:] - box[:2]) * stretch

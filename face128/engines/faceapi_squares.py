@@ -1,8 +1,8 @@
 """Cuts and scales a picture to the square that a network of face-api.js takes, as its two paths do.
 
 "tensor" is what face-api.js does under Node: TensorFlow's bilinear resize, in float. "canvas" is what a browser does:
-drawImage, in the integers of Skia, which draws for Chrome, Edge, Firefox and @napi-rs/canvas. Descriptors of the two
-paths lie about 0.075 apart.
+drawImage, in the integers of Skia, which draws for Chrome, Edge, Firefox and @napi-rs/canvas where no graphics card
+does. Descriptors of the two paths lie about 0.075 apart.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import faceapi_truth
 import numpy as np
 import numpy.typing as npt
 import pytest
-from faceapi_truth import engine
+from faceapi_truth import WAYS, engine
 
 from face128.engines import CARDS, FACEAPI, load_engine
 from face128.engines.faceapi128 import FaceapiEngine
@@ -33,9 +33,10 @@ def test_min_confidence_and_score_threshold_are_exclusive_bounds_of_the_score() 
 
 
 def test_a_photo_without_a_face_has_none_and_no_faces_have_no_descriptors() -> None:
-    photo = Photo.from_rgb(np.full((64, 300, 3), 127, np.uint8))
-    for detector in ("ssd", "tiny"):
-        assert engine(detector).detect(photo) == []
+    for shape in ((64, 300), (1, 1), (1, 3000), (3000, 1)):
+        photo = Photo.from_rgb(np.full((*shape, 3), 127, np.uint8))
+        for detector, scaling in WAYS:
+            assert engine(detector, scaling).detect(photo) == []
     assert engine().describe(engine().crop(photo, [])).shape == (0, 128)
 
 
