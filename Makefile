@@ -18,7 +18,7 @@ test: $(VENV)/.test ## Install, then run the tests.
 	$(BIN)/python -m pytest
 
 faceapi: ## Install the real face-api.js, the tests' outside truth for that engine; needs Node and npm.
-	npm ci --prefix tests/faceapi_golden --no-audit --no-fund
+	npm install --prefix tests/faceapi_golden --no-package-lock --no-audit --no-fund
 
 check: $(VENV)/.test ## Lint, formatting and types.
 	$(BIN)/ruff check .
