@@ -36,6 +36,7 @@ class Explained(BaseModel):
     model: str | None = None
     runner_up: RunnerUp | None = None
     margin: float | None = None
+    mixed_models: Literal[True] | None = None
 
 
 class RunnerUp(BaseModel):
