@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-nestjs check bench docker clean
+.PHONY: help install run test test-nestjs faceapi check bench docker clean
 
 help: ## Say what can be made.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -20,6 +20,9 @@ test: $(VENV)/.test ## Install, then run the tests.
 test-nestjs: $(VENV)/.run ## Build, lint and test the NestJS client, end to end with the service; needs Node 20.
 	cd clients/nestjs && npm ci && npm run build && npm run lint && npm test
 	cd clients/nestjs && FACE128_PYTHON=$(abspath $(BIN)/python) npm run test:e2e
+
+faceapi: ## Install the real face-api.js, the tests' outside truth for that engine; needs Node and npm.
+	npm install --prefix tests/faceapi_golden --no-package-lock --no-audit --no-fund
 
 check: $(VENV)/.test ## Lint, formatting and types.
 	$(BIN)/ruff check .
