@@ -38,7 +38,9 @@ test('a wrong option stops the start', async () => {
   for (const wrong of [
     { url: 'localhost:8000' },
     { url: 'ftp://faces.example' },
-    { url: 'http://user:secret@faces.example' },
+    { url: 'http://user@faces.example' },
+    { url: 'http://:secret@faces.example' },
+    { url: 'http://faces.example/?key=secret' },
     { url: 'http://faces.example', apiKey: 'schlüssel\n€' },
     { threshold: 0 },
     { threshold: 38 },

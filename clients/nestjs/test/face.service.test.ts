@@ -243,8 +243,8 @@ test('shadow mode answers locally at once and counts who differed, how far, and 
   faces.events.on('shadow', (comparison) => differed.push(comparison.agreed));
   const replies: RequestListener[] = [
     answer({ ...VICKY, distance: 0.1 }),
-    answer({ ...JOHN, distance: 0.3 }),
     answer({ match: false, distance: 0.5 }),
+    answer({ ...JOHN, distance: 0.3 }),
     answer({ error: 'Too many.', code: 'too_large' }, 413),
     answer('no', 502),
   ];
@@ -260,7 +260,7 @@ test('shadow mode answers locally at once and counts who differed, how far, and 
   assert.deepEqual(differed, [true, false, false, false]);
   assert.deepEqual(
     differences.map(({ service }) => service),
-    [{ match: JOHN, distance: 0.3 }, { match: null, distance: 0.5 }, { code: 'too_large' }],
+    [{ match: null, distance: 0.5 }, { match: JOHN, distance: 0.3 }, { code: 'too_large' }],
   );
   assert.equal(distanceGap?.max, 0.4);
 });
