@@ -21,6 +21,7 @@ FACE128 = "face128"
 NAIVE = "naive service"
 NAIVE_FILE = SHARED / "peers" / "naive_service.py"
 NO_NAIVE = f"No comparison with the naive service: ../{NAIVE_FILE.relative_to(ROOT.parent)} is not there."
+KEEP_ALIVE = 3  # seconds; uvicorn hangs up on a connection that has been idle for 5
 PATIENCE = 120  # seconds until a service that does not answer is given up
 
 
@@ -43,41 +44,50 @@ def upload(photo: bytes) -> Request:
     return Request("/encode-image", body, f"multipart/form-data; boundary={boundary}")
 
 
+class Crashed(Exception):
+    """The service's process has ended by itself."""
+
+
 class Service:
     """A running process; each thread that sends keeps a connection of its own to it."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self._port = free_port()
-        serve = {
-            FACE128: ["face128", "serve", "--port", str(self._port)],
-            NAIVE: ["uvicorn", "naive_service:app", "--app-dir", str(NAIVE_FILE.parent), "--port", str(self._port)],
-        }
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", *serve[name]],
-            cwd=ROOT,
-            env=environment(),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
         self._local = threading.local()
+        self._process = self._start()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        port = ["--port", str(self._port)]
+        serve = {
+            FACE128: ["face128", "serve", *port],
+            NAIVE: ["uvicorn", "naive_service:app", "--app-dir", str(NAIVE_FILE.parent), *port],
+        }
+        command, silent = [sys.executable, "-m", *serve[self.name]], subprocess.DEVNULL
+        return subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=silent, stderr=silent)
 
     @property
     def process_id(self) -> int:
         return self._process.pid
 
     def send(self, request: Request) -> bytes:
-        """The answer's body. Raises RuntimeError unless it is a 200, OSError where nobody listens."""
-        if not hasattr(self._local, "connection"):
-            self._local.connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=PATIENCE)
-        connection = self._local.connection
+        """The answer's body. Raises RuntimeError unless it is a 200, Crashed, OSError where nobody listens (yet)."""
+        local = self._local
+        if not hasattr(local, "connection"):
+            local.connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=PATIENCE)
+        elif time.monotonic() - local.used > KEEP_ALIVE:
+            local.connection.close()
+        connection = local.connection
         method = "GET" if request.body is None else "POST"
         try:
             connection.request(method, request.path, request.body, {"Content-Type": request.content_type})
             response = connection.getresponse()
             answer: bytes = response.read()
+            local.used = time.monotonic()
         except (OSError, http.client.HTTPException):
-            connection.close()
+            del local.connection
+            if (status := self._ended()) is not None:
+                raise Crashed(f"The {self.name} crashed (exit status {status})") from None
             raise
         if response.status != 200:
             raise RuntimeError(f"{self.name} answered {request.path} with {response.status}: {answer[:200]!r}")
@@ -91,7 +101,7 @@ class Service:
                 self.send(request)
                 return
             except (OSError, http.client.HTTPException, RuntimeError):
-                if self._process.poll() is not None or time.monotonic() > deadline:
+                if time.monotonic() > deadline:
                     raise
                 time.sleep(0.01)
 
@@ -101,6 +111,18 @@ class Service:
             start = time.perf_counter()
             list(pool.map(self.send, requests))
             return len(requests) / (time.perf_counter() - start)
+
+    def restart(self) -> None:
+        """After a crash: start again on the same port, and return when it is ready."""
+        self._process = self._start()
+        self.wait_for(READY)
+
+    def _ended(self) -> int | None:
+        """The process's exit status. A process that is being killed closes its sockets a moment before it has ended."""
+        try:
+            return self._process.wait(0.2)
+        except subprocess.TimeoutExpired:
+            return None
 
     def stop(self) -> None:
         self._process.send_signal(signal.SIGTERM)
