@@ -9,6 +9,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TypeVar
 
+from face128.cohorts import Cohorts
 from face128.encoding import encode
 from face128.engines import Engine, load_engine
 from face128.errors import ConfigurationError, InvalidRequest, NotReady
@@ -28,6 +29,7 @@ class Service:
         self.settings = settings
         self.limits = Limits(settings.max_image_bytes, settings.max_image_pixels)
         self.workers = WorkerPool(settings.threads, settings.queue)
+        self.cohorts = Cohorts()
         self.failures: dict[str, str] = {}
         """Why an engine could not be loaded, by its name."""
         self._engines: dict[str, Engine] = {}

@@ -38,12 +38,15 @@ async def match(
 
     A descriptor is a list of 128 numbers, the object that `JSON.stringify(Float32Array)` makes, or base64 of
     little-endian float32. A member may carry `descriptors: [...]`; `descriptor: null` is passed over.
+    With `"decision": {"rule": "cohort", "alpha": 0.01}` the members themselves say how near a stranger comes, and at
+    most that share of strangers like them is let in.
     """
     settings = service.settings
     body = await read_body(request, settings.max_match_bytes)
 
     def decide() -> Decision:
-        return nearest(enrolled.parse(body, max_members=settings.max_members))
+        asked = enrolled.parse(body, max_members=settings.max_members, rule=settings.rule)
+        return nearest(asked, service.cohorts, explain=explain)
 
     # Never in the pool that encodes: a match does not wait behind photos.
     decision = decide() if len(body) <= SMALL_BODY else await run_in_threadpool(decide)
