@@ -31,7 +31,7 @@ class Cohorts:
         """The cohort of a list; see Cohort.of. Raises Overloaded where too many wait for one already."""
         # Python's hash of bytes is SipHash with this process's secret: nobody can make two lists that meet, and it is
         # several times as fast as any of hashlib's.
-        key = (hash(vectors.tobytes()), hash(people.tobytes()), vectors.shape, vectors.dtype, metric)
+        key = (hash(vectors.tobytes()), hash(people.tobytes()), vectors.dtype, metric)
         if (known := self._recall(key)) is not None:
             return known
         if not self._places.acquire(blocking=False):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -19,10 +20,8 @@ def brute_force(vectors: Any, people: Any, metric: Metric, k: int) -> list[list[
         least = dict.fromkeys(set(people.tolist()) - {int(mine)}, float("inf"))
         for b, other in zip(vectors, people.tolist(), strict=True):
             if other != mine:
-                try:
+                with suppress(InvalidDescriptor):
                     least[other] = min(least[other], distance(a, b, metric))
-                except InvalidDescriptor:
-                    pass
         found.append(([*sorted(least.values()), *[float("inf")] * k])[:k])
     return found
 
