@@ -37,6 +37,12 @@ class Enrolled:
     owners: npt.NDArray[np.int64]
     """(rows,) the index of each row's member, ascending."""
 
+    @property
+    def people(self) -> npt.NDArray[np.int64]:
+        """(rows,) equal numbers where the regNo is equal: a member may stand several times."""
+        numbers: dict[RegNo, int] = {}
+        return np.array([numbers.setdefault(reg_no, len(numbers)) for reg_no in self.reg_nos], np.int64)[self.owners]
+
 
 @dataclass(frozen=True)
 class MatchRequest:
