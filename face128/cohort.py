@@ -99,10 +99,15 @@ class Cohort:
         """(rows,) each descriptor's score against all other members."""
         return score(self.near)
 
+    @cached_property
+    def _enough(self) -> int:
+        """So many rows are of NEXT + 1 members at least, whichever they are."""
+        return (NEXT + 1) * int(np.bincount(self.people).max(initial=0))
+
     def involved(self, rough: Vector) -> Indices:
         """The rows that ``standing`` wants to know of a probe, from distances (rows,) good to 1e-9 of themselves."""
-        enough = (NEXT + 1) * int(np.bincount(self.people).max(initial=0))
-        reach = np.sort(rough)[:enough].max(initial=0)
+        enough = min(self._enough, len(rough)) - 1
+        reach = np.partition(rough, enough)[enough] if len(rough) else 0
         return np.flatnonzero((rough <= np.maximum(self.near[:, -1], reach) * (1 + 1e-9)) & np.isfinite(rough))
 
     def standing(self, rows: Indices, distances: Vector) -> Standing | None:
