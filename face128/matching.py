@@ -116,7 +116,7 @@ def _standing(request: MatchRequest, enrolled: Enrolled, rough: Vector, cohorts:
         enrolled.owners
     ]
     if request.rule.name == "cohort":
-        check_promise(np.count_nonzero(np.bincount(people)), request.rule.alpha)
+        check_promise(int(np.count_nonzero(np.bincount(people))), request.rule.alpha)
         if len(vectors) > MOST_ROWS:
             raise TooLarge(f"The cohort rule takes at most {MOST_ROWS} descriptors in a request.", field="enrolled")
     cohort = cohorts.of(vectors, people, metric)
