@@ -10,10 +10,11 @@ that nearest the middle of the photo, as LFW means it. ``--descriptors`` keeps t
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -115,9 +116,9 @@ def _distances(vectors: Array, rows: npt.NDArray[np.intp], gallery: npt.NDArray[
     return np.array([rough_distances(vectors[gallery], vectors[row], "euclidean") for row in rows])
 
 
-def encode(images: Path) -> tuple[Array, npt.NDArray[np.str_]]:
-    """A descriptor of each photo with a face, and whose it is."""
-    engine, limits = DlibEngine(find_weights(), detection="exact"), Limits(12 * 2**20, 50_000_000)
+def encode(files: Sequence[Path], detection: Literal["fast", "exact"] = "exact") -> tuple[Array, npt.NDArray[np.str_]]:
+    """A descriptor of each photo with a face, and whose it is: the name of its folder."""
+    engine, limits = DlibEngine(find_weights(), detection=detection), Limits(12 * 2**20, 50_000_000)
 
     def describe(file: Path) -> npt.NDArray[np.float32] | None:
         photo = open_photo(file.read_bytes(), limits)
@@ -125,7 +126,6 @@ def encode(images: Path) -> tuple[Array, npt.NDArray[np.str_]]:
         faces = sorted(engine.detect(photo), key=lambda f: np.abs(np.add(f.box[:2], f.box[2:]) - middle).sum())
         return engine.describe(engine.crop(photo, faces[:1]))[0] if faces else None
 
-    files = sorted(images.rglob("*.jpg"))
     with ThreadPoolExecutor() as pool:
         described = list(pool.map(describe, files))
     found = [(d, file.parent.name) for d, file in zip(described, files, strict=True) if d is not None]
@@ -151,7 +151,7 @@ def main() -> None:
     if options.descriptors and options.descriptors.exists():
         vectors, names = (np.load(options.descriptors)[key] for key in ("vectors", "names"))
     else:
-        vectors, names = encode(LFW)
+        vectors, names = encode(sorted(LFW.rglob("*.jpg")))
         if options.descriptors:
             np.savez(options.descriptors, vectors=vectors, names=names)
     print(f"{len(vectors)} photos of {len(np.unique(names))} people, {options.seeds} galleries of each size")
