@@ -13,7 +13,7 @@ from face128.neighbours import Indices
 MOST_ROWS = 20_000
 """Descriptors of a list that a request may wait for: four times the work of 10,000, some seconds."""
 KEPT = 16
-"""Lists that are remembered: 2 MB each at most of these rows."""
+"""Lists that are remembered: 2.4 MB each at most."""
 WAITING = 4
 """Requests that may wait for a new list at once; there are other things to do for the threads."""
 

@@ -26,7 +26,7 @@ SMALL_BODY = 64 * 1024
 
 @router.post(
     "/match",
-    responses={200: {"model": Matched | NotMatched}, **problems(400, 401, 409, 413, 422)},
+    responses={200: {"model": Matched | NotMatched}, **problems(400, 401, 409, 413, 422, 503)},
     openapi_extra={"requestBody": examples.MATCH},
 )
 async def match(
