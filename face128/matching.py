@@ -33,6 +33,8 @@ class Near:
     reg_no: RegNo
     name: str | None
     distance: float
+    foreign: bool = False
+    """His descriptors were made by another model than the probe's."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,8 @@ class Decision:
                 answer |= {"score": self.standing.score, "stranger_risk": self.standing.stranger_risk}
             if self.rule.name == "cohort":
                 answer |= {"decision": {"rule": "cohort", "alpha": self.rule.alpha}}
+            if self.nearest is not None and self.nearest.foreign:
+                answer["mixed_models"] = True
         return answer
 
 
@@ -133,4 +137,5 @@ def _first_nearest(rough: Vector, enrolled: Enrolled, probe: Vector, metric: Met
     exact = distances(enrolled.vectors[rows], probe, metric)
     first = int(exact.argmin())
     member = enrolled.owners[rows[first]]
-    return Near(enrolled.reg_nos[member], enrolled.names[member], float(exact[first]))
+    foreign = int(member) in enrolled.foreign
+    return Near(enrolled.reg_nos[member], enrolled.names[member], float(exact[first]), foreign)

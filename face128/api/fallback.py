@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
+from anyio import to_thread
 from fastapi import APIRouter, Depends, Query, Request
-from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 
 from face128 import enrolled
@@ -16,6 +17,7 @@ from face128.api.parameters import EngineName, Faces
 from face128.api.schemas import Encoded, Matched, NotMatched, problems
 from face128.api.uploads import read_body, read_image
 from face128.encoding import encode
+from face128.enrolled import MatchRequest
 from face128.matching import Decision, nearest
 
 router = APIRouter(dependencies=[Depends(require_key)], tags=["original fallback"])
@@ -44,12 +46,15 @@ async def match(
     settings = service.settings
     body = await read_body(request, settings.max_match_bytes)
 
-    def decide() -> Decision:
+    def decide() -> Decision | MatchRequest:
         asked = enrolled.parse(body, max_members=settings.max_members, rule=settings.rule)
-        return nearest(asked, service.cohorts, explain=explain)
+        return asked if explain or asked.rule.name == "cohort" else nearest(asked)
 
-    # Never in the pool that encodes: a match does not wait behind photos.
-    decision = decide() if len(body) <= SMALL_BODY else await run_in_threadpool(decide)
+    # Never in the pool that encodes: a match does not wait behind photos. Nor behind all the pairs of another's list.
+    decision = decide() if len(body) <= SMALL_BODY else await to_thread.run_sync(decide, limiter=service.matching)
+    if isinstance(decision, MatchRequest):
+        stand = partial(nearest, decision, service.cohorts, explain=explain)
+        decision = await to_thread.run_sync(stand, limiter=service.standing)
     return JSONResponse(decision.answer(explain=explain))  # these fields and no others: no response model
 
 
