@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -10,6 +12,8 @@ import numpy as np
 import pytest
 from serving import serving
 from test_cohort import plain_standing
+
+from face128.descriptors import to_base64
 
 
 def crowd(seed: int) -> tuple[Any, Any, Any]:
@@ -118,6 +122,25 @@ def test_a_list_beyond_all_patience_is_too_large_for_the_cohort_rule_alone(fake_
         assert answer.status_code == status
         assert answer.json().get("code") == ("too_large" if rule == "cohort" else None)
         assert "stranger_risk" not in answer.json()
+
+
+def test_too_many_new_lists_at_once_are_overload_and_others_are_answered(fake_service: httpx.Client) -> None:
+    def body(seed: int, **more: Any) -> str:
+        vectors = np.random.default_rng(seed).normal(0, 0.1, (6000, 128)).astype(np.float32)
+        enrolled = [{"regNo": i, "descriptor": to_base64(vector)} for i, vector in enumerate(vectors)]
+        return json.dumps({"descriptor": to_base64(vectors[7]), "enrolled": enrolled, **more})
+
+    def send(text: str) -> httpx.Response:
+        return fake_service.post("/match", content=text)
+
+    bodies = [body(seed, decision=COHORT) for seed in range(14)] + [body(99)]
+    with ThreadPoolExecutor(len(bodies)) as clients:
+        *answers, by_threshold = clients.map(send, bodies)
+    assert by_threshold.json()["regNo"] == 7
+    assert {answer.status_code for answer in answers} == {200, 503}
+    refused = next(answer for answer in answers if answer.status_code == 503)
+    assert (refused.json()["code"], "retry-after" in refused.headers) == ("overloaded", True)
+    assert send(bodies[0]).json()["regNo"] == 7
 
 
 def test_the_settings_choose_the_rule_where_a_request_names_none(cohort_service: httpx.Client) -> None:
