@@ -40,6 +40,12 @@ class Recipe:
         name = engine or settings.engines[0]
         return cls(name, settings.network, settings.detection, choice, num_jitters, limits)
 
+    @property
+    def version(self) -> str:
+        """What a descriptor made by this recipe may be compared with bit by bit: model, pipeline, face, passes."""
+        card = self.load().card
+        return f"{card.name} {card.pipeline} {self.choice} x{self.num_jitters}"
+
     def load(self) -> Engine:
         """The engine, loaded once a process. Raises ConfigurationError where it cannot be had."""
         return _load(self.engine, self.network, self.detection)

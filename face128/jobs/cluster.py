@@ -1,0 +1,36 @@
+"""A Dask cluster as the workers of a job. What a worker had in hand when it died, the scheduler gives to another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from face128.errors import ConfigurationError
+from face128.jobs.pool import WAITING, Done, Item, Result, run_on
+
+PATIENCE = 30  # seconds to find the scheduler
+
+
+@dataclass(frozen=True)
+class ClusterWorkers:
+    """The workers need face128 of this version. Raises ConfigurationError where the cluster is away."""
+
+    address: str
+    """Of the scheduler, such as tcp://scheduler:8786."""
+    photos_travel: bool
+    """False where the workers see the photos under the very paths, or URLs, of the list."""
+
+    def run(self, task: Callable[[Item], Result], items: Iterable[Item]) -> Done[Item, Result]:
+        try:
+            from distributed import Client, KilledWorker
+        except ImportError:
+            raise ConfigurationError("A cluster needs: pip install 'face128[cluster]'.") from None
+        try:
+            client = Client(self.address, timeout=PATIENCE, set_as_default=False)
+        except (OSError, ValueError):
+            raise ConfigurationError("There is no Dask scheduler at this address.") from None
+        with client:
+            client.wait_for_workers(1, timeout=PATIENCE)
+            window = WAITING * sum(client.ncores().values())
+            with client.get_executor(pure=False) as executor:
+                yield from run_on(executor, task, iter(items), window, killed=KilledWorker)
