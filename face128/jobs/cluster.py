@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from concurrent.futures import CancelledError
 from dataclasses import dataclass
 
 from face128.errors import ConfigurationError
@@ -26,11 +27,12 @@ class ClusterWorkers:
         except ImportError:
             raise ConfigurationError("A cluster needs: pip install 'face128[cluster]'.") from None
         try:
-            client = Client(self.address, timeout=PATIENCE, set_as_default=False)
-        except (OSError, ValueError):
-            raise ConfigurationError("There is no Dask scheduler at this address.") from None
-        with client:
-            client.wait_for_workers(1, timeout=PATIENCE)
-            window = WAITING * sum(client.ncores().values())
-            with client.get_executor(pure=False) as executor:
-                yield from run_on(executor, task, iter(items), window, killed=KilledWorker)
+            with Client(self.address, timeout=PATIENCE, set_as_default=False) as client:
+                client.wait_for_workers(1, timeout=PATIENCE)
+                window = WAITING * sum(client.ncores().values())
+                with client.get_executor(pure=False) as executor:
+                    yield from run_on(executor, task, iter(items), window, killed=KilledWorker)
+        except (TimeoutError, OSError, ValueError):
+            raise ConfigurationError("There is no Dask cluster with a worker at this address.") from None
+        except CancelledError:
+            raise ConfigurationError("The Dask cluster went away. Run again to go on.") from None
