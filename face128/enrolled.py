@@ -16,7 +16,7 @@ import numpy.typing as npt
 from face128 import descriptors
 from face128.descriptors import Block, Vector
 from face128.engines import CARDS, DLIB, ModelCard
-from face128.errors import BadRequest, InvalidDescriptor, InvalidRequest, ModelMismatch, TooLarge
+from face128.errors import BadRequest, Face128Error, InvalidDescriptor, InvalidRequest, ModelMismatch, TooLarge
 from face128.json_tree import ARRAYS, OBJECTS, Body, plain, read
 from face128.rows import Rows
 
@@ -77,10 +77,14 @@ def _enrolled(members: Any, card: ModelCard, body: Body, max_members: int) -> En
     if not isinstance(members, ARRAYS):
         raise InvalidRequest("The enrolled members are a list.", field="enrolled")
     rows = Rows(card.dimension)
-    reg_nos, names = _read_members(members, card, rows)
-    if rows.doubtful(body):
+    try:
+        reg_nos, names = _read_members(members, card, rows)
+        sure = not rows.doubtful(body)
+    except Face128Error:
+        sure = False  # an earlier member may be wrong too: the first one is named
+    if not sure:
         rows = Rows(card.dimension, careful=True)
-        _read_members(members, card, rows)
+        reg_nos, names = _read_members(members, card, rows)
     if len(rows) > max_members:
         raise TooLarge(f"At most {max_members} descriptors are compared in one request.", field="enrolled")
     return Enrolled(reg_nos, names, *rows.block())

@@ -4,7 +4,7 @@
 and looks again on a larger copy wherever a second, smaller face could make a difference:
 
 1. a copy with its longest side at most 400 pixels, then one at most 1000, then the finest, until there is a face;
-2. one face, clearly seen: look again at the scale that shows faces down to 2/5 of its width;
+2. one face, clearly seen: look again at the scale that shows faces down to about 2/5 of its width;
 3. several faces, or one that is doubtful: look again at the finest scale.
 
 The finest scale is exact's own (2), as long as the copy stays within 10 megapixels. All copies are levels of exact's
@@ -27,7 +27,7 @@ from face128.images import Photo
 
 FACE = 72  # width in pixels of the box of the smallest face that the detector finds without upsampling
 FIRST_SIDES = (400, 1000)
-SECOND_FACE = 2.5  # a second face is looked for down to 1/2.5 of the width of the first
+SECOND_FACE = 2.5  # a second face is looked for down to about 1/2.5 of the width of the first
 CHIP_FACE = 150  # width of a face in the decoded photo from which the chip is only ever scaled down
 DOUBTFUL = 0.5  # below this score a hit is as likely something else: on LFW, .4 of the hits at 0..0.25, .7 at 0.25..0.5
 MOST_PIXELS = 10_000_000  # of a copy that is searched; at 53 ns a pixel, half a second
@@ -86,13 +86,11 @@ class HogDetector:
             scale = _level(side / max(photo.width, photo.height))
             hits = self._at(photo, scale) if scale < finest else []
             if len(hits) == 1 and hits[0].score >= DOUBTFUL:
-                again = _level(FACE * SECOND_FACE / hits[0].width)
-                if again <= scale:
-                    return hits
-                if again < finest:
+                again = _level(FACE * SECOND_FACE / hits[0].width, round)
+                if scale < again < finest:
                     hits = self._at(photo, again)
-                    if len(hits) == 1:
-                        return hits
+                if len(hits) == 1 and again < finest:
+                    return hits
             if hits:
                 break
         return self._at(photo, finest)
@@ -106,7 +104,7 @@ class HogDetector:
         size = round(photo.width * scale), round(photo.height * scale)
         # The copy begins PHASE of its own pixels inside the photo.
         left, top = (PHASE * side / copied for side, copied in zip(grey.size, size, strict=True))
-        copy = grey.resize(size, Image.Resampling.BILINEAR, box=(left, top, *grey.size))
+        copy = grey.resize(size, Image.Resampling.BOX, box=(left, top, *grey.size))
         x_step, y_step = (photo.width - left * shrink) / size[0], (photo.height - top * shrink) / size[1]
         found = self._detector.run(np.asarray(copy), 0, 0.0)
         return _hits(found, lambda x, y: (round(x * x_step + left * shrink), round(y * y_step + top * shrink)))
@@ -128,9 +126,10 @@ def _coarsest(photo: Photo) -> int:
     return max(1, max(photo.width, photo.height) // 900)
 
 
-def _level(scale: float) -> float:
-    """The largest scale of exact's pyramid that is not above this one (or the top, 2)."""
-    return 2.0 * (5 / 6) ** max(0, math.ceil(math.log(scale / 2) / math.log(5 / 6) - 1e-9))
+def _level(scale: float, rounded: Callable[[float], int] = math.ceil) -> float:
+    """The scale of exact's pyramid (2 at the top) that is next below this one, or with ``round`` the nearest."""
+    steps = math.log(scale / 2) / math.log(5 / 6)
+    return 2.0 * (5 / 6) ** max(0, rounded(round(steps, 9)))
 
 
 def _hits(

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -16,9 +14,6 @@ import pytest
 import truth
 from PIL import Image, ImageOps
 from serving import photo, serving
-
-CONTRACTS = Path(__file__).parents[2] / "fixtures" / "contracts"
-VECTORS = [vector for path in sorted(CONTRACTS.glob("match*.json")) for vector in json.loads(path.read_text())]
 
 
 @pytest.fixture(scope="module")
@@ -29,24 +24,6 @@ def exact_service() -> Iterator[httpx.Client]:
 
 def send(client: httpx.Client, image: bytes, **query: str) -> httpx.Response:
     return client.post("/encode-image", files={"image": ("photo", image)}, params=query)
-
-
-@pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["name"])
-def test_match_answers_every_contract_vector(service: httpx.Client, vector: dict[str, Any]) -> None:
-    body = vector["raw"] if "raw" in vector else json.dumps(vector["request"])
-    answer = service.post("/match", content=body, params=vector.get("query"))
-    assert answer.status_code == vector["status"]
-    got = answer.json()
-    if answer.status_code != 200:
-        assert got.pop("error")
-        assert got == {name: value for name, value in vector["response"].items() if name != "error"}
-    else:
-        assert got == vector["response"]
-        assert type(got.get("regNo")) is type(vector["response"].get("regNo"))
-
-
-def test_the_contract_vectors_are_there() -> None:
-    assert len(VECTORS) >= 20
 
 
 @pytest.mark.parametrize("name", truth.SINGLE)
