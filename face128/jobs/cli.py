@@ -1,24 +1,18 @@
-"""The commands for many photos: reencode, evaluate."""
+"""The commands for many photos: reencode, audit, calibrate, evaluate."""
 
 from __future__ import annotations
 
 import json
-from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from face128.errors import BadRequest
+from face128.errors import BadRequest, ConfigurationError
 from face128.settings import load_settings
 
-if TYPE_CHECKING:
-    from face128.jobs.evaluate import Evaluation
-
 EngineOption = Annotated[str | None, typer.Option("--engine", help="dlib by default.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, with the name of every photo that failed.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, with every name.")]
 
 
 def reencode(
@@ -38,6 +32,7 @@ def reencode(
     from face128.jobs.members import read_members
     from face128.jobs.recipe import Recipe
     from face128.jobs.reencode import reencode as run_reencode
+    from face128.jobs.tables import print_reencoding
     from face128.jobs.workers import LocalWorkers, Workers
 
     if faces not in ("one", "largest"):
@@ -50,17 +45,29 @@ def reencode(
         workers = ClusterWorkers(cluster, photos_travel=not shared)
     recipe = Recipe.from_settings(settings, engine, "largest" if faces == "largest" else "one", num_jitters)
     result = run_reencode(read_members(members, pattern), recipe, out, workers)
-    console = Console(stderr=True)
-    enrolled = sum(bool(member.descriptors) for member in result.members)
-    console.print(f"{result.photos} photos, {result.encoded_now} encoded now, {len(result.failures)} failed")
-    console.print(f"{enrolled} of {len(result.members)} members have a descriptor")
-    if result.failures:
-        table = Table("photos", "failed with", "what to do")
-        advice = {failure.code: failure.advice for failure in result.failures}
-        for code, count in Counter(failure.code for failure in result.failures).most_common():
-            table.add_row(str(count), code, advice[code])
-        console.print(table)
+    print_reencoding(result)
     raise typer.Exit(1 if result.failures else 0)
+
+
+def audit(
+    enrolled: Annotated[Path, typer.Argument(help="JSON: a list of members, or a body of /match.")],
+    threshold: Annotated[float | None, typer.Option(help="Instead of the model's own.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what is wrong with a set of descriptors. Exit status 1 if something needs a person."""
+    from face128.jobs.audit import audit as run_audit
+    from face128.jobs.tables import print_audit
+
+    try:
+        data = enrolled.read_bytes()
+    except OSError as error:
+        raise BadRequest(f"The file cannot be read: {error.strerror}.") from None
+    result = run_audit(data, threshold)
+    if as_json:
+        print(json.dumps(result.answer()))
+    else:
+        print_audit(result)
+    raise typer.Exit(1 if result.needs_person else 0)
 
 
 def evaluate(
@@ -75,26 +82,49 @@ def evaluate(
     """
     from face128.jobs.evaluate import evaluate as run_evaluate
     from face128.jobs.recipe import Recipe
+    from face128.jobs.tables import print_evaluation
 
     settings = load_settings()
     result = run_evaluate(pairs, images, Recipe.from_settings(settings, engine, "central"), settings.threads)
     if as_json:
         print(json.dumps(result.figures()))
     else:
-        _print(result)
+        print_evaluation(result)
 
 
-COMMANDS = (reencode, evaluate)
+def calibrate(
+    photos: Annotated[Path, typer.Argument(help="A folder for each person: PHOTOS/person/any.jpg.")],
+    pairs: Annotated[Path | None, typer.Option("--pairs", help="Only these pairs, in the format of LFW.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="A folder for calibration.html and the plots.")] = None,
+    engine: EngineOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure what each threshold costs on your own photos: FAR, FRR, and the risk by the number enrolled.
+
+    Of several faces the one nearest to the middle counts. The page shows small pictures of the pairs to look at.
+    """
+    from face128.jobs.calibrate import calibrate as run_calibrate
+    from face128.jobs.recipe import Recipe
+    from face128.jobs.tables import print_calibration
+
+    settings = load_settings()
+    recipe = Recipe.from_settings(settings, engine, "central")
+    result = run_calibrate(photos, recipe, settings.threads, pairs)
+    if out:
+        from face128.jobs.page import write_page
+        from face128.jobs.plots import PLOTS, draw
+
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            for name, plot in PLOTS.items():
+                (out / f"{name}.png").write_bytes(draw(plot, result))
+            (out / "calibration.html").write_text(write_page(result, recipe.limits), encoding="utf-8")
+        except OSError as error:
+            raise ConfigurationError(f"The page cannot be written: {error.strerror}.") from None
+    if as_json:
+        print(json.dumps(result.answer()))
+    else:
+        print_calibration(result)
 
 
-def _print(result: Evaluation) -> None:
-    figures = result.figures()
-    console = Console()
-    console.print(f"{figures['model']}, {figures['pipeline']}", highlight=False)
-    console.print(f"{result.photos} photos, {len(result.undetected)} undetected, {len(result.failed)} failed")
-    console.print(f"{result.pairs} pairs, {result.left_out} of them left out for want of a descriptor")
-    console.print(f"accuracy {figures['accuracy']:.2%} at the best threshold, {figures['best_threshold']:.3f}")
-    table = Table("threshold", "strangers accepted (FAR)", "same person refused (FRR)")
-    for rate in figures["rates"]:
-        table.add_row(f"{rate['threshold']:.2f}", f"{rate['far']:.2%}", f"{rate['frr']:.2%}")
-    console.print(table)
+COMMANDS = (reencode, audit, calibrate, evaluate)
