@@ -43,8 +43,8 @@ class Calibration:
     """At each of ``thresholds``; the card's own is among them."""
     wanted: dict[float, float | None]
     """For a FAR that is wanted the threshold, or None where the people are too few to say."""
-    growth: dict[int, float]
-    """The share of strangers accepted as somebody, at the card's threshold, by the number enrolled."""
+    growth: dict[float, dict[int, float]]
+    """For some thresholds the share of strangers accepted as somebody, by the number enrolled."""
     most_like: list[WorstPair]
     """The nearest photos of two people."""
     least_like: list[WorstPair]
@@ -74,7 +74,7 @@ class Calibration:
             "impostor_pairs": int((~self.sample.same).sum()),
             "at_threshold": {"threshold": self.card.threshold, "far": asdict(far), "frr": asdict(frr)},
             "threshold_for_far": {str(far): threshold for far, threshold in self.wanted.items()},
-            "strangers_accepted": {str(enrolled): share for enrolled, share in self.growth.items()},
+            "strangers_accepted": {str(threshold): shares for threshold, shares in self.growth.items()},
             "most_like": [_wire(pair) for pair in self.most_like],
             "least_like": [_wire(pair) for pair in self.least_like],
             "curve": [{"threshold": t, "far": asdict(a), "frr": asdict(r)} for t, a, r in curve],
@@ -108,7 +108,7 @@ def calibrate(photos: Path, recipe: Recipe, processes: int, pairs: Path | None =
         far,
         frr,
         {wanted: threshold_for(measured, wanted) for wanted in WANTED},
-        _growth(everyone, card.threshold, far[grid.index(card.threshold)]),
+        {t: _growth(everyone, t, far[grid.index(t)]) for t in sorted({*THRESHOLDS, card.threshold})},
         _worst(measured, ~measured.same, nearest=True),
         _worst(measured, measured.same, nearest=False),
     )

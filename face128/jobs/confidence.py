@@ -29,8 +29,9 @@ def rates(sample: Sample, thresholds: Sequence[float]) -> tuple[list[Rate], list
     """FAR and FRR at each threshold (ascending).
 
     Intervals are a bootstrap over people: they are drawn with replacement, and a pair counts as often as both of its
-    people were drawn. Where nothing was counted the upper end is the exact one of as many independent pairs as can be
-    made of the people: 1 - 0.05^(2 / people).
+    people were drawn. Where nothing was counted the upper end is the exact one of as many independent pairs as these
+    people can be in: 1 - 0.05^(1 / pairs), a pair for each person (FRR) or for each two (FAR). As a stricter threshold
+    never accepts more, no upper end exceeds that of a looser one (FAR) or of a stricter one (FRR).
     """
     edges = np.array(thresholds, np.float64)
     # The index of the first threshold that accepts the pair; len(edges) if none does.
@@ -50,18 +51,19 @@ def rates(sample: Sample, thresholds: Sequence[float]) -> tuple[list[Rate], list
             accepted = np.bincount(at, pairs, len(edges) + 1).cumsum()
             if accepted[-1] > 0:
                 curves[kind].append(accepted[:-1] / accepted[-1])
-    far, trr = curves
-    empty = 1 - (1 - LEVEL) ** (2 / sample.person_count)
-    return _intervals(np.array(far), empty), _intervals(1 - np.array(trr), empty)
+    strangers = len(np.union1d(first[~sample.same], second[~sample.same]))
+    with_several_photos = len(np.unique(first[sample.same]))
+    far = _intervals(np.array(curves[0])[:, ::-1], strangers // 2)[::-1]
+    return far, _intervals(1 - np.array(curves[1]), with_several_photos)
 
 
-def _intervals(curves: npt.NDArray[np.float64], empty: float) -> list[Rate]:
-    """Row 0 is the sample itself, the others are its replicates."""
+def _intervals(curves: npt.NDArray[np.float64], independent_pairs: int) -> list[Rate]:
+    """Row 0 is the sample itself, the others are its replicates; the rates fall from column to column."""
+    value = curves[0]
     low, high = np.quantile(curves[1:], [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
-    return [
-        Rate(float(v), float(min(lo, v)), float(max(hi, v)) if v else max(empty, float(hi)))
-        for v, lo, hi in zip(curves[0], low, high, strict=True)
-    ]
+    high = np.where(value > 0, high, np.maximum(high, 1 - (1 - LEVEL) ** (1 / independent_pairs)))
+    high = np.maximum(np.minimum.accumulate(high), value)
+    return [Rate(float(v), float(lo), float(hi)) for v, lo, hi in zip(value, np.minimum(low, value), high, strict=True)]
 
 
 def threshold_for(sample: Sample, far: float) -> float | None:

@@ -13,6 +13,7 @@ from PIL import Image
 
 from face128.errors import Face128Error
 from face128.images import Limits, open_photo
+from face128.jobs.calibrate import ENROLLED
 from face128.jobs.plots import PLOTS, draw
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ CAPTIONS = {
     "distances": "Distances between photos of one person (green) and of two (red); left of the line is accepted.",
     "rates": "What a threshold costs. The bands hold the true rate in 95 of 100 such samples of people.",
     "det": "The same against each other: a curve further to the lower left is a better model for these people.",
-    "growth": "Every further member is one more face that a stranger may resemble.",
+    "growth": "Every further member is one more face to resemble. Dashed: more members than there are people to count.",
 }
 
 
@@ -46,7 +47,8 @@ def write_page(calibration: Calibration, limits: Limits) -> str:
         far=_rate(far),
         frr=_rate(frr),
         wanted="".join(_wanted(calibration, wanted) for wanted in calibration.wanted),
-        growth="".join(_growth(calibration, enrolled) for enrolled in calibration.growth),
+        at="".join(f"<th>at {threshold}</th>" for threshold in calibration.growth),
+        growth="".join(_growth(calibration, enrolled) for enrolled in ENROLLED),
         plots="".join(_figure(calibration, name) for name in PLOTS),
         most_like="".join(_pair(pair, limits) for pair in calibration.most_like),
         least_like="".join(_pair(pair, limits) for pair in calibration.least_like),
@@ -70,16 +72,17 @@ def _wanted(calibration: Calibration, wanted: float) -> str:
     return f"<tr><td>{percent(wanted)}</td><td>{threshold:.3f}</td><td>{_rate(frr)}</td></tr>"
 
 
-def strangers(calibration: Calibration, enrolled: int) -> str:
+def strangers(calibration: Calibration, threshold: float, enrolled: int) -> str:
     """The share of strangers let in as somebody among so many, and how it is known."""
-    share = calibration.growth[enrolled]
+    share = calibration.growth[threshold][enrolled]
     if enrolled > calibration.measured_growth:
-        return f"{percent(share)} (estimated)"
+        return f"about {percent(share)}"
     return percent(share) if share else f"none of {calibration.sample.person_count:,}"
 
 
 def _growth(calibration: Calibration, enrolled: int) -> str:
-    return f"<tr><td>{enrolled:,}</td><td>{strangers(calibration, enrolled)}</td></tr>"
+    cells = (f"<td>{strangers(calibration, threshold, enrolled)}</td>" for threshold in calibration.growth)
+    return f"<tr><td>{enrolled:,}</td>{''.join(cells)}</tr>"
 
 
 def _figure(calibration: Calibration, name: str) -> str:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 Look = Literal["light", "dark"]
 SAME, OTHERS = "#2a9d5c", "#d9534f"  # green and red of equal weight on white and on black
 INK = {"light": "#222222", "dark": "#dddddd"}
+THRESHOLD_COLOURS = ("#4a7fd4", "#b07aa1", OTHERS, SAME)
 GROUND = {"light": "#ffffff", "dark": "#1b1d21"}
 
 
@@ -64,6 +65,7 @@ def rates(axes: Axes, calibration: Calibration) -> None:
         axes.plot(calibration.thresholds, _percent(curve, "value"), color=colour, label=label)
     _threshold(axes, calibration)
     axes.set(xlabel="threshold", ylabel="%", yscale="log", ylim=(_floor(calibration), 100))
+    _plain(axes.yaxis)
     axes.legend(loc="lower right")
 
 
@@ -75,23 +77,31 @@ def tradeoff(axes: Axes, calibration: Calibration) -> None:
     axes.plot(max(100 * far.value, floor), 100 * frr.value, "o", color=OTHERS, label=f"at {calibration.card.threshold}")
     axes.set(xlabel="strangers accepted (FAR), %", ylabel="same person refused (FRR), %", xscale="log", yscale="log")
     axes.set(xlim=(floor, 100), ylim=(max(0.1, min(p for p in _percent(calibration.frr, "value") if p > 0)), 100))
+    _plain(axes.xaxis, axes.yaxis)
     axes.legend()
 
 
 def growth(axes: Axes, calibration: Calibration) -> None:
     """The share of strangers accepted as somebody, over the number enrolled."""
-    counts = np.array(list(calibration.growth))
-    shares = 100 * np.array(list(calibration.growth.values()))
-    counted = counts <= calibration.measured_growth
-    axes.plot(counts, shares, "--", color=OTHERS, alpha=0.6, label="estimated")
-    axes.plot(counts[counted], shares[counted], "o-", color=OTHERS, label="counted")
-    axes.set(xlabel="members enrolled", ylabel="strangers accepted as somebody, %", xscale="log")
-    axes.set_ylim(bottom=0)
+    for (threshold, shares), colour in zip(calibration.growth.items(), THRESHOLD_COLOURS, strict=False):
+        counts = np.array(list(shares))
+        percent = np.array([100 * share if share else np.nan for share in shares.values()])
+        counted = counts <= calibration.measured_growth
+        axes.plot(counts, percent, "--", color=colour, alpha=0.6)
+        axes.plot(counts[counted], percent[counted], "o-", color=colour, label=f"at {threshold}")
+    axes.set(xlabel="members enrolled", ylabel="strangers let in as somebody, %", xscale="log", yscale="log")
+    _plain(axes.xaxis, axes.yaxis)
     axes.legend()
 
 
 PLOTS = {"distances": distances, "rates": rates, "det": tradeoff, "growth": growth}
 """By the name of the file."""
+
+
+def _plain(*axes: Any) -> None:
+    """0.01 on a logarithmic axis, and not a power of ten."""
+    for axis in axes:
+        axis.set_major_formatter(lambda value, _: f"{value:,g}")
 
 
 def _threshold(axes: Axes, calibration: Calibration) -> None:

@@ -52,14 +52,14 @@ def print_audit(result: Audit) -> None:
 
 
 def print_calibration(result: Calibration) -> None:
-    from face128.jobs.evaluate import THRESHOLDS
+    from face128.jobs.calibrate import ENROLLED
     from face128.jobs.page import percent, strangers
 
     console = Console()
     sample = result.sample
     console.print(f"{sample.person_count} people, {len(sample.photos)} photos, {len(result.failed)} left out")
     table = Table("threshold", "strangers accepted (FAR)", "same person refused (FRR)")
-    for threshold in sorted({*THRESHOLDS, result.card.threshold}):
+    for threshold in result.growth:
         far, frr = result.at(threshold)
         cells = (f"{percent(r.value)} ({percent(r.low)} to {percent(r.high)})" for r in (far, frr))
         table.add_row(f"{threshold:.2f}", *cells)
@@ -68,9 +68,9 @@ def print_calibration(result: Calibration) -> None:
     for wanted, found in result.wanted.items():
         table.add_row(percent(wanted), "not enough people to say" if found is None else f"{found:.3f}")
     console.print(table)
-    table = Table("enrolled", f"strangers let in as somebody at {result.card.threshold}")
-    for enrolled in result.growth:
-        table.add_row(f"{enrolled:,}", strangers(result, enrolled))
+    table = Table("enrolled", *(f"at {t}" for t in result.growth), title="Strangers let in as somebody")
+    for enrolled in ENROLLED:
+        table.add_row(f"{enrolled:,}", *(strangers(result, t, enrolled) for t in result.growth))
     console.print(table)
 
 

@@ -114,7 +114,16 @@ def test_ninety_five_per_cent_intervals_hold_the_truth_about_so_often() -> None:
 def test_no_event_at_all_is_no_certainty() -> None:
     far: Rate = rates(population(12), [0.1])[0][0]
     assert far.value == 0
-    assert far.high == pytest.approx(1 - 0.05 ** (2 / 12))
+    assert far.high == pytest.approx(1 - 0.05 ** (1 / 6))
+    frr = rates(population(12), [50.0])[1][0]
+    assert frr.value == 0
+    assert frr.high == pytest.approx(1 - 0.05 ** (1 / 12))
+
+
+def test_no_upper_end_exceeds_that_of_a_looser_threshold() -> None:
+    far, frr = rates(population(12), np.linspace(0.1, 6, 60).tolist())
+    assert [rate.high for rate in far] == sorted(rate.high for rate in far)
+    assert [rate.high for rate in frr] == sorted((rate.high for rate in frr), reverse=True)
 
 
 def test_the_threshold_for_a_far_is_the_greatest_that_keeps_it() -> None:
