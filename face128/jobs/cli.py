@@ -22,14 +22,17 @@ def reencode(
     faces: Annotated[str, typer.Option("--faces", help="one: several faces are an error; largest: take it.")] = "one",
     num_jitters: Annotated[int, typer.Option("--num-jitters", min=1, max=100, help="Passes; their mean counts.")] = 1,
     pattern: Annotated[str | None, typer.Option("--pattern", help="How files are named: {name}/{regNo}-*")] = None,
+    post: Annotated[str | None, typer.Option("--post", help="Also enrol in the service at this URL.")] = None,
     cluster: Annotated[str | None, typer.Option("--cluster", help="A Dask scheduler: tcp://scheduler:8786")] = None,
     shared: Annotated[bool, typer.Option("--shared", help="The cluster's workers see the photos' paths.")] = False,
 ) -> None:
     """Describe every member's photos, in all cores or on a cluster. A second run goes on where the first stopped.
 
     Beside --out stand the journal and a CSV of every photo that failed, why, and what to do. Exit status 1 if any did.
+    --post sends API_KEY along, if it is set.
     """
     from face128.jobs.members import read_members
+    from face128.jobs.post import Service
     from face128.jobs.recipe import Recipe
     from face128.jobs.reencode import reencode as run_reencode
     from face128.jobs.tables import print_reencoding
@@ -44,7 +47,9 @@ def reencode(
 
         workers = ClusterWorkers(cluster, photos_travel=not shared)
     recipe = Recipe.from_settings(settings, engine, "largest" if faces == "largest" else "one", num_jitters)
-    result = run_reencode(read_members(members, pattern), recipe, out, workers)
+    key = settings.api_keys[0].get_secret_value() if settings.api_keys else None
+    service = Service(post, key) if post else None
+    result = run_reencode(read_members(members, pattern), recipe, out, workers, service)
     print_reencoding(result)
     raise typer.Exit(1 if result.failures else 0)
 

@@ -27,6 +27,8 @@ ADVICE = {
     "not_found": "Correct the list, or put the photo where it says.",
     "bad_request": "Give this user the right to read the file, or copy it again.",
     "invalid_request": "Rename the file to regNo_name.jpg, or say with --pattern how the files are named.",
+    "too_many_images": "The service keeps four photos of a member: this one was not sent.",
+    "duplicate": "The face is another member's: find out whose it is, then enrol it with ?force=true if it is right.",
     "crashed": "Open the photo in another program and save it anew.",
 }
 

@@ -12,6 +12,7 @@ from face128.errors import Face128Error, ModelMismatch
 from face128.jobs.enrolment import Failure, Member, grouped, write_enrolled, write_failures
 from face128.jobs.journal import Journal
 from face128.jobs.members import Listing
+from face128.jobs.post import Service, post
 from face128.jobs.progress import shown
 from face128.jobs.recipe import Recipe
 from face128.jobs.task import Outcome, Task, read, work
@@ -27,10 +28,16 @@ class Reencoding:
     photos: int
     encoded_now: int
     """Photos that this run described; the journal had the others."""
+    posted: int
+    """Members that the service has."""
 
 
-def reencode(listing: Listing, recipe: Recipe, out: Path, workers: Workers) -> Reencoding:
+def reencode(
+    listing: Listing, recipe: Recipe, out: Path, workers: Workers, service: Service | None = None
+) -> Reencoding:
     """Write ``out``, ``out`` with ``.failed.csv``, and the journal beside it. A second run does only what is left.
+
+    The members are also enrolled in ``service``, if there is one; what it refused stands among the failures.
 
     Raises ConfigurationError for an engine that cannot be had or a disk that is full, and ModelMismatch where a worker
     has another version of the model.
@@ -53,8 +60,12 @@ def reencode(listing: Listing, recipe: Recipe, out: Path, workers: Workers) -> R
         members, failures = grouped(listing, journal.lines)
     card = recipe.load().card
     write_enrolled(out, members, card)
+    enrolled = 0
+    if service:
+        enrolled, refused = post(service, members, out.with_suffix(".posted"))
+        failures += refused
     write_failures(out.with_suffix(".failed.csv"), failures)
-    return Reencoding(members, failures, len(sources), encoded_now)
+    return Reencoding(members, failures, len(sources), encoded_now, enrolled)
 
 
 def _tasks(sources: dict[str, str], journal: Journal, photos_travel: bool) -> Iterator[Task]:

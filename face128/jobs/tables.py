@@ -23,6 +23,8 @@ def print_reencoding(result: Reencoding) -> None:
     enrolled = sum(bool(member.descriptors) for member in result.members)
     console.print(f"{result.photos} photos, {result.encoded_now} encoded now, {len(result.failures)} failed")
     console.print(f"{enrolled} of {len(result.members)} members have a descriptor")
+    if result.posted:
+        console.print(f"{result.posted} members are enrolled in the service")
     if result.failures:
         table = Table("photos", "failed with", "what to do")
         advice = {failure.code: failure.advice for failure in result.failures}
