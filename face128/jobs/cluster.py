@@ -31,7 +31,15 @@ class ClusterWorkers:
                 client.wait_for_workers(1, timeout=PATIENCE)
                 window = WAITING * sum(client.ncores().values())
                 with client.get_executor(pure=False) as executor:
-                    yield from run_on(executor, task, iter(items), window, killed=KilledWorker)
+                    lost: list[Item] = []
+                    # Where a worker dies while its result is on the way, Dask's executor takes the result for an error
+                    # and raises TypeError (distributed.cfexecutor): such a photo gets a second chance, as any other.
+                    for item, result in run_on(executor, task, iter(items), window, (KilledWorker, TypeError)):
+                        if result is None:
+                            lost.append(item)
+                        else:
+                            yield item, result
+                    yield from run_on(executor, task, iter(lost), window, KilledWorker)
         except (TimeoutError, OSError, ValueError):
             raise ConfigurationError("There is no Dask cluster with a worker at this address.") from None
         except CancelledError:

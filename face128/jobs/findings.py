@@ -16,7 +16,7 @@ ADVICE = {
     "too_near": "One of them may be let in as the other: look at both photos. Twins need another check at the door.",
     "too_far": "Look at this member's photos: is one of them someone else, or a bad photo?",
     "not_enrolled": "Send a photo.",
-    "origin": "They may meet (docs/audit.md); name their model, so that it is known who made them.",
+    "origin": 'They may be compared; name the model that made them ("model"), so that everybody knows.',
 }
 INFORMATION = {"not_enrolled", "origin"}
 """Kinds that are good to know, and need nobody."""

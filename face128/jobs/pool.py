@@ -47,7 +47,7 @@ def run_on(
     task: Callable[[Item], Result],
     items: Iterator[Item],
     window: int,
-    killed: type[Exception] = BrokenExecutor,
+    killed: type[Exception] | tuple[type[Exception], ...] = BrokenExecutor,
 ) -> Done[Item, Result]:
     """Run ``task`` on the executor, ``window`` items at a time; ``killed`` is how it says that a process died.
 

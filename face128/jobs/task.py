@@ -66,8 +66,13 @@ def read(source: str) -> bytes:
 def _fetch(url: str) -> bytes:
     try:
         import fsspec
+
+        with fsspec.open(url, "rb") as file:
+            data: bytes = file.read()
     except ImportError:
-        raise ConfigurationError("Photos at a URL need: pip install 'face128[cluster]'.") from None
-    with fsspec.open(url, "rb") as file:
-        data: bytes = file.read()
+        raise ConfigurationError("This kind of URL needs a package: face128[cluster], s3fs, gcsfs, ...") from None
+    except OSError:
+        raise  # read() tells what is missing from what is forbidden
+    except Exception as error:  # every kind of storage has errors of its own, and none may stop the other photos
+        raise BadRequest(f"The photo cannot be fetched: {type(error).__name__}.") from None
     return data

@@ -87,6 +87,16 @@ def test_a_worker_killed_midway_changes_nothing(
     assert len(journal(out)) == PHOTOS + 1
 
 
+def test_a_photo_that_kills_every_worker_is_named_and_all_others_are_done(cluster: LocalCluster) -> None:
+    def deadly(number: int) -> int:
+        if number == 5:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return 2 * number
+
+    done = dict(ClusterWorkers(cluster.scheduler_address, photos_travel=True).run(deadly, range(12)))
+    assert done == {number: None if number == 5 else 2 * number for number in range(12)}
+
+
 def test_a_scheduler_that_is_away_is_one_of_our_errors(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

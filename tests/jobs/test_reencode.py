@@ -119,6 +119,15 @@ def test_a_second_run_encodes_only_what_is_new_or_changed(tmp_path: Path) -> Non
     assert [members[i] == old[i] for i in range(5)] == [True, False, True, True, True]
 
 
+def test_photos_at_urls_are_fetched_and_a_kind_that_nobody_knows_fails_alone(tmp_path: Path) -> None:
+    folder, out = crops(tmp_path / "photos", 2), tmp_path / "enrolled.json"
+    urls = [(folder / f"{i}_Member {i}.jpg").as_uri().replace("%20", " ") for i in (0, 1)]
+    urls += [f"{urls[0]}.missing", "nonsense://bucket/2.jpg"]
+    (tmp_path / "list.json").write_text(json.dumps([{"regNo": i, "photo": url} for i, url in enumerate(urls)]))
+    assert "2 encoded now" in face128("reencode", tmp_path / "list.json", "--out", out, "--engine", "fake").stderr
+    assert failed(out) == {urls[2]: "not_found", urls[3]: "bad_request"}
+
+
 def test_another_way_of_encoding_encodes_everything_again(tmp_path: Path) -> None:
     folder, out = crops(tmp_path / "photos", 3), tmp_path / "enrolled.json"
     face128("reencode", folder, "--out", out, "--engine", "fake")
