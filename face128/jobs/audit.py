@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from face128.descriptors import distance
-from face128.engines import DLIB
+from face128.engines import DLIB, FACEAPI
 from face128.enrolled import RegNo
 from face128.errors import InvalidDescriptor
 from face128.jobs.findings import Finding
@@ -20,7 +20,6 @@ from face128.jobs.origin import from_faceapi
 from face128.jobs.suspects import Group, Suspects, read_suspects
 
 SAME = 1e-6  # nearer than this is one photo, encoded twice
-FACEAPI = "faceapi-resnet-v1"
 
 
 @dataclass(frozen=True)
@@ -90,9 +89,9 @@ def _distance(group: Group, a: int, b: int) -> float:
 
 def _origin(group: Group, suspects: Suspects) -> Iterator[Finding]:
     """Whether descriptors look as if another network had made them than the one that is named."""
-    if group.card.name not in (DLIB.name, FACEAPI):
+    if group.card.name not in (DLIB.name, FACEAPI.name):
         return
-    named = np.array([model == FACEAPI for model in group.models])
+    named = np.array([model == FACEAPI.name for model in group.models])
     other = from_faceapi(group.vectors) != named
     if other.any():
         members = tuple(dict.fromkeys(suspects.people[owner] for owner in group.owners[other].tolist()))

@@ -11,11 +11,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from types import TracebackType
 
-from face128.errors import ConfigurationError
+from face128.errors import ConfigurationError, TooLarge
 from face128.jobs.task import Outcome
-
-PASSING = {"crashed", "not_found", "bad_request", "too_large"}
-"""Failures that may pass without another photo, and that cost little to try again."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +27,9 @@ class Line:
     error: str
 
     @property
-    def final(self) -> bool:
-        """Whether the same photo would have the same outcome again."""
-        return self.code not in PASSING
+    def done(self) -> str | None:
+        """The SHA-256 of the photo whose outcome is final; None where it may pass: limits are no part of a version."""
+        return None if self.code == TooLarge.code else self.sha256
 
 
 NAMES = {field.name for field in fields(Line)}

@@ -72,7 +72,7 @@ def _tasks(sources: dict[str, str], journal: Journal, photos_travel: bool) -> It
     """A task for each photo, counted as it is handed over; those done before only where the worker has to see that."""
     for photo, source in shown(sources.items(), len(sources), "photos"):
         line = journal.lines.get(photo)
-        task = Task(photo, source, line.sha256 if line and line.final else None)
+        task = Task(photo, source, line.done if line else None)
         if photos_travel and "://" not in source:
             try:
                 task = replace(task, data=read(source))

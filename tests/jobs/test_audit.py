@@ -117,7 +117,7 @@ def test_what_is_no_list_of_members_is_one_sentence_and_exit_status_2(tmp_path: 
 @pytest.mark.parametrize("metric", ["euclidean", "cosine"])
 def test_near_pairs_are_those_of_brute_force(metric: Any) -> None:
     vectors = people(BLOCK + 150, dimension=6)  # so few dimensions that many are near, across the border of a block
-    owners = np.arange(len(vectors)) // 2
+    owners = np.arange(len(vectors)) % 30
     limit = 0.4 if metric == "euclidean" else 0.05
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     expected: dict[tuple[int, int], float] = {}
@@ -128,7 +128,7 @@ def test_near_pairs_are_those_of_brute_force(metric: Any) -> None:
             if key[0] < key[1]:
                 expected[key] = min(expected.get(key, np.inf), float(apart[j]))
     pairs = pairs_within(vectors, owners, metric, limit)
-    assert len(expected) > 100
+    assert len(expected) > 50
     assert {(pair.first, pair.second) for pair in pairs} == expected.keys()
     for pair in pairs:
         assert pair.distance == pytest.approx(expected[pair.first, pair.second], abs=1e-6)
@@ -144,7 +144,6 @@ def test_dlibs_own_descriptors_are_told_to_be_dlibs(service: httpx.Client) -> No
 GOLDEN = Path(__file__).parents[2] / "fixtures" / "faceapi" / "golden.json"
 
 
-@pytest.mark.skipif(not GOLDEN.is_file(), reason="fixtures/faceapi/golden.json is not here")
 def test_face_api_js_own_descriptors_are_told_to_be_its_own() -> None:
     golden = json.loads(GOLDEN.read_text())
     faces = [face for ways in golden.values() for found in ways.values() if isinstance(found, list) for face in found]

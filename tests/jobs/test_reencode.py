@@ -128,6 +128,16 @@ def test_photos_at_urls_are_fetched_and_a_kind_that_nobody_knows_fails_alone(tmp
     assert failed(out) == {urls[2]: "not_found", urls[3]: "bad_request"}
 
 
+def test_a_photo_that_was_too_large_is_tried_again_and_one_without_a_face_is_not(tmp_path: Path) -> None:
+    folder, out = crops(tmp_path / "photos", 2), tmp_path / "enrolled.json"
+    Image.new("RGB", (20, 20), "white").save(folder / "8_Nobody.png")
+    command = ("reencode", folder, "--out", out, "--engine", "fake")
+    face128(*command, FACE128_MAX_IMAGE_PIXELS="1000")
+    assert failed(out) == {"0_Member 0.jpg": "too_large", "1_Member 1.jpg": "too_large", "8_Nobody.png": "no_face"}
+    assert "2 encoded now, 1 failed" in face128(*command).stderr
+    assert [line["photo"] for line in journal(out)].count("8_Nobody.png") == 1
+
+
 def test_another_way_of_encoding_encodes_everything_again(tmp_path: Path) -> None:
     folder, out = crops(tmp_path / "photos", 3), tmp_path / "enrolled.json"
     face128("reencode", folder, "--out", out, "--engine", "fake")
