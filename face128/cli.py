@@ -1,4 +1,4 @@
-"""The command line: serve, encode, match, doctor."""
+"""The command line: serve, encode, match, doctor; the work on many photos is in jobs/cli.py."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import typer
 
 from face128 import __version__
 from face128.errors import BadRequest, Face128Error
+from face128.jobs.cli import COMMANDS as JOBS
 from face128.settings import Settings, load_settings, unknown_variables
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -189,3 +190,7 @@ def _set_up_logging(level: str) -> None:
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s [%(request_id)s] %(message)s"))
     logging.basicConfig(level=level.upper(), handlers=[handler])
     logging.getLogger("uvicorn.access").disabled = True
+
+
+for command in JOBS:
+    app.command()(_told()(command))

@@ -1,0 +1,1 @@
+"""Work on many photos at once: re-encoding members, and knowing what a threshold costs."""

@@ -1,0 +1,51 @@
+"""The descriptors of many photos, for the tools that measure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from face128.errors import Face128Error
+from face128.jobs.pool import run
+from face128.jobs.progress import shown
+from face128.jobs.recipe import Recipe
+
+CRASHED = "crashed"
+MISSING = "not_found"
+
+
+@dataclass(frozen=True)
+class Described:
+    descriptors: dict[Path, npt.NDArray[np.float32]]
+    """(dimension,) for each photo that has one, in the order of the photos."""
+    failed: dict[Path, str]
+    """The error's code for each photo that has none."""
+
+
+def describe(photos: Sequence[Path], recipe: Recipe, processes: int) -> Described:
+    """Describe every photo, in as many processes. Raises ConfigurationError where the engine cannot be had."""
+    recipe.load()  # in this process too: what is wrong with the settings shows before any work begins
+    outcomes = dict(shown(run(partial(_attempt, recipe), photos, processes), len(photos), "photos"))
+    found: dict[Path, npt.NDArray[np.float32]] = {}
+    failed: dict[Path, str] = {}
+    for photo in photos:
+        outcome = outcomes[photo]
+        if isinstance(outcome, np.ndarray):
+            found[photo] = outcome
+        else:
+            failed[photo] = outcome or CRASHED
+    return Described(found, failed)
+
+
+def _attempt(recipe: Recipe, photo: Path) -> npt.NDArray[np.float32] | str:
+    try:
+        return recipe.describe(photo.read_bytes())
+    except OSError:
+        return MISSING
+    except Face128Error as error:
+        return error.code

@@ -1,0 +1,116 @@
+"""One self-contained HTML page of a calibration, for a browser in light or dark and for a telephone."""
+
+from __future__ import annotations
+
+import base64
+import io
+from html import escape
+from importlib.resources import files
+from string import Template
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from face128.errors import Face128Error
+from face128.images import Limits, open_photo
+from face128.jobs.calibrate import ENROLLED
+from face128.jobs.plots import PLOTS, draw
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from face128.jobs.calibrate import Calibration, WorstPair
+    from face128.jobs.confidence import Rate
+
+THUMBNAIL = 160  # pixels
+CAPTIONS = {
+    "distances": "Distances between photos of one person (green) and of two (red); left of the line is accepted.",
+    "rates": "What a threshold costs. The bands hold the true rate in 95 of 100 such samples of people.",
+    "det": "The same against each other: a curve further to the lower left is a better model for these people.",
+    "growth": "Every further member is one more face to resemble. Dashed: more members than there are people to count.",
+}
+
+
+def write_page(calibration: Calibration, limits: Limits) -> str:
+    """The page, with the plots and small pictures of the pairs to look at inside. Raises as plots.draw does."""
+    card, sample = calibration.card, calibration.sample
+    far, frr = calibration.at(card.threshold)
+    template = Template(files("face128.jobs").joinpath("page.html").read_text(encoding="utf-8"))
+    return template.substitute(
+        model=escape(f"{card.name}, {card.pipeline}"),
+        people=f"{sample.person_count:,}",
+        photos=f"{len(sample.photos):,}",
+        failed=f"{len(calibration.failed):,}",
+        genuine=f"{int(sample.same.sum()):,}",
+        impostor=f"{int((~sample.same).sum()):,}",
+        threshold=card.threshold,
+        far=_rate(far),
+        frr=_rate(frr),
+        wanted="".join(_wanted(calibration, wanted) for wanted in calibration.wanted),
+        at="".join(f"<th>at {threshold}</th>" for threshold in calibration.growth),
+        growth="".join(_growth(calibration, enrolled) for enrolled in ENROLLED),
+        plots="".join(_figure(calibration, name) for name in PLOTS),
+        most_like="".join(_pair(pair, limits) for pair in calibration.most_like),
+        least_like="".join(_pair(pair, limits) for pair in calibration.least_like),
+    )
+
+
+def percent(share: float) -> str:
+    """A share as a reader likes it: 12 %, 1.2 %, 0.012 %, never 0 for what is only small."""
+    return f"{100 * share:.0f} %" if share in (0, 1) or share >= 0.1 else f"{100 * share:.2g} %"
+
+
+def _rate(rate: Rate) -> str:
+    return f"<strong>{percent(rate.value)}</strong> <small>({percent(rate.low)} to {percent(rate.high)})</small>"
+
+
+def _wanted(calibration: Calibration, wanted: float) -> str:
+    threshold = calibration.wanted[wanted]
+    if threshold is None:
+        return f"<tr><td>{percent(wanted)}</td><td colspan=2>not enough people to say</td></tr>"
+    frr = calibration.at(threshold)[1]
+    return f"<tr><td>{percent(wanted)}</td><td>{threshold:.3f}</td><td>{_rate(frr)}</td></tr>"
+
+
+def strangers(calibration: Calibration, threshold: float, enrolled: int) -> str:
+    """The share of strangers let in as somebody among so many, and how it is known."""
+    share = calibration.growth[threshold][enrolled]
+    if enrolled > calibration.measured_growth:
+        return f"about {percent(share)}"
+    return percent(share) if share else f"none of {calibration.sample.person_count:,}"
+
+
+def _growth(calibration: Calibration, enrolled: int) -> str:
+    cells = (f"<td>{strangers(calibration, threshold, enrolled)}</td>" for threshold in calibration.growth)
+    return f"<tr><td>{enrolled:,}</td>{''.join(cells)}</tr>"
+
+
+def _figure(calibration: Calibration, name: str) -> str:
+    light, dark = (_data_url(draw(PLOTS[name], calibration, look), "png") for look in ("light", "dark"))
+    return (
+        f'<figure><picture><source media="(prefers-color-scheme: dark)" srcset="{dark}"><img src="{light}" '
+        f'alt="{escape(CAPTIONS[name])}"></picture><figcaption>{escape(CAPTIONS[name])}</figcaption></figure>'
+    )
+
+
+def _pair(pair: WorstPair, limits: Limits) -> str:
+    sides = "".join(
+        f"<div>{_thumbnail(photo, limits)}<span>{escape(f'{photo.parent.name}/{photo.name}')}</span></div>"
+        for photo in (pair.first, pair.second)
+    )
+    return f"<li><b>{pair.distance:.3f}</b>{sides}</li>"
+
+
+def _thumbnail(photo: Path, limits: Limits) -> str:
+    try:
+        image = Image.fromarray(open_photo(photo.read_bytes(), limits).rgb())
+    except (OSError, Face128Error):
+        return ""  # it was there a minute ago; its name still is
+    image.thumbnail((THUMBNAIL, THUMBNAIL))
+    jpeg = io.BytesIO()
+    image.save(jpeg, "JPEG", quality=80)
+    return f'<img src="{_data_url(jpeg.getvalue(), "jpeg")}" alt="">'
+
+
+def _data_url(data: bytes, kind: str) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
