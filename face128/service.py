@@ -12,6 +12,7 @@ from typing import TypeVar
 from face128.encoding import encode
 from face128.engines import Engine, load_engine
 from face128.errors import ConfigurationError, InvalidRequest, NotReady
+from face128.gallery_pool import GalleryPool
 from face128.images import Limits
 from face128.settings import Settings
 from face128.workers import WorkerPool
@@ -28,6 +29,7 @@ class Service:
         self.settings = settings
         self.limits = Limits(settings.max_image_bytes, settings.max_image_pixels)
         self.workers = WorkerPool(settings.threads, settings.queue)
+        self.gallery = GalleryPool(settings)
         self.failures: dict[str, str] = {}
         """Why an engine could not be loaded, by its name."""
         self._engines: dict[str, Engine] = {}
@@ -51,11 +53,13 @@ class Service:
 
     def start(self) -> None:
         self._loading = asyncio.create_task(asyncio.to_thread(self._load_engines))
+        self.gallery.start()
 
     async def stop(self) -> None:
         if self._loading is not None:
             await self._loading
         await asyncio.to_thread(self.workers.close)
+        await self.gallery.close()
 
     def engine(self, name: str | None = None) -> Engine:
         """The engine of this name, or the default. Raises NotReady while it loads, InvalidRequest if there is none."""

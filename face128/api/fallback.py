@@ -26,7 +26,7 @@ SMALL_BODY = 64 * 1024
 
 @router.post(
     "/match",
-    responses={200: {"model": Matched | NotMatched}, **problems(400, 401, 409, 413, 422)},
+    responses={200: {"model": Matched | NotMatched}, **problems(400, 401, 409, 413, 422, 503)},
     openapi_extra={"requestBody": examples.MATCH},
 )
 async def match(
@@ -37,16 +37,21 @@ async def match(
     """Whose face is this? The nearest enrolled member within the threshold (0.38, inclusive), or `{"match": false}`.
 
     A descriptor is a list of 128 numbers, the object that `JSON.stringify(Float32Array)` makes, or base64 of
-    little-endian float32. A member may carry `descriptors: [...]`; `descriptor: null` is passed over.
+    little-endian float32. A member may carry `descriptors: [...]`; `descriptor: null` is passed over. Without
+    `enrolled` the gallery is searched.
     """
     settings = service.settings
     body = await read_body(request, settings.max_match_bytes)
 
-    def decide() -> Decision:
-        return nearest(enrolled.parse(body, max_members=settings.max_members))
+    def decide() -> Decision | enrolled.MatchRequest:
+        asked = enrolled.parse(body, max_members=settings.max_members)
+        return asked if asked.enrolled is None else nearest(asked)
 
     # Never in the pool that encodes: a match does not wait behind photos.
     decision = decide() if len(body) <= SMALL_BODY else await run_in_threadpool(decide)
+    if isinstance(decision, enrolled.MatchRequest):
+        asked = decision
+        decision = await service.gallery.run(lambda gallery: gallery.match(asked.probe, asked.card, asked.threshold))
     return JSONResponse(decision.answer(explain=explain))  # these fields and no others: no response model
 
 
