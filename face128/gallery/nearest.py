@@ -17,6 +17,7 @@ from face128.gallery.tables import faces
 MARGIN = 1e-5
 AT_ONCE = 8  # asked for at first: a person's four faces, and somebody else's
 IN_ONE_QUERY = 500
+_BY_ROW = sa.select(*COLUMNS).where(faces.c.id.in_(sa.bindparam("rows", expanding=True)))
 
 
 def neighbours(
@@ -47,8 +48,8 @@ def neighbours(
 def _exact(connection: sa.Connection, ids: list[int], probe: Block | Vector, card: ModelCard) -> list[Found]:
     records = []
     for start in range(0, len(ids), IN_ONE_QUERY):
-        wanted = sa.select(*COLUMNS).where(faces.c.id.in_(ids[start : start + IN_ONE_QUERY]))
-        records += [Record.of(row) for row in connection.execute(wanted)]
+        rows = connection.execute(_BY_ROW, {"rows": ids[start : start + IN_ONE_QUERY]})
+        records += [Record.of(row) for row in rows]
     if not records:
         return []
     exact = distances(np.array([record.descriptor for record in records]), probe, card.metric).tolist()

@@ -128,8 +128,9 @@ class Found:
 
 def check_text(what: str, text: str) -> None:
     """Raise InvalidRequest unless it is 1 to 255 characters that can be stored, compared and printed."""
-    kinds = {unicodedata.category(character) for character in text}
-    if not 0 < len(text) <= MAX_TEXT or text != text.strip() or kinds & {"Cc", "Cs"}:
+    # What is printable has none of them; what is not may be an emoji's joiner, or no-break space.
+    unwanted = not text.isprintable() and {"Cc", "Cs"} & {unicodedata.category(character) for character in text}
+    if not 0 < len(text) <= MAX_TEXT or text != text.strip() or unwanted:
         raise InvalidRequest(
             f"The {what} is 1 to {MAX_TEXT} characters, without control characters and without spaces around it.",
             field=what,
