@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from face128.descriptors import Block, Vector
 from face128.engines import ModelCard
-from face128.errors import Duplicate, NotFound
+from face128.errors import ConfigurationError, Duplicate, NotFound
 from face128.gallery import changes
 from face128.gallery.database import Database
 from face128.gallery.nearest import neighbours
@@ -31,7 +31,7 @@ class Gallery:
 
     def __init__(self, database_url: str, milvus_uri: str | None = None) -> None:
         self.database = Database(database_url)
-        self._replica: Replica = FaissReplica()
+        self._replica: Replica = self._milvus(milvus_uri) if milvus_uri else FaissReplica()
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Gallery:
@@ -137,6 +137,13 @@ class Gallery:
         """Raise DatabaseAway if the database does not answer."""
         with self.database.reading() as connection:
             connection.execute(sa.select(state.c.version))
+
+    def _milvus(self, uri: str) -> Replica:
+        try:
+            from face128.gallery.milvus import MilvusReplica
+        except ModuleNotFoundError:
+            raise ConfigurationError("Milvus's client is not installed: pip install 'face128[milvus]'") from None
+        return MilvusReplica(uri, self.database)
 
     def _erase(self, whose: sa.ColumnElement[bool]) -> list[Record]:
         with self.database.writing() as connection:

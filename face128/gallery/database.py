@@ -36,7 +36,7 @@ class Database:
         self.dialect = self._engine.dialect.name
         # PostgreSQL refuses a repeatable read that has waited for a lock.
         level = {"isolation_level": "READ COMMITTED"} if self.dialect == "postgresql" else {"sqlite_begin": "IMMEDIATE"}
-        self._writer = self._engine.execution_options(**level)
+        self._writer = self._engine.execution_options(writing=True, **level)
         try:
             with _told():
                 self._migrate()
@@ -56,6 +56,10 @@ class Database:
         with _told(), self._writer.begin() as connection:
             connection.execute(sa.select(state.c.version).with_for_update())
             yield connection
+
+    def is_writing(self, connection: sa.Connection) -> bool:
+        """Whether this is a transaction of ``writing``."""
+        return "writing" in connection.get_execution_options()
 
     def wipe(self) -> None:
         """Wipe what SQLite's log still holds of rows that are deleted, as far as no reader is in the way."""

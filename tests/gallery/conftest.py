@@ -27,19 +27,27 @@ def postgresql() -> Iterator[servers.Server]:
 
 @pytest.fixture(params=DATABASES)
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty database."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/gallery.sqlite"
-    return str(request.getfixturevalue(request.param).new_database())
+    return empty_database(request, request.param, tmp_path)
 
 
-@pytest.fixture
-def open_gallery(database_url: str) -> Iterator[Callable[[], Gallery]]:
-    """Opens one gallery after the other on one database, as several workers do."""
+def empty_database(request: pytest.FixtureRequest, kind: str, folder: Path) -> str:
+    """Its URL."""
+    if kind == "sqlite":
+        return f"sqlite:///{folder}/gallery.sqlite"
+    return str(request.getfixturevalue(kind).new_database())
+
+
+@pytest.fixture(params=[*DATABASES, "milvus"])
+def open_gallery(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], Gallery]]:
+    """Opens one gallery after the other on one database, as several workers do; with FAISS, and with Milvus."""
     opened: list[Gallery] = []
+    with_milvus = request.param == "milvus"
+    if with_milvus:
+        servers.start_milvus(f"{tmp_path}/milvus.db")
+    url = empty_database(request, "sqlite" if with_milvus else request.param, tmp_path)
 
     def open_one() -> Gallery:
-        opened.append(Gallery(database_url))
+        opened.append(Gallery(url, f"{tmp_path}/milvus.db" if with_milvus else None))
         return opened[-1]
 
     yield open_one

@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -126,6 +127,15 @@ def postgresql() -> Iterator[Server]:
         server = Server(command, f"postgresql+psycopg://face128@127.0.0.1:{port}/postgres")
         yield server
         server.stop()
+
+
+def start_milvus(path: str) -> None:
+    """milvus-lite starts a server in this process with the first client, but not with two at once."""
+    if find_spec("milvus_lite") is None:
+        missing("milvus-lite")
+    from pymilvus import MilvusClient
+
+    MilvusClient(uri=path)
 
 
 def run(command: list[str]) -> None:
