@@ -16,9 +16,11 @@ import typer
 
 from face128 import __version__
 from face128.errors import BadRequest, Face128Error
+from face128.gallery_cli import app as gallery
 from face128.settings import Settings, load_settings, unknown_variables
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app.add_typer(gallery, name="gallery")
 
 EngineOption = Annotated[str | None, typer.Option("--engine", help="dlib by default.")]
 JittersOption = Annotated[
