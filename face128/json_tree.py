@@ -47,7 +47,7 @@ def read(body: Body, take: Callable[[Any], T]) -> T:
         return _second_look(body, take)
     # Where take raises, the traceback holds on to the tree: its parser cannot be used again.
     result = take(root)
-    del root
+    del root  # before another thread may get the parser
     if len(body) <= KEPT_BYTES:
         _parsers.append(parser)
     return result

@@ -54,6 +54,15 @@ class Settings(BaseSettings):
     network: Literal["onnx", "dlib"] = Field("onnx", description="What runs the descriptor network.")
     detection: Literal["fast", "exact"] = Field("fast", description="exact: as face_recognition detects; slower.")
 
+    faceapi_models: Path | None = Field(
+        None, description="Folder of face-api.js's models, as a web application has it."
+    )
+    faceapi_detector: Literal["ssd", "tiny"] = Field("ssd", description="ssd_mobilenetv1 or tiny_face_detector.")
+    faceapi_crop: Literal["canvas", "tensor"] = Field("canvas", description="Scale as a browser does, or as Node does.")
+    faceapi_min_confidence: float = Field(0.5, gt=0, lt=1, description="minConfidence of ssd_mobilenetv1.")
+    faceapi_score_threshold: float = Field(0.5, gt=0, lt=1, description="scoreThreshold of tiny_face_detector.")
+    faceapi_input_size: int = Field(416, ge=32, le=2048, multiple_of=32, description="inputSize of tiny_face_detector.")
+
     threads: int = Field(default_factory=_cores, ge=1, le=256, description="Photos encoded at once. Default: cores.")
     queue: int = Field(32, ge=0, le=100_000, description="Photos that may wait; one more is answered 'overloaded'.")
 

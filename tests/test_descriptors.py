@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from face_recognition import face_distance
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from truth import SINGLE, descriptors
 
@@ -29,6 +29,7 @@ def in_index_order(a: list[float], b: list[float]) -> float:
     return math.sqrt(total)
 
 
+@settings(deadline=None)
 @given(st.lists(float32, min_size=1, max_size=140), st.randoms())
 def test_the_three_forms_of_a_descriptor_are_the_same_numbers(numbers: list[float], random: Any) -> None:
     keyed = list(enumerate(numbers))
@@ -41,6 +42,7 @@ def test_the_three_forms_of_a_descriptor_are_the_same_numbers(numbers: list[floa
         assert vector.tolist() == numbers
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**63), 2**64), min_size=1))
 def test_json_numbers_keep_all_their_bits(numbers: list[float]) -> None:
     assert parse(numbers, len(numbers)).tolist() == [float(number) for number in numbers]
@@ -64,6 +66,7 @@ def test_anything_but_so_many_finite_numbers_is_refused_by_name(value: object) -
     assert refused.value.context == {"field": "enrolled[17].descriptor", "regNo": 1029}
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=9).map(lambda data: base64.b64encode(data).decode()) | st.text("AZaz09+/=-_ \n", max_size=12))
 def test_base64_is_taken_as_strictly_as_the_standard_library_takes_it(text: str) -> None:
     try:
@@ -77,6 +80,7 @@ def test_base64_is_taken_as_strictly_as_the_standard_library_takes_it(text: str)
         assert from_base64(text).tobytes() == data
 
 
+@settings(deadline=None)
 @given(st.lists(float32, min_size=1, max_size=20))
 def test_base64_comes_back_to_the_bit(numbers: list[float]) -> None:
     vector = np.array(numbers, np.float32)
@@ -84,6 +88,7 @@ def test_base64_comes_back_to_the_bit(numbers: list[float]) -> None:
     assert from_base64(to_base64(vector)).tobytes() == vector.tobytes()
 
 
+@settings(deadline=None)
 @given(pairs)
 def test_a_distance_is_a_sum_in_index_order_to_the_last_bit(pairs: list[tuple[float, float]]) -> None:
     a, b = map(list, zip(*pairs, strict=True))
@@ -98,6 +103,7 @@ def test_numpys_own_order_would_find_other_bits() -> None:
     assert (np.linalg.norm(rows - rows[0], axis=1) != exact).any()
 
 
+@settings(deadline=None)
 @given(st.lists(float32, min_size=3, max_size=3), st.lists(float32, min_size=3, max_size=3))
 def test_float32_is_widened_before_anything_is_computed(a: list[float], b: list[float]) -> None:
     assert distance(np.float32(a), np.float32(b), "euclidean") == in_index_order(a, b)
@@ -109,6 +115,7 @@ def test_distances_between_photos_are_face_recognitions() -> None:
         np.testing.assert_allclose(distances(people, person, "euclidean"), face_distance(people, person), atol=1e-14)
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(-10, 10), min_size=4, max_size=4), st.lists(st.floats(-10, 10), min_size=4, max_size=4))
 def test_the_cosine_distance_is_one_less_the_cosine(a: list[float], b: list[float]) -> None:
     norms = math.sqrt(math.fsum(x * x for x in a)) * math.sqrt(math.fsum(x * x for x in b))

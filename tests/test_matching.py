@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from face_recognition import compare_faces, face_distance
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from truth import SINGLE, descriptors
 
@@ -48,6 +48,7 @@ def in_index_order(a: Any, b: Any) -> float:
 rows = st.lists(st.lists(st.sampled_from([-0.3, -0.1, 0.0, 0.1, 0.2]), min_size=4, max_size=4), min_size=1, max_size=9)
 
 
+@settings(deadline=None)
 @given(rows, st.data())
 def test_the_decision_is_that_of_a_loop_over_everybody(vectors: list[list[float]], data: st.DataObject) -> None:
     probe, *vectors = vectors

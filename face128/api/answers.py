@@ -1,4 +1,4 @@
-"""One shape for all errors, whoever raised them: ours, FastAPI's validation, routing, and the unforeseen."""
+"""One shape for all errors, whoever raised them: ours, FastAPI's validation, routing. (The unforeseen: tracing.py.)"""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from face128.api.tracing import request_id
 from face128.errors import Face128Error, InvalidRequest, NotFound, Overloaded, Unauthorized
 
 log = logging.getLogger("face128")
@@ -32,7 +31,6 @@ def install_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(Face128Error, _ours)
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(Exception, _unforeseen)
 
 
 def _ours(request: Request, error: Exception) -> JSONResponse:
@@ -42,7 +40,7 @@ def _ours(request: Request, error: Exception) -> JSONResponse:
         headers["Retry-After"] = str(error.retry_after)
     if isinstance(error, Unauthorized):
         headers["WWW-Authenticate"] = "Bearer"
-    if error.status >= 500 and not headers:
+    if error.status == 500:
         log.error("%s: %s", error.code, error)
     return _answer(request, error.status, error.body(), headers)
 
@@ -59,12 +57,6 @@ def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     code = _HTTP_CODES.get(error.status_code, "bad_request")
     return _answer(request, error.status_code, {"error": str(error.detail), "code": code}, dict(error.headers or {}))
-
-
-def _unforeseen(request: Request, error: Exception) -> JSONResponse:
-    # The traceback stands in the log under this id (the server logs it), never in the answer.
-    identifier = request_id.get()
-    return _answer(request, 500, {**Face128Error().body(), "id": identifier}, {"X-Request-ID": identifier})
 
 
 def _answer(request: Request, status: int, body: dict[str, Any], headers: dict[str, str] | None = None) -> JSONResponse:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from face128.encoding import Which, choose, face_fields
-from face128.engines import Chips, Engine
+from face128.engines import Chips, Descriptors, Engine
 from face128.errors import BadImage, Face128Error, TooManyImages
 from face128.images import Limits, from_base64, open_photo
 from face128.service import Service
@@ -26,17 +26,21 @@ async def extract_all(service: Service, engine: Engine, images: list[Any], which
         raise TooManyImages(f"At most {MAX_IMAGES} images are taken in one request.", max_images=MAX_IMAGES)
     turns = asyncio.Semaphore(service.workers.threads)
 
-    async def take_turn(image: Any) -> tuple[Chips, dict[str, Any]] | Face128Error:
+    async def crop(image: Any) -> tuple[Chips, dict[str, Any]] | Face128Error:
         async with turns:
             try:
                 return await service.workers.run_patiently(_crop, engine, image, service.limits, which)
             except Face128Error as error:
                 return error
 
-    outcomes = await asyncio.gather(*(take_turn(image) for image in images))
+    async def describe(chips: Chips) -> Descriptors:
+        async with turns:
+            return await service.workers.run_patiently(engine.describe, chips)
+
+    outcomes = await asyncio.gather(*(crop(image) for image in images))
     chips = [outcome[0] for outcome in outcomes if isinstance(outcome, tuple)]
     groups = [np.concatenate(chips[i : i + CHIPS_AT_ONCE]) for i in range(0, len(chips), CHIPS_AT_ONCE)]
-    described = await asyncio.gather(*(service.workers.run_patiently(engine.describe, group) for group in groups))
+    described = await asyncio.gather(*(describe(group) for group in groups))
     descriptors = (descriptor for group in described for descriptor in group)
     return [_result(index, outcome, descriptors) for index, outcome in enumerate(outcomes)]
 

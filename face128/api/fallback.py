@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+from anyio import to_thread
 from fastapi import APIRouter, Depends, Query, Request
-from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 
 from face128 import enrolled
@@ -48,7 +48,7 @@ async def match(
         return asked if asked.enrolled is None else nearest(asked)
 
     # Never in the pool that encodes: a match does not wait behind photos.
-    decision = decide() if len(body) <= SMALL_BODY else await run_in_threadpool(decide)
+    decision = decide() if len(body) <= SMALL_BODY else await to_thread.run_sync(decide, limiter=service.matching)
     if isinstance(decision, enrolled.MatchRequest):
         asked = decision
         decision = await service.gallery.run(lambda gallery: gallery.match(asked.probe, asked.card, asked.threshold))

@@ -1,4 +1,4 @@
-"""A request id in every answer and every log line, and one log line a request."""
+"""A request id in every answer and every log line, one log line a request, and an answer to errors nobody foresaw."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ import uuid
 from contextvars import ContextVar
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from face128.errors import Face128Error
 
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
 
@@ -44,6 +47,12 @@ class RequestId:
 
         try:
             await self.app(scope, receive, send_with_id)
+        except Exception:  # a bug: the traceback goes into the log under this id, never into the answer
+            log.exception("internal error %s", identifier)
+            if status:
+                raise  # half an answer has left: the connection has to break
+            body = {**scope.get("state", {}).get("error_fields", {}), **Face128Error().body(), "id": identifier}
+            await JSONResponse(body, 500)(scope, receive, send_with_id)
         finally:
             # The path of the route, not of the request: a user's id belongs into no log.
             route = getattr(scope.get("route"), "path", "-")
