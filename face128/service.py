@@ -15,6 +15,7 @@ from face128.cohorts import WAITING, Cohorts
 from face128.encoding import encode
 from face128.engines import Engine, load_engine
 from face128.errors import ConfigurationError, InvalidRequest, NotReady
+from face128.gallery_pool import GalleryPool
 from face128.images import Limits
 from face128.settings import Settings
 from face128.workers import WorkerPool
@@ -31,6 +32,7 @@ class Service:
         self.settings = settings
         self.limits = Limits(settings.max_image_bytes, settings.max_image_pixels)
         self.workers = WorkerPool(settings.threads, settings.queue)
+        self.gallery = GalleryPool(settings)
         self.matching = CapacityLimiter(2)
         """Large lists decided at once: more would gain nothing under the GIL, and each takes memory."""
         self.cohorts = Cohorts()
@@ -59,11 +61,13 @@ class Service:
 
     def start(self) -> None:
         self._loading = asyncio.create_task(asyncio.to_thread(self._load_engines))
+        self.gallery.start()
 
     async def stop(self) -> None:
         if self._loading is not None:
             await self._loading
         await asyncio.to_thread(self.workers.close)
+        await self.gallery.close()
 
     def engine(self, name: str | None = None) -> Engine:
         """The engine of this name, or the default. Raises NotReady while it loads, InvalidRequest if there is none."""

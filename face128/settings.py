@@ -27,6 +27,11 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
+def _data_home() -> Path:
+    home = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")  # unlike Path's, it never raises
+    return Path(home) / "face128"
+
+
 class Settings(BaseSettings):
     """The service's settings; field ``x`` is read from ``FACE128_X``."""
 
@@ -70,6 +75,14 @@ class Settings(BaseSettings):
     max_batch_bytes: int = Field(32 * 2**20, ge=1, description="Largest body of /batch-extract, in bytes.")
     max_members: int = Field(100_000, ge=1, description="Most descriptors in the body of /match.")
 
+    data: Path = Field(default_factory=_data_home, description="Folder of the gallery, where no database is named.")
+    database_url: SecretStr | None = Field(
+        None, description="Database of the gallery: sqlite:///..., mysql+pymysql://... or postgresql+psycopg://..."
+    )
+    milvus_uri: SecretStr | None = Field(
+        None, description="Milvus for the gallery's vectors, instead of an index in the process."
+    )
+
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged.")
 
     @field_validator("port", mode="before")
@@ -96,6 +109,11 @@ class Settings(BaseSettings):
     def rule(self) -> Rule:
         """The decision's rule where a request names none."""
         return Rule(self.decision, self.alpha)
+
+    @property
+    def gallery_file(self) -> Path:
+        """Where the gallery is, if no database is named."""
+        return self.data / "gallery.sqlite"
 
     @property
     def loopback(self) -> bool:
