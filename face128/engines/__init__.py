@@ -5,6 +5,7 @@ Importing this module imports no engine: reading a model card costs nothing, and
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -89,10 +90,39 @@ DLIB = ModelCard(
 )
 
 CARDS: dict[str, ModelCard] = {card.name: card for card in (DLIB,)}
-"""Every model whose descriptors face128 knows, by name."""
+"""The models of fixed weights, by name; find_card knows the others too."""
 
-ENGINES = ("dlib", "fake")
+MODELS = f"{', '.join(CARDS)}, and insightface-... as /encode-image names the model of a pack"
+"""What an error says of the models that there are."""
+
+ENGINES = ("dlib", "insightface", "fake")
 """The names that load_engine takes."""
+
+
+def find_card(name: object) -> ModelCard | None:
+    """The card of a model by its name; None where face128 knows no such model.
+
+    The name of an InsightFace pack says all that a comparison needs, so that /match knows it without the pack.
+    """
+    if not isinstance(name, str):
+        return None
+    return CARDS.get(name) or (insightface_card(name) if _INSIGHTFACE.fullmatch(name) else None)
+
+
+_INSIGHTFACE = re.compile(r"insightface-\w{1,40}-[0-9a-f]{8}", re.ASCII)
+
+
+def insightface_card(name: str) -> ModelCard:
+    """The card of the InsightFace pack whose descriptors have this name; they compare with each other alone."""
+    return ModelCard(
+        name=name,
+        dimension=512,
+        metric="cosine",
+        threshold=0.45,  # the default of the sibling service of cosine distances (document 2)
+        comparable_with=frozenset(),
+        licence="InsightFace's own packs: non-commercial research only. Another pack: what its maker says",
+        pipeline="",  # the engine's to say: it depends on the pack's detector
+    )
 
 
 def load_engine(name: str, settings: Settings) -> Engine:
@@ -102,6 +132,10 @@ def load_engine(name: str, settings: Settings) -> Engine:
             from face128.engines.dlib128 import DlibEngine
 
             return DlibEngine.from_settings(settings)
+        case "insightface":
+            from face128.engines.insight512 import InsightEngine
+
+            return InsightEngine.from_settings(settings)
         case "fake":
             from face128.engines.fake import FakeEngine
 
