@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
-import numpy.typing as npt
 import onnxruntime
 
 from face128.engines import Chips, Descriptors
@@ -22,14 +23,13 @@ TEMPLATE = np.array(
 )
 
 
-def placing(points: npt.NDArray[np.float32]) -> tuple[complex, complex]:
+def placing(points: Sequence[complex]) -> tuple[complex, complex]:
     """``a`` and ``b`` for which the pixel ``z`` of the chip, as x + yi, comes from ``a * z + b`` of the photo.
 
-    The turn, scale and shift that lay the (5, 2) points on the template with the least squares.
+    The turn, scale and shift that lay the five landmarks, x + yi, on the template with the least squares.
     """
-    z = points[:, 0].astype(np.float64) + 1j * points[:, 1]
-    middle, template_middle = z.mean(), TEMPLATE.mean()
-    spread = z - middle
+    middle, template_middle = np.mean(points), TEMPLATE.mean()
+    spread = np.array(points) - middle
     forth = np.vdot(spread, TEMPLATE - template_middle) / np.vdot(spread, spread)
     return complex(1 / forth), complex(middle - template_middle / forth)
 

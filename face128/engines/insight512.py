@@ -29,8 +29,8 @@ from face128.settings import Settings
 class InsightFace(Face):
     """A face that this engine found; its landmarks, rounded, are eyes, nose and corners of the mouth."""
 
-    points: npt.NDArray[np.float32]
-    """The landmarks as they were found, (5, 2)."""
+    points: tuple[complex, ...]
+    """The landmarks as they were found, x + yi."""
 
 
 class InsightEngine:
@@ -65,9 +65,13 @@ class InsightEngine:
         )
 
     def detect(self, photo: Photo) -> list[Face]:
-        shrink = self._shrink(self._side / max(photo.width, photo.height))
-        # The photo fills the upper left of the square; sides are cut off to whole pixels, as the library does.
-        scale = self._side / max(photo.width, photo.height)
+        return self._look(photo, self._side) or self._look(photo, self._side // 2)
+
+    def _look(self, photo: Photo, side: int) -> list[Face]:
+        """Find faces in a copy whose longer side is ``side``, in the upper left of the detector's square."""
+        scale = side / max(photo.width, photo.height)
+        shrink = self._shrink(scale)
+        # Cut off to whole pixels, as the library does.
         width, height = max(1, int(photo.width * scale)), max(1, int(photo.height * scale))
         steps = photo.width / width / shrink, 0, 0, 0, photo.height / height / shrink, 0
         square = np.zeros((self._side, self._side, 3), np.uint8)
@@ -106,7 +110,8 @@ def _sample(pixels: RGB, size: tuple[int, int], steps: tuple[float, ...]) -> RGB
 def _face(score: np.float32, box: npt.NDArray[np.float32], points: npt.NDArray[np.float32]) -> InsightFace:
     left, top, right, bottom = box.round().astype(int).tolist()
     landmarks = tuple((x, y) for x, y in points.round().astype(int).tolist())
-    return InsightFace((left, top, right, bottom), landmarks, float(score), points)
+    found = tuple(complex(x, y) for x, y in points.tolist())
+    return InsightFace((left, top, right, bottom), landmarks, float(score), found)
 
 
 def _load(pack: Pack, side: int, providers: Sequence[str]) -> tuple[Scrfd, Recogniser]:

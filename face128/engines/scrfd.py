@@ -41,26 +41,28 @@ class Scrfd:
         self._input = session.get_inputs()[0].name
 
     def find(self, picture: npt.NDArray[np.uint8]) -> Found:
-        """Every face in a square RGB picture, (side, side, 3), side a multiple of 32."""
+        """Every face in a square RGB picture, (side, side, 3), side a multiple of 32.
+
+        Raises ValueError where the network's outputs are not SCRFD's.
+        """
         pixels = (picture.transpose(2, 0, 1)[None].astype(np.float32) - MEAN) / SCALE
         outputs = self._session.run(None, {self._input: pixels})
-        # Some files have a batch axis in their outputs, others have not.
-        scores, sides, offsets = (
-            [output.reshape(-1, columns) for output in outputs[at : at + len(STRIDES)]]
-            for at, columns in ((0, 1), (3, 4), (6, 10))
-        )
-        levels = [_read(*level, len(picture)) for level in zip(STRIDES, scores, sides, offsets, strict=True)]
+        kinds = (outputs[first : first + len(STRIDES)] for first in (0, 3, 6))
+        levels = [_read(stride, len(picture) // stride, *level) for stride, *level in zip(STRIDES, *kinds, strict=True)]
         return _merge(Found(*(np.concatenate(parts) for parts in zip(*levels, strict=True))))
 
 
-def _read(stride: int, scores: Floats, sides: Floats, offsets: Floats, side: int) -> tuple[Floats, Floats, Floats]:
-    """The scores, boxes and points of one stride that are good enough, in pixels."""
-    good = np.flatnonzero(scores[:, 0] >= LEAST_SCORE)
-    row, column = np.divmod(good // ANCHORS, side // stride)
-    cells = np.stack([column, row], axis=1).astype(np.float32) * stride
+def _read(stride: int, cells: int, scores: Floats, sides: Floats, offsets: Floats) -> tuple[Floats, Floats, Floats]:
+    """The scores, boxes and points of one stride that are good enough, in pixels; ``cells`` is how many a row has."""
+    rows = ANCHORS * cells**2
+    # Some files have a batch axis in their outputs, others have not.
+    scores, sides, offsets = scores.reshape(rows), sides.reshape(rows, 4), offsets.reshape(rows, 5, 2)
+    good = np.flatnonzero(scores >= LEAST_SCORE)
+    row, column = np.divmod(good // ANCHORS, cells)
+    corners = np.stack([column, row], axis=1).astype(np.float32) * stride
     near, far = sides[good, :2] * stride, sides[good, 2:] * stride
-    points = cells[:, None] + offsets[good].reshape(-1, 5, 2) * stride
-    return scores[good, 0], np.concatenate([cells - near, cells + far], axis=1), points
+    points = corners[:, None] + offsets[good] * stride
+    return scores[good], np.concatenate([corners - near, corners + far], axis=1), points
 
 
 def _merge(found: Found) -> Found:
