@@ -19,5 +19,5 @@ USER face128
 ENV FACE128_HOST=0.0.0.0
 EXPOSE 8000
 HEALTHCHECK --interval=15s --timeout=3s --start-period=20s CMD ["python", "-c", \
-    "import os, urllib.request as r; r.urlopen('http://127.0.0.1:' + os.environ.get('PORT', '8000') + '/ready', timeout=2)"]
+    "import os, urllib.request as r; r.urlopen('http://127.0.0.1:' + (os.environ.get('FACE128_PORT') or os.environ.get('PORT') or '8000') + '/ready', timeout=2)"]
 CMD ["face128", "serve"]

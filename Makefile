@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check bench docker clean
+.PHONY: help install run test faceapi check bench docker clean
 
 help: ## Say what can be made.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -16,6 +16,9 @@ run: $(VENV)/.run ## Install, then serve on http://127.0.0.1:8000 (PORT and FACE
 
 test: $(VENV)/.test ## Install, then run the tests.
 	$(BIN)/python -m pytest
+
+faceapi: ## Install the real face-api.js, the tests' outside truth for that engine; needs Node and npm.
+	npm install --prefix tests/faceapi_golden --no-package-lock --no-audit --no-fund
 
 check: $(VENV)/.test ## Lint, formatting and types.
 	$(BIN)/ruff check .

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from face128.engines import Engine, Face
+from face128.engines.roll import roll
 from face128.errors import MultipleFaces, NoFace
 from face128.images import Limits, Photo, open_photo
 from face128.jitter import jittered
@@ -29,11 +30,13 @@ class Encoding:
 
     def answer(self) -> dict[str, Any]:
         """The JSON that /encode-image and ``face128 encode`` give. The numbers are the float32 values, exactly."""
+        tilt = roll(self.face)
         return {
             "descriptor": self.descriptor.tolist(),
             "model": self.model,
             **face_fields(self.face, self.photo),
             "face_count": self.face_count,
+            "roll": None if tilt is None else round(tilt, 1),
         }
 
 

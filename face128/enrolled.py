@@ -34,6 +34,8 @@ class Enrolled:
     """(rows, dimension): every descriptor, float32 where all came as base64, else float64."""
     owners: npt.NDArray[np.int64]
     """(rows,) the index of each row's member, ascending."""
+    foreign: frozenset[int] = frozenset()
+    """The members whose descriptors were made by another model than the probe's, one comparable with it."""
 
 
 @dataclass(frozen=True)
@@ -78,22 +80,23 @@ def _enrolled(members: Any, card: ModelCard, body: Body, max_members: int) -> En
         raise InvalidRequest("The enrolled members are a list.", field="enrolled")
     rows = Rows(card.dimension)
     try:
-        reg_nos, names = _read_members(members, card, rows)
+        reg_nos, names, foreign = _read_members(members, card, rows)
         sure = not rows.doubtful(body)
     except Face128Error:
         sure = False  # an earlier member may be wrong too: the first one is named
     if not sure:
         rows = Rows(card.dimension, careful=True)
-        reg_nos, names = _read_members(members, card, rows)
+        reg_nos, names, foreign = _read_members(members, card, rows)
     if len(rows) > max_members:
         raise TooLarge(f"At most {max_members} descriptors are compared in one request.", field="enrolled")
-    return Enrolled(reg_nos, names, *rows.block())
+    return Enrolled(reg_nos, names, *rows.block(), frozenset(foreign))
 
 
-def _read_members(members: Any, card: ModelCard, rows: Rows) -> tuple[list[RegNo], list[str | None]]:
-    """Everybody's regNo and name, in the order of the list; their descriptors go into ``rows``."""
+def _read_members(members: Any, card: ModelCard, rows: Rows) -> tuple[list[RegNo], list[str | None], list[int]]:
+    """Everybody's regNo and name, in the order of the list, and who is foreign; descriptors go into ``rows``."""
     reg_nos: list[RegNo] = []
     names: list[str | None] = []
+    foreign: list[int] = []
     for index, member in enumerate(members):
         if not isinstance(member, OBJECTS):
             raise InvalidRequest("A member is an object with regNo, name and descriptor.", field=f"enrolled[{index}]")
@@ -108,6 +111,8 @@ def _read_members(members: Any, card: ModelCard, rows: Rows) -> tuple[list[RegNo
         described = one is not None or several is not None
         if model is not None and described and not ((other := find_card(model)) and card.comparable(other)):
             raise ModelMismatch(field=f"enrolled[{index}].model", regNo=reg_no)
+        if model is not None and model != card.name:
+            foreign.append(index)
         field = "descriptor"
         try:
             if one is not None:
@@ -121,7 +126,7 @@ def _read_members(members: Any, card: ModelCard, rows: Rows) -> tuple[list[RegNo
                     rows.add(value, index, in_list=True)
         except InvalidDescriptor as error:
             raise InvalidDescriptor(str(error), field=f"enrolled[{index}].{field}", regNo=reg_no) from None
-    return reg_nos, names
+    return reg_nos, names, foreign
 
 
 def _fields(member: Any) -> tuple[Any, ...]:

@@ -19,9 +19,9 @@ MAX_SHIFT = 0.02  # of the box
 BORDER = 3  # pixels that dlib leaves out on every side
 
 
-def jittered(chip: npt.NDArray[np.uint8], count: int) -> npt.NDArray[np.uint8]:
+def jittered(chip: npt.NDArray[np.uint8 | np.float32], count: int) -> npt.NDArray[np.uint8]:
     """(side, side, 3) RGB to (count, side, side, 3): always the same ``count`` moves, the first n those of any n."""
-    image = Image.fromarray(chip)
+    image = Image.fromarray(chip.round().astype(np.uint8))
     moves = np.random.default_rng(0)
     return np.stack([_moved(image, moves) for _ in range(count)])
 

@@ -31,6 +31,8 @@ class Near:
     reg_no: RegNo
     name: str | None
     distance: float
+    foreign: bool = False
+    """His descriptors were made by another model than the probe's."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,8 @@ class Decision:
                 "runner_up": other and {"regNo": other.reg_no, "name": other.name, "distance": other.distance},
                 "margin": self.margin,
             }
+            if self.nearest is not None and self.nearest.foreign:
+                answer["mixed_models"] = True
         return answer
 
 
@@ -96,7 +100,8 @@ def _first_nearest(rough: Vector, enrolled: Enrolled, probe: Vector, metric: Met
     exact = distances(enrolled.vectors[rows], probe, metric)
     first = int(exact.argmin())
     member = enrolled.owners[rows[first]]
-    return Near(enrolled.reg_nos[member], enrolled.names[member], float(exact[first]))
+    foreign = int(member) in enrolled.foreign
+    return Near(enrolled.reg_nos[member], enrolled.names[member], float(exact[first]), foreign)
 
 
 def _rough(vectors: Block, probe: Vector, metric: Metric) -> Vector:

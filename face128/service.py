@@ -9,6 +9,8 @@ from functools import cache
 from importlib.resources import files
 from typing import TypeVar
 
+from anyio import CapacityLimiter
+
 from face128.encoding import encode
 from face128.engines import Engine, load_engine
 from face128.errors import ConfigurationError, InvalidRequest, NoFace, NotReady
@@ -28,6 +30,8 @@ class Service:
         self.settings = settings
         self.limits = Limits(settings.max_image_bytes, settings.max_image_pixels)
         self.workers = WorkerPool(settings.threads, settings.queue)
+        self.matching = CapacityLimiter(2)
+        """Large lists decided at once: more would gain nothing under the GIL, and each takes memory."""
         self.failures: dict[str, str] = {}
         """Why an engine could not be loaded, by its name."""
         self._engines: dict[str, Engine] = {}

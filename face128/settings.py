@@ -49,12 +49,22 @@ class Settings(BaseSettings):
     network: Literal["onnx", "dlib"] = Field("onnx", description="What runs the descriptor network.")
     detection: Literal["fast", "exact"] = Field("fast", description="exact: as face_recognition detects; slower.")
 
+    providers: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("CPUExecutionProvider",), min_length=1, description="ONNX Runtime's execution providers, the preferred first."
+    )
+
+    faceapi_models: Path | None = Field(
+        None, description="Folder of face-api.js's models, as a web application has it."
+    )
+    faceapi_detector: Literal["ssd", "tiny"] = Field("ssd", description="ssd_mobilenetv1 or tiny_face_detector.")
+    faceapi_crop: Literal["canvas", "tensor"] = Field("canvas", description="Scale as a browser does, or as Node does.")
+    faceapi_min_confidence: float = Field(0.5, gt=0, lt=1, description="minConfidence of ssd_mobilenetv1.")
+    faceapi_score_threshold: float = Field(0.5, gt=0, lt=1, description="scoreThreshold of tiny_face_detector.")
+    faceapi_input_size: int = Field(416, ge=32, le=2048, multiple_of=32, description="inputSize of tiny_face_detector.")
+
     insightface_pack: Path | None = Field(None, description="Folder of an InsightFace model pack, such as buffalo_l.")
     insightface_detection_size: int = Field(
         640, ge=64, le=4096, multiple_of=32, description="Side of the square that its detector looks at, in pixels."
-    )
-    providers: Annotated[tuple[str, ...], NoDecode] = Field(
-        ("CPUExecutionProvider",), min_length=1, description="ONNX Runtime's execution providers, the preferred first."
     )
 
     threads: int = Field(default_factory=_cores, ge=1, le=256, description="Photos encoded at once. Default: cores.")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+from anyio import to_thread
 from fastapi import APIRouter, Depends, Query, Request
-from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 
 from face128 import enrolled
@@ -46,7 +46,7 @@ async def match(
         return nearest(enrolled.parse(body, max_members=settings.max_members))
 
     # Never in the pool that encodes: a match does not wait behind photos.
-    decision = decide() if len(body) <= SMALL_BODY else await run_in_threadpool(decide)
+    decision = decide() if len(body) <= SMALL_BODY else await to_thread.run_sync(decide, limiter=service.matching)
     return JSONResponse(decision.answer(explain=explain))  # these fields and no others: no response model
 
 

@@ -37,6 +37,7 @@ class Explained(BaseModel):
     model: str | None = None
     runner_up: RunnerUp | None = None
     margin: float | None = None
+    mixed_models: Literal[True] | None = None
 
 
 class RunnerUp(BaseModel):
@@ -60,6 +61,8 @@ class Encoded(BaseModel):
     bbox: tuple[int, int, int, int]
     confidence: float
     face_count: int
+    roll: float | None
+    """Degrees by which the head is turned clockwise; null where the engine's landmarks do not tell."""
 
 
 class Seen(BaseModel):

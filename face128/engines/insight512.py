@@ -29,6 +29,7 @@ from face128.settings import Settings
 class InsightFace(Face):
     """A face that this engine found; its landmarks, rounded, are eyes, nose and corners of the mouth."""
 
+    eyes = slice(0, 1), slice(1, 2)
     points: tuple[complex, ...]
     """The landmarks as they were found, x + yi."""
 

@@ -96,6 +96,16 @@ def test_an_image_comes_as_multipart_in_base64_or_bare(fake_service: httpx.Clien
     assert len({way.text for way in ways}) == 1
 
 
+@pytest.mark.parametrize("degrees", [-14, 0, 14])
+def test_it_tells_how_far_the_head_is_tilted(service: httpx.Client, degrees: int) -> None:
+    upright = send(service, photo("obama-2012.jpg")).json()["roll"]
+    image = Image.open(io.BytesIO(photo("obama-2012.jpg"))).rotate(-degrees, Image.Resampling.BICUBIC)
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=95)
+    answer = send(service, file.getvalue())
+    assert answer.json()["roll"] == pytest.approx(upright + degrees, abs=3)
+
+
 def test_no_face_is_an_error_with_a_code(service: httpx.Client) -> None:
     file = io.BytesIO()
     Image.new("RGB", (300, 300), "teal").save(file, "PNG")

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
-from face128.engines import Descriptors
+from face128.engines import Chips, Descriptors
 from face128.engines.sessions import CPU, open_session
 from face128.engines.weights import RESNET_SHA256, read_weights
 from face128.engines.weights.dlib_dat import read_resnet
@@ -25,8 +24,8 @@ class Network:
     def __init__(self, model: bytes, providers: Sequence[str] = CPU) -> None:
         self._session = open_session(model, providers)
 
-    def __call__(self, chips: npt.NDArray[np.uint8]) -> Descriptors:
-        """Describe n >= 0 chips, (n, 150, 150, 3) RGB: (n, 128) float32."""
+    def __call__(self, chips: Chips) -> Descriptors:
+        """Describe n >= 0 chips, (n, 150, 150, 3) RGB of the graph's type: (n, 128) float32."""
         descriptors = np.empty((len(chips), DIMENSION), np.float32)
         for start in range(0, len(chips), BATCH):
             batch = slice(start, start + BATCH)
