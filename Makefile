@@ -4,10 +4,10 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test faceapi check bench docker clean
+.PHONY: help install run test test-nestjs faceapi check bench docker clean
 
 help: ## Say what can be made.
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 install: $(VENV)/.run ## Install the service into .venv.
 
@@ -16,6 +16,10 @@ run: $(VENV)/.run ## Install, then serve on http://127.0.0.1:8000 (PORT and FACE
 
 test: $(VENV)/.test ## Install, then run the tests.
 	$(BIN)/python -m pytest
+
+test-nestjs: $(VENV)/.run ## Build, lint and test the NestJS client, end to end with the service; needs Node 20.
+	cd clients/nestjs && npm ci && npm run build && npm run lint && npm test
+	cd clients/nestjs && FACE128_PYTHON=$(abspath $(BIN)/python) npm run test:e2e
 
 faceapi: ## Install the real face-api.js, the tests' outside truth for that engine; needs Node and npm.
 	npm install --prefix tests/faceapi_golden --no-package-lock --no-audit --no-fund

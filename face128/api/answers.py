@@ -40,7 +40,7 @@ def _ours(request: Request, error: Exception) -> JSONResponse:
         headers["Retry-After"] = str(error.retry_after)
     if isinstance(error, Unauthorized):
         headers["WWW-Authenticate"] = "Bearer"
-    if error.status >= 500 and not headers:
+    if error.status == 500:
         log.error("%s: %s", error.code, error)
     return _answer(request, error.status, error.body(), headers)
 

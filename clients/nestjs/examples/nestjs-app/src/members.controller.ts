@@ -1,0 +1,27 @@
+import { type Descriptor, type FaceHealth, FaceService, type Match, type Member } from '@face128/nestjs';
+import { Body, Controller, Get, HttpCode, Post } from '@nestjs/common';
+
+/** The original controller: members are enrolled with face-api.js's descriptor, and found by it. */
+@Controller('members')
+export class MembersController {
+  /** A real application has a database. */
+  private readonly members: Member[] = [];
+
+  constructor(private readonly faces: FaceService) {}
+
+  @Post()
+  enrol(@Body() member: Member): { enrolled: number } {
+    return { enrolled: this.members.push(member) };
+  }
+
+  @Post('find-by-face')
+  @HttpCode(200)
+  async findByFace(@Body('descriptor') descriptor: Descriptor): Promise<Match | { match: false }> {
+    return (await this.faces.findMemberByFace(descriptor, this.members)) ?? { match: false };
+  }
+
+  @Get('face-service')
+  faceService(): Promise<FaceHealth> {
+    return this.faces.health();
+  }
+}

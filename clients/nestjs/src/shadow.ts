@@ -1,0 +1,75 @@
+import type { MatchAnswer } from './matcher';
+
+/** One call, answered on both sides. `service` holds a code where the service refused what was answered locally. */
+export interface ShadowComparison {
+  readonly at: Date;
+  readonly agreed: boolean;
+  readonly local: MatchAnswer;
+  readonly service: MatchAnswer | { readonly code: string };
+}
+
+export interface ShadowReport {
+  readonly since: Date;
+  /** Calls that both sides answered. */
+  readonly compared: number;
+  readonly agreed: number;
+  readonly differed: number;
+  /** Calls that the service did not answer. */
+  readonly unanswered: number;
+  /** How far apart the two distances were where both sides measured one. */
+  readonly distanceGap: { readonly mean: number; readonly max: number } | null;
+  /** The latest differences, oldest first, at most a hundred. */
+  readonly differences: readonly ShadowComparison[];
+}
+
+const KEPT = 100;
+
+/** Counts how often the service would have answered as the local rule did, since this process started. */
+export class ShadowLedger {
+  private readonly since = new Date();
+  private agreed = 0;
+  private differed = 0;
+  private unanswered = 0;
+  private gaps = 0;
+  private gapSum = 0;
+  private gapMax = 0;
+  private readonly differences: ShadowComparison[] = [];
+
+  /** The service failed to answer a call. */
+  missed(): void {
+    this.unanswered++;
+  }
+
+  compare(local: MatchAnswer, service: ShadowComparison['service']): ShadowComparison {
+    const agreed = 'match' in service && local.match?.regNo === service.match?.regNo;
+    const comparison = { at: new Date(), agreed, local, service };
+    if (agreed) {
+      this.agreed++;
+    } else {
+      this.differed++;
+      this.differences.push(comparison);
+      if (this.differences.length > KEPT) this.differences.shift();
+    }
+    if ('match' in service && local.distance !== null && service.distance !== null) {
+      const gap = Math.abs(local.distance - service.distance);
+      this.gaps++;
+      this.gapSum += gap;
+      this.gapMax = Math.max(this.gapMax, gap);
+    }
+    return comparison;
+  }
+
+  report(): ShadowReport {
+    const { since, agreed, differed, unanswered } = this;
+    const distanceGap = this.gaps === 0 ? null : { mean: this.gapSum / this.gaps, max: this.gapMax };
+    return {
+      since,
+      compared: agreed + differed,
+      agreed,
+      differed,
+      unanswered,
+      distanceGap,
+      differences: [...this.differences],
+    };
+  }
+}

@@ -1,0 +1,58 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { parseDescriptor, wireForm } from '../src/descriptor';
+import { FaceError } from '../src/errors';
+import { randomDescriptor, seeded } from './support';
+
+const float32 = Float32Array.from(randomDescriptor(seeded(1)));
+const doubles = Array.from(float32);
+
+test('every form of a descriptor gives the same numbers', () => {
+  const base64 = Buffer.from(float32.buffer).toString('base64');
+  const object: unknown = JSON.parse(JSON.stringify(float32));
+  for (const form of [float32, Float64Array.from(float32), doubles, object, base64]) {
+    assert.deepEqual(Array.from(parseDescriptor(form, 128, 'descriptor')), doubles);
+  }
+});
+
+test('whatever is not 128 finite numbers is refused, and named', () => {
+  const hole = [...doubles];
+  // eslint-disable-next-line @typescript-eslint/no-array-delete -- a list with a hole is what is tried
+  delete hole[5];
+  const wrong: unknown[] = [
+    null, undefined, 7, true, '', 'no base64!', [], {}, doubles.slice(1), [...doubles, 0], hole,
+    doubles.with(3, NaN), doubles.with(3, -Infinity), [...doubles.slice(1), '1'], [...doubles.slice(1), true],
+    [...doubles.slice(1), null], [...doubles.slice(1), [1]], Object.assign({}, doubles.slice(1), { 200: 1 }), Object.assign({}, doubles, { extra: 1 }),
+    Buffer.from(float32.buffer), new Int8Array(128), Buffer.from(float32.buffer).toString('base64').replace('=', ''),
+    Buffer.from(Float32Array.from(doubles.with(0, NaN)).buffer).toString('base64'),
+  ]; // prettier-ignore
+  for (const value of wrong) {
+    assert.throws(
+      () => parseDescriptor(value, 128, 'enrolled[17].descriptor', { regNo: 1029 }),
+      (error) =>
+        error instanceof FaceError &&
+        error.code === 'invalid_descriptor' &&
+        error.getStatus() === 422 &&
+        error.body['field'] === 'enrolled[17].descriptor' &&
+        error.body['regNo'] === 1029,
+      JSON.stringify(value),
+    );
+  }
+});
+
+test('a descriptor of float32 travels as base64, any other as numbers, and both arrive to the bit', () => {
+  const withTenth = doubles.with(0, 0.1);
+  assert.equal(typeof wireForm(Float64Array.from(doubles)), 'string');
+  assert.equal(typeof wireForm(Float64Array.from(withTenth)), 'object');
+  for (const sent of [
+    doubles,
+    withTenth,
+    doubles.with(0, 1e300),
+    doubles.with(0, 5e-324),
+    doubles.with(0, 2 ** -149),
+  ]) {
+    const arrived: unknown = JSON.parse(JSON.stringify(wireForm(Float64Array.from(sent))));
+    assert.deepEqual(Array.from(parseDescriptor(arrived, 128, 'descriptor')), sent);
+  }
+});

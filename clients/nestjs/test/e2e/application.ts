@@ -1,0 +1,59 @@
+import 'reflect-metadata';
+
+import type { AddressInfo } from 'node:net';
+
+import { Body, Controller, HttpCode, Inject, Post } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import type { NestExpressApplication } from '@nestjs/platform-express';
+
+import { FaceModule, type FaceModuleOptions, FaceService, type Member } from '../../src';
+
+/** What a browser sends: a descriptor, a photo in base64, or both. */
+interface Seen {
+  readonly descriptor?: number[];
+  readonly photo?: string;
+}
+
+let enrolled: readonly Member[] = [];
+
+@Controller('members')
+class MembersController {
+  constructor(@Inject(FaceService) private readonly faces: FaceService) {}
+
+  @Post('find-by-face')
+  @HttpCode(200)
+  async find(@Body() { descriptor, photo }: Seen): Promise<object> {
+    const image = photo === undefined ? undefined : Buffer.from(photo, 'base64');
+    const probe = image ? { image, descriptor: descriptor ?? null } : (descriptor ?? []);
+    return (await this.faces.findMemberByFace(probe, enrolled)) ?? { match: false };
+  }
+}
+
+export interface Application {
+  readonly faces: FaceService;
+  /** Status and body of the answer to what was seen. */
+  find(seen: object): Promise<{ status: number; body: Readonly<Record<string, unknown>> }>;
+  close(): Promise<void>;
+}
+
+/** A real Nest application over HTTP, with these members. */
+export async function start(members: readonly Member[], options: FaceModuleOptions): Promise<Application> {
+  enrolled = members;
+  const module = { ...FaceModule.forRoot(options), controllers: [MembersController] };
+  const application = await NestFactory.create<NestExpressApplication>(module, { logger: ['warn', 'error', 'log'] });
+  application.useBodyParser('json', { limit: '20mb' });
+  await application.listen(0, '127.0.0.1');
+  const { port } = application.getHttpServer().address() as AddressInfo;
+  return {
+    faces: application.get(FaceService),
+    async find(seen) {
+      const response = await fetch(`http://127.0.0.1:${port}/members/find-by-face`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(seen),
+      });
+      return { status: response.status, body: (await response.json()) as Readonly<Record<string, unknown>> };
+    },
+    close: () => application.close(),
+  };
+}

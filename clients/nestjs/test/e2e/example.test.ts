@@ -1,0 +1,72 @@
+import assert from 'node:assert/strict';
+import { execFileSync, spawn } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+
+import { answering, Face128, freePort, KEY, PACKAGE } from './face128';
+
+/** The Nest to try, such as 11; the newest by default. */
+const NEST = process.env['NEST'];
+
+// Outside the repository, so that nothing is found there that the application did not install.
+const folder = mkdtempSync(join(tmpdir(), 'face128-example-'));
+const example = join(folder, 'examples/nestjs-app');
+const shell = (command: string, cwd: string): string => execFileSync('sh', ['-c', command], { cwd, encoding: 'utf8' });
+
+let service: Face128;
+let packed: string[];
+before(async () => {
+  const [pack] = JSON.parse(shell(`npm pack --json --pack-destination "${folder}"`, PACKAGE)) as [
+    { files: { path: string }[] },
+  ];
+  packed = pack.files.map(({ path }) => path);
+  mkdirSync(example, { recursive: true });
+  for (const part of ['package.json', 'tsconfig.json', 'src'])
+    cpSync(join(PACKAGE, 'examples/nestjs-app', part), join(example, part), { recursive: true });
+  if (NEST) {
+    const manifest = join(example, 'package.json');
+    writeFileSync(manifest, readFileSync(manifest, 'utf8').replaceAll(/(@nestjs\/.*)"\^12.*"/g, `$1"^${NEST}"`));
+  }
+  service = await Face128.start();
+});
+after(async () => {
+  await service.kill();
+  rmSync(folder, { recursive: true });
+});
+
+test('the package holds what is needed, and nothing else', () => {
+  const code = packed.filter((path) => /^dist\/[a-z.-]+\.(js|d\.ts)$/.test(path));
+  assert.deepEqual(packed.filter((path) => !code.includes(path)).sort(), ['LICENSE', 'README.md', 'package.json']);
+  assert.ok(code.includes('dist/index.js') && code.includes('dist/index.d.ts'));
+});
+
+test('the public types have no any', () => {
+  for (const path of packed.filter((path) => path.endsWith('.d.ts'))) {
+    const code = readFileSync(join(PACKAGE, path), 'utf8').replaceAll(/\/\*[^]*?\*\//g, '');
+    assert.doesNotMatch(code, /\bany\b/, path);
+  }
+});
+
+test('the example application is installed, built and used as its README says, with the service and without', async () => {
+  const readme = readFileSync(join(PACKAGE, 'examples/nestjs-app/README.md'), 'utf8');
+  const [set, use] = Array.from(readme.matchAll(/```sh\n([^]*?)```/g), (block) => block[1] ?? '');
+  assert.ok(set && use);
+  const port = await freePort();
+  const [install = '', build = '', start = ''] = set.split('\n');
+  shell(`${install} && ${build}`, example);
+  const environment = { ...process.env, PORT: String(port), FACE_SERVICE_API_KEY: KEY };
+  // npm would stand between the test and the process that it ends.
+  const command = `exec env ${start.replace('http://127.0.0.1:8000', service.url).replace('npm start', 'node dist/main.js')}`;
+  const application = spawn('sh', ['-c', command], { cwd: example, env: environment, stdio: 'ignore' });
+  try {
+    await answering(`http://127.0.0.1:${port}/members/face-service`, (health) => health['service'] === 'up');
+    const ask = use.replaceAll('127.0.0.1:3000', `127.0.0.1:${port}`);
+    assert.match(shell(ask, example), /^\{"enrolled":1\}\{"regNo":1029,"name":"Vicky T"\}\{"service":"up",/);
+    await service.kill();
+    assert.match(shell(ask, example), /^\{"enrolled":2\}\{"regNo":1029,"name":"Vicky T"\}\{"service":"down",/);
+  } finally {
+    application.kill('SIGKILL');
+  }
+});

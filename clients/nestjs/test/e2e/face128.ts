@@ -1,0 +1,88 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { resolve } from 'node:path';
+
+import { pause } from '../support';
+
+export const PACKAGE = resolve(__dirname, '../../..');
+const REPOSITORY = resolve(PACKAGE, '../..');
+const PYTHON = process.env['FACE128_PYTHON'] ?? resolve(REPOSITORY, '.venv/bin/python');
+
+/** The key that the service asks for. */
+export const KEY = 'key-of-the-end-to-end-tests';
+
+export const fixture = (path: string): Buffer => readFileSync(resolve(REPOSITORY, 'fixtures', path));
+
+/** A port that was free a moment ago. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  server.close();
+  await once(server, 'close');
+  return typeof address === 'object' && address ? address.port : 0;
+}
+
+/** Wait until the URL answers with what is `wanted`; throws after half a minute. */
+export async function answering(
+  url: string,
+  wanted: (body: Readonly<Record<string, unknown>>) => boolean,
+): Promise<void> {
+  const end = Date.now() + 30_000;
+  while (Date.now() < end) {
+    const signal = AbortSignal.timeout(1000);
+    const response = await fetch(url, { signal }).catch(() => undefined);
+    if (response?.ok && wanted((await response.json()) as Readonly<Record<string, unknown>>)) return;
+    await pause(50);
+  }
+  throw new Error(`${url} does not answer`);
+}
+
+/** A real face128 in a process of its own, that can be killed, frozen and started again on its port. */
+export class Face128 {
+  private process: ChildProcess | undefined;
+
+  private constructor(private readonly port: number) {}
+
+  static async start(): Promise<Face128> {
+    if (!existsSync(PYTHON)) throw new Error('Set FACE128_PYTHON to a Python that has face128 installed.');
+    const service = new Face128(await freePort());
+    await service.restart();
+    return service;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  /** Start it, and wait until it is ready for photos. */
+  async restart(): Promise<void> {
+    const environment = { ...process.env, API_KEY: KEY, FACE128_LOG_LEVEL: 'error' };
+    const command = ['-m', 'face128', 'serve', '--port', String(this.port)];
+    // From the repository, so that its own code runs, whatever is installed.
+    this.process = spawn(PYTHON, command, {
+      cwd: REPOSITORY,
+      env: environment,
+      stdio: ['ignore', 'ignore', 'inherit'],
+    });
+    await answering(`${this.url}/health`, (health) => health['model_loaded'] === true);
+  }
+
+  async kill(): Promise<void> {
+    const { process } = this;
+    if (!process) return;
+    this.process = undefined;
+    process.kill('SIGKILL');
+    await once(process, 'exit');
+  }
+
+  freeze(): void {
+    this.process?.kill('SIGSTOP');
+  }
+
+  thaw(): void {
+    this.process?.kill('SIGCONT');
+  }
+}

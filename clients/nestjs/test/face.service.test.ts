@@ -1,0 +1,316 @@
+import assert from 'node:assert/strict';
+import type { RequestListener } from 'node:http';
+import { after, beforeEach, test } from 'node:test';
+
+import { FaceError } from '../src/errors';
+import { FaceService } from '../src/face.service';
+import { FACE_API } from '../src/models';
+import type { FaceModuleOptions } from '../src/options';
+import { at, captureLog, pause, serve, until } from './support';
+
+const ENROLLED = [
+  { regNo: 1029, name: 'Vicky T', descriptor: at(0) },
+  { regNo: '0042', name: 'John Doe', descriptor: at(1) },
+];
+const PROBE = at(0.1);
+const VICKY = { regNo: 1029, name: 'Vicky T' };
+const JOHN = { regNo: '0042', name: 'John Doe' };
+const PHOTO = Buffer.from('not looked at');
+
+/** What the server does next; each test sets it. */
+let behave: RequestListener;
+const server = serve((request, response) => {
+  behave(request, response);
+});
+const answer =
+  (body: unknown, status = 200): RequestListener =>
+  (request, response) => {
+    request
+      .resume()
+      .on('end', () => response.writeHead(status).end(typeof body === 'string' ? body : JSON.stringify(body)));
+  };
+
+let log: string[];
+beforeEach(async () => {
+  log = captureLog();
+  (await server).requests.length = 0;
+});
+after(async () => (await server).close());
+
+const service = async (options: FaceModuleOptions = {}): Promise<FaceService> =>
+  new FaceService({ url: (await server).url, timeoutMs: 5000, imageTimeoutMs: 5000, retryAfterMs: 1000, ...options });
+
+test("the service's answer counts, match or not", async () => {
+  const faces = await service();
+  behave = answer(JOHN);
+  assert.deepEqual(await faces.findMemberByFace(PROBE, ENROLLED), JOHN);
+  behave = answer({ match: false });
+  assert.equal(await faces.findMemberByFace(PROBE, ENROLLED), null);
+});
+
+const FAILURES: Record<string, RequestListener> = {
+  'no JSON': answer('<html>welcome</html>'),
+  'another shape': answer({ hello: 'world' }),
+  'a list': answer([VICKY]),
+  nothing: answer(''),
+  'a stranger': answer({ regNo: 7, name: 'Nobody' }),
+  'a member under another name': answer({ regNo: 1029, name: 'John Doe' }),
+  'a regNo of another type': answer({ regNo: '1029', name: 'Vicky T' }),
+  'an error of its own': answer({ error: 'Oh.', code: 'internal' }, 500),
+  overload: answer({ error: 'Busy.', code: 'overloaded' }, 503),
+  'overload, by 429': answer({ error: 'Busy.', code: 'overloaded' }, 429),
+  "somebody else's 404": answer('Not Found', 404),
+  "somebody else's 401": answer({ message: 'Unauthorized' }, 401),
+  'a redirect': (_, response) => response.writeHead(307, { location: '/elsewhere' }).end(),
+  'half a body': (_, response) => {
+    response.writeHead(200, { 'content-length': 99 }).write('{"match":', () => response.destroy());
+  },
+  'a closed connection': (request) => request.socket.destroy(),
+  silence: () => undefined,
+  'headers, then silence': (_, response) => {
+    response.writeHead(200).flushHeaders();
+  },
+  'an endless answer': (_, response) => {
+    const more = (): void => {
+      while (!response.destroyed && response.write(' '.repeat(65536)));
+    };
+    response.on('drain', more);
+    more();
+  },
+};
+
+for (const [name, behaviour] of Object.entries(FAILURES)) {
+  test(`matching is local within the same call where the service gives: ${name}`, async () => {
+    behave = behaviour;
+    const faces = await service({ timeoutMs: 200 });
+    assert.deepEqual(await faces.findMemberByFace(PROBE, ENROLLED), VICKY);
+    assert.deepEqual((await server).requests, ['POST /match']);
+  });
+}
+
+test("a 4xx in the service's own words is an error, not a fallback", async () => {
+  const faces = await service();
+  for (const [status, code, shown] of [
+    [422, 'no_face', 422],
+    [413, 'too_large', 413],
+    [409, 'model_mismatch', 409],
+    [401, 'unauthorized', 500],
+  ] as const) {
+    behave = answer({ error: 'A sentence.', code, field: 'x' }, status);
+    await assert.rejects(faces.findMemberByFace(PROBE, ENROLLED), (error) => {
+      assert.ok(error instanceof FaceError);
+      assert.deepEqual(error.getResponse(), { error: 'A sentence.', code, field: 'x' });
+      return error.code === code && error.getStatus() === shown;
+    });
+  }
+  assert.deepEqual((await faces.health()).breakers, { match: 'closed', image: 'closed' });
+});
+
+test('a request that is wrong is refused without asking, in every mode', async () => {
+  for (const mode of ['service', 'local', 'shadow'] as const) {
+    const faces = await service({ mode });
+    await assert.rejects(faces.findMemberByFace([1, 2], ENROLLED), { code: 'invalid_descriptor' });
+    await assert.rejects(faces.findMemberByFace(null as never, ENROLLED), { code: 'invalid_descriptor' });
+    await assert.rejects(faces.findMemberByFace(PROBE, [{ regNo: 1, descriptor: [] }]), { code: 'invalid_descriptor' });
+    await assert.rejects(faces.findMemberByFace(Buffer.alloc(0), ENROLLED), { code: 'bad_image' });
+  }
+  assert.deepEqual((await server).requests, []);
+});
+
+test('a dead service is left alone, tried again, and used again, with one line of log for each change', async () => {
+  const faces = await service();
+  log.length = 0;
+  behave = answer('no', 502);
+  for (let i = 0; i < 10; i++) assert.deepEqual(await faces.findMemberByFace(PROBE, ENROLLED), VICKY);
+  assert.equal((await server).requests.length, 3);
+  assert.equal((await faces.health()).breakers?.match, 'open');
+  behave = answer(JOHN);
+  await pause(1000);
+  assert.deepEqual(await faces.findMemberByFace(PROBE, ENROLLED), VICKY, 'the trial costs its caller nothing');
+  await until(async () => (await faces.health()).breakers?.match === 'closed');
+  assert.deepEqual(await faces.findMemberByFace(PROBE, ENROLLED), JOHN);
+  assert.equal(log.length, 2);
+  assert.equal(log[0], 'warn: The face service fails at /match: it answered with status 502. Matching locally.');
+  assert.match(log[1] ?? '', /^log: The face service is back at \/match after \d+\.\d s\.$/);
+});
+
+test('without a URL, and in mode local, nothing is asked', async () => {
+  for (const options of [{ url: '' }, { mode: 'local' } as const]) {
+    const faces = await service(options);
+    assert.deepEqual(await faces.findMemberByFace(PROBE, ENROLLED), VICKY);
+    assert.deepEqual(await faces.health(), { service: 'none' });
+    await assert.rejects(faces.encodeImage(PHOTO), { code: 'unavailable' });
+  }
+  assert.deepEqual((await server).requests, []);
+});
+
+test('a photo that the service cannot describe is answered by the descriptor beside it, or by unavailable', async () => {
+  behave = answer('no', 502);
+  const faces = await service();
+  assert.deepEqual(await faces.findMemberByFace({ image: PHOTO, descriptor: PROBE }, ENROLLED), VICKY);
+  await assert.rejects(faces.findMemberByFace(PHOTO, ENROLLED), (error) => {
+    assert.ok(error instanceof FaceError);
+    return (
+      error.code === 'unavailable' &&
+      error.getStatus() === 503 &&
+      error.body['reason'] === 'it answered with status 502'
+    );
+  });
+});
+
+/** Answers /encode-image with this model, and keeps what /match is asked. */
+const encoder =
+  (model: string, asked: Record<string, unknown>[], match: unknown = { match: false }): RequestListener =>
+  (request, response) => {
+    const chunks: Buffer[] = [];
+    request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    request.on('end', () => {
+      if (request.url === '/match') asked.push(JSON.parse(Buffer.concat(chunks).toString()) as Record<string, unknown>);
+      response.end(JSON.stringify(request.url === '/match' ? match : { descriptor: at(1), model }));
+    });
+  };
+
+test('a described photo is matched locally where only /match fails', async () => {
+  behave = encoder('dlib-resnet-v1', [], 'nonsense');
+  assert.deepEqual(await (await service()).findMemberByFace({ image: PHOTO, descriptor: PROBE }, ENROLLED), JOHN);
+});
+
+test("the response's model decides which descriptors are sent, and whose threshold holds", async () => {
+  const asked: Record<string, unknown>[] = [];
+  const faces = await service({ threshold: 0.5 });
+  behave = encoder('dlib-resnet-v1', asked);
+  await faces.findMemberByFace({ image: PHOTO, descriptor: PROBE }, ENROLLED);
+  behave = encoder('insight-512', asked);
+  await faces.findMemberByFace({ image: PHOTO, descriptor: PROBE }, [
+    { ...ENROLLED[0], regNo: 1, descriptors: { 'insight-512': at(2) } },
+  ]);
+  assert.deepEqual(
+    asked.map(({ model, threshold }) => [model, threshold]),
+    [
+      ['dlib-resnet-v1', 0.5],
+      ['insight-512', undefined],
+    ],
+  );
+});
+
+test('a descriptor of a model that only the service knows is never matched locally', async () => {
+  behave = answer('no', 502);
+  const probe = { descriptor: PROBE, model: 'insight-512' };
+  const enrolled = [{ regNo: 1, descriptors: { 'insight-512': PROBE } }];
+  await assert.rejects((await service()).findMemberByFace(probe, enrolled), { code: 'unavailable' });
+});
+
+test("before any member has the new model's descriptor, face-api.js's is asked instead", async () => {
+  const asked: Record<string, unknown>[] = [];
+  behave = encoder('insight-512', asked, VICKY);
+  assert.deepEqual(await (await service()).findMemberByFace({ image: PHOTO, descriptor: PROBE }, ENROLLED), VICKY);
+  assert.deepEqual(
+    asked.map(({ model }) => model),
+    [FACE_API],
+  );
+});
+
+test('the members stay here where the gallery of the service holds them, and are still the fallback', async () => {
+  const asked: Record<string, unknown>[] = [];
+  const faces = await service({ gallery: true });
+  behave = encoder('', asked, { regNo: 'only-in-the-gallery', name: 'Eve' });
+  assert.deepEqual(await faces.findMemberByFace(PROBE, ENROLLED), { regNo: 'only-in-the-gallery', name: 'Eve' });
+  assert.deepEqual(await faces.findMemberByFace(PROBE), { regNo: 'only-in-the-gallery', name: 'Eve' });
+  assert.deepEqual(
+    asked.map((body) => 'enrolled' in body),
+    [false, false],
+  );
+  behave = answer('no', 502);
+  assert.deepEqual(await faces.findMemberByFace(PROBE, ENROLLED), VICKY);
+  await assert.rejects(faces.findMemberByFace(PROBE), { code: 'unavailable' });
+});
+
+test('the key and the threshold are sent', async () => {
+  let authorization: string | undefined;
+  behave = (request, response) => {
+    authorization = request.headers.authorization;
+    answer({ match: false })(request, response);
+  };
+  await (await service({ apiKey: 'secret' })).findMemberByFace(PROBE, ENROLLED);
+  assert.equal(authorization, 'Bearer secret');
+});
+
+const answered = (faces: FaceService): number => faces.shadowReport().compared + faces.shadowReport().unanswered;
+
+test('shadow mode answers locally at once and counts who differed, how far, and who did not answer', async () => {
+  const faces = await service({ mode: 'shadow' });
+  const differed: unknown[] = [];
+  faces.events.on('shadow', (comparison) => differed.push(comparison.agreed));
+  const replies: RequestListener[] = [
+    answer({ ...VICKY, distance: 0.1 }),
+    answer({ match: false, distance: 0.5 }),
+    answer({ ...JOHN, distance: 0.3 }),
+    answer({ error: 'Too many.', code: 'too_large' }, 413),
+    answer('no', 502),
+  ];
+  for (const reply of replies) {
+    behave = reply;
+    const before = answered(faces);
+    assert.deepEqual(await faces.findMemberByFace(PROBE, ENROLLED), VICKY);
+    await until(() => answered(faces) > before);
+  }
+  const { since, differences, distanceGap, ...counts } = faces.shadowReport();
+  assert.ok(since <= new Date());
+  assert.deepEqual(counts, { compared: 4, agreed: 1, differed: 3, unanswered: 1 });
+  assert.deepEqual(differed, [true, false, false, false]);
+  assert.deepEqual(
+    differences.map(({ service }) => service),
+    [{ match: null, distance: 0.5 }, { match: JOHN, distance: 0.3 }, { code: 'too_large' }],
+  );
+  assert.equal(distanceGap?.max, 0.4);
+});
+
+test('the report keeps the last hundred differences', async () => {
+  const faces = await service({ mode: 'shadow' });
+  behave = answer({ match: false });
+  for (let i = 0; i < 102; i++) {
+    await faces.findMemberByFace(at(i / 1000), ENROLLED);
+    await until(() => faces.shadowReport().differed > i);
+  }
+  const { differences, differed } = faces.shadowReport();
+  assert.equal(differed, 102);
+  assert.deepEqual([differences.length, differences[0]?.local.distance], [100, 0.002]);
+});
+
+test('enrolling sends the name and every photo, and gives the number of faces stored', async () => {
+  const chunks: Buffer[] = [];
+  let type = '';
+  behave = (request, response) => {
+    type = request.headers['content-type'] ?? '';
+    request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    request.on('end', () => response.end(JSON.stringify({ status: 'success', faces_stored: 2 })));
+  };
+  const faces = await service();
+  assert.equal(await faces.enrol({ regNo: 'a/b?', name: 'Zoë' }, [PHOTO, Buffer.from([0, 255])], { replace: true }), 2);
+  assert.deepEqual((await server).requests, ['POST /enroll_faces/a%2Fb%3F?replace=true']);
+  // eslint-disable-next-line @typescript-eslint/no-deprecated -- deprecated for servers that strangers reach
+  const sent = await new Response(Buffer.concat(chunks), { headers: { 'content-type': type } }).formData();
+  assert.equal(sent.get('name'), 'Zoë');
+  const photos = await Promise.all(sent.getAll('images').map((photo) => new Response(photo).arrayBuffer()));
+  assert.deepEqual(
+    photos.map((photo) => Buffer.from(photo)),
+    [PHOTO, Buffer.from([0, 255])],
+  );
+});
+
+test('a description that is none is a failure of the service, and a good one comes as float32', async () => {
+  const faces = await service();
+  const good = { descriptor: at(0.1), model: 'dlib-resnet-v1' };
+  for (const wrong of [
+    { ...good, model: 7 },
+    { ...good, descriptor: at(0).slice(1) },
+    { ...good, descriptor: ['x'] },
+    { descriptor: [], model: 'x' },
+    { ...good, descriptor: at(1e39) },
+  ]) {
+    behave = answer(wrong);
+    await assert.rejects(faces.encodeImage(PHOTO), { code: 'unavailable' });
+    behave = answer(good);
+    assert.deepEqual(await faces.encodeImage(PHOTO), { ...good, descriptor: Float32Array.from(at(0.1)) });
+  }
+});

@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { checkThreshold, decide, distance, type Row } from '../src/matcher';
+import { at, randomDescriptor, seeded } from './support';
+
+const ZERO = new Float64Array(128);
+const row = (regNo: number, numbers: number[]): Row => ({
+  member: { regNo, name: null },
+  vector: Float64Array.from(numbers),
+});
+
+test('the squares are summed in the order of the index', () => {
+  // Each small square is lost beside the 1 that comes first; in another order they would add up to more than a rounding.
+  assert.equal(distance(ZERO, Float64Array.from([1, ...new Array<number>(127).fill(2 ** -27)])), 1);
+  assert.ok(distance(ZERO, Float64Array.from([...new Array<number>(127).fill(2 ** -27), 1])) > 1);
+});
+
+test('a distance equal to the threshold matches, the next double above does not', () => {
+  const above = 0.38 + 2 ** -54;
+  assert.ok(above > 0.38);
+  assert.equal(decide(ZERO, [row(1, at(0.38))], 0.38).match?.regNo, 1);
+  assert.deepEqual(decide(ZERO, [row(1, at(above))], 0.38), { match: null, distance: above });
+});
+
+test('of equal distances the first in the list wins, also where only the squares differ', () => {
+  assert.equal(decide(ZERO, [row(1, at(0.3)), row(2, at(-0.3))], 0.38).match?.regNo, 1);
+  const [x, y] = [Float64Array.from([1, 2 ** -26, ...at(0).slice(2)]), Float64Array.from(at(1))];
+  const squares = [x, y].map((v) => v.reduce((sum, value) => sum + value * value, 0));
+  assert.ok((squares[0] ?? 0) > (squares[1] ?? 0));
+  assert.equal(distance(ZERO, x), distance(ZERO, y));
+  assert.equal(decide(ZERO, [row(1, Array.from(x)), row(2, Array.from(y))], 1).match?.regNo, 1);
+});
+
+test('the nearest of many wins, wherever he stands', () => {
+  const random = seeded(2);
+  for (let i = 0; i < 100; i++) {
+    const rows = Array.from({ length: 20 }, (_, regNo) => row(regNo, randomDescriptor(random)));
+    const probe = Float64Array.from(randomDescriptor(random));
+    const distances = rows.map(({ vector }) => Math.hypot(...vector.map((x, j) => x - (probe[j] ?? NaN))));
+    const expected = distances.indexOf(Math.min(...distances));
+    assert.equal(decide(probe, rows, 2).match?.regNo, expected);
+  }
+});
+
+test('an empty list, NaN and an infinite distance never match', () => {
+  assert.deepEqual(decide(ZERO, [], 2), { match: null, distance: null });
+  assert.deepEqual(decide(ZERO, [row(1, at(NaN)), row(2, at(1e200))], 2), { match: null, distance: null });
+});
+
+test('a threshold is above 0 and at most 2', () => {
+  assert.deepEqual([5e-324, 0.38, 2].map(checkThreshold), [5e-324, 0.38, 2]);
+  for (const wrong of [0, -1, 2.0000000000000004, NaN, '0.38', null, true]) {
+    assert.throws(() => checkThreshold(wrong), { code: 'invalid_request' });
+  }
+});

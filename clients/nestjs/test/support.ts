@@ -1,0 +1,88 @@
+import { readFileSync } from 'node:fs';
+import { createServer, type RequestListener } from 'node:http';
+import { type AddressInfo } from 'node:net';
+import { resolve } from 'node:path';
+
+import { Logger } from '@nestjs/common';
+
+/** Uniform numbers in 0..1, the same in every run: mulberry32. */
+export function seeded(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** 128 numbers of about the length of a real descriptor, 1.4. */
+export function randomDescriptor(random: () => number): number[] {
+  return Array.from({ length: 128 }, () => (random() - 0.5) * 0.43);
+}
+
+/** A descriptor at this distance from the zero one. */
+export function at(distance: number): number[] {
+  return [distance, ...new Array<number>(127).fill(0)];
+}
+
+export interface StubServer {
+  readonly url: string;
+  readonly requests: string[];
+  close(): Promise<void>;
+}
+
+/** A real HTTP server that answers as told. */
+export async function serve(handler: RequestListener): Promise<StubServer> {
+  const requests: string[] = [];
+  const server = createServer((request, response) => {
+    requests.push(`${request.method ?? ''} ${request.url ?? ''}`);
+    handler(request, response);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    requests,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => {
+          resolve();
+        });
+        server.closeAllConnections();
+      }),
+  };
+}
+
+/** Every line that is logged from now on, by level, instead of printing it. */
+export function captureLog(): string[] {
+  const lines: string[] = [];
+  const keep = (level: string) => (message: unknown) => lines.push(`${level}: ${String(message)}`);
+  Logger.overrideLogger({ log: keep('log'), warn: keep('warn'), error: keep('error') });
+  return lines;
+}
+
+export const pause = (milliseconds: number): Promise<void> =>
+  new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+export interface ContractVector {
+  readonly name: string;
+  /** Nothing but the rule is asked. */
+  readonly local: boolean;
+  /** The body; absent where JSON cannot say it. */
+  readonly request?: Readonly<Record<string, unknown>>;
+  readonly status: number;
+  readonly response: Readonly<Record<string, unknown>>;
+}
+
+/** What /match has to answer, as the repository's fixtures tell it. */
+export function contractVectors(): ContractVector[] {
+  const folder = resolve(__dirname, '../../../../fixtures/contracts');
+  return ['match.json', 'match-refused.json'].flatMap(
+    (file) => JSON.parse(readFileSync(resolve(folder, file), 'utf8')) as ContractVector[],
+  );
+}
+
+/** Wait until it is so. What never comes, the test's own limit ends. */
+export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await condition())) await pause(5);
+}
