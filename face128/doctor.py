@@ -15,7 +15,6 @@ from rich.table import Table
 from face128 import __version__
 from face128.encoding import encode
 from face128.engines import load_engine
-from face128.engines.sessions import providers_in_use
 from face128.engines.weights import LANDMARKS, LANDMARKS_SHA256, RESNET, RESNET_SHA256, find_weights, read_weights
 from face128.errors import Face128Error
 from face128.images import Limits
@@ -78,10 +77,15 @@ def _weights(settings: Settings) -> Iterator[Finding]:
 
 
 def _providers(settings: Settings) -> Finding:
+    what = "providers"
+    try:
+        from face128.engines.sessions import providers_in_use
+    except ImportError as error:
+        return Finding(what, False, str(error))
     used = providers_in_use(settings.providers)
     missing = [name for name in settings.providers if name not in used]
     detail = f"in use: {', '.join(used)}"
-    return Finding("providers", not missing, "; ".join([detail, *(f"{name} does not work here" for name in missing)]))
+    return Finding(what, not missing, "; ".join([detail, *(f"{name} does not work here" for name in missing)]))
 
 
 def _self_test(settings: Settings) -> Finding:
@@ -106,6 +110,6 @@ def _insightface(settings: Settings) -> Finding:
     try:
         engine = load_engine(what, settings)
         encode(engine, self_test_photo(), Limits())
-    except Face128Error as error:
+    except (Face128Error, ImportError) as error:
         return Finding(what, False, str(error))
     return Finding(what, True, f"{engine.card.name}, {engine.card.pipeline}. {engine.card.licence}")
