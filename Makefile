@@ -29,7 +29,8 @@ check: $(VENV)/.test ## Lint, formatting and types.
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(VENV)/.test ## Measure against face_recognition and the naive service; takes minutes.
+bench: $(VENV)/.test ## Measure against face_recognition and the naive service; ten minutes. Writes docs/benchmarks.*
+	$(BIN)/python -m pip install --quiet --editable '.[plots]'
 	$(BIN)/python -m benchmarks
 
 docker: ## Build the image face128.

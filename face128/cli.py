@@ -107,7 +107,8 @@ def match(
         body.update(_probe(probe, settings, engine, faces))
         if threshold is not None:
             body["threshold"] = threshold
-        decision = nearest(wire.parse(json.dumps(body).encode(), max_members=sys.maxsize))
+        asked = wire.parse(json.dumps(body).encode(), max_members=sys.maxsize, rule=settings.rule)
+        decision = nearest(asked, explain=explain)
     print(json.dumps(decision.answer(explain=explain)))
     raise typer.Exit(0 if decision.matched else 1)
 

@@ -75,7 +75,7 @@ def to_base64(vector: npt.NDArray[np.float32]) -> str:
 
 
 def distances(vectors: Block, probe: Block | Vector, metric: Metric) -> Vector:
-    """The distance of each row to the probe, (rows,) float64; not finite where the metric has none.
+    """The distance of each row to the probe, or to the same row of a block: (rows,) float64, not finite if it has none.
 
     These bits are the definition: IEEE doubles, summed in index order. A loop in any language finds the same bits;
     BLAS and numpy's own sum add in another order, and could decide otherwise at the very threshold.
@@ -85,7 +85,7 @@ def distances(vectors: Block, probe: Block | Vector, metric: Metric) -> Vector:
     with np.errstate(all="ignore"):
         if metric == "euclidean":
             return np.sqrt(_sums(np.square(a - b)))
-        norms = np.sqrt(_sums(np.square(a))) * np.sqrt(_sums(np.square(b[None])))
+        norms = np.sqrt(_sums(np.square(a))) * np.sqrt(_sums(np.square(np.atleast_2d(b))))
         return np.asarray(1 - _sums(a * b) / norms)
 
 

@@ -1,7 +1,8 @@
 """The body of POST /match, bytes in and arrays out, without a Python object for each of its numbers.
 
-``{"descriptor": D, "enrolled": [{"regNo": 1029, "name": "Vicky T", "descriptor": D}, ...]}``, with ``threshold`` and
-``model`` if wanted. A member may carry ``descriptors: [D, ...]`` and their own ``model``. Other fields are ignored.
+``{"descriptor": D, "enrolled": [{"regNo": 1029, "name": "Vicky T", "descriptor": D}, ...]}``, with ``threshold``,
+``model`` and ``decision`` if wanted. A member may carry ``descriptors: [D, ...]`` and their own ``model``. Other fields
+are ignored.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from face128 import descriptors
+from face128 import descriptors, rules
 from face128.descriptors import Block, Vector
 from face128.engines import DLIB, MODELS, ModelCard, find_card
 from face128.errors import BadRequest, Face128Error, InvalidDescriptor, InvalidRequest, ModelMismatch, TooLarge
 from face128.json_tree import ARRAYS, OBJECTS, Body, plain, read
 from face128.rows import Rows
+from face128.rules import THRESHOLD, Rule
 
 RegNo = int | float | str
 FIELDS = ("regNo", "name", "descriptor", "descriptors", "model")
@@ -37,6 +39,12 @@ class Enrolled:
     foreign: frozenset[int] = frozenset()
     """The members whose descriptors were made by another model than the probe's, one comparable with it."""
 
+    @property
+    def people(self) -> npt.NDArray[np.int64]:
+        """(rows,) equal numbers where the regNo is equal: a member may stand several times."""
+        numbers: dict[RegNo, int] = {}
+        return np.array([numbers.setdefault(reg_no, len(numbers)) for reg_no in self.reg_nos], np.int64)[self.owners]
+
 
 @dataclass(frozen=True)
 class MatchRequest:
@@ -49,18 +57,19 @@ class MatchRequest:
     """None where the card's own is meant."""
     enrolled: Enrolled | None
     """None where the body has no ``enrolled``: the gallery is meant."""
+    rule: Rule = THRESHOLD
 
 
-def parse(body: Body, *, max_members: int = 100_000) -> MatchRequest:
-    """Read a body of /match. Thread-safe.
+def parse(body: Body, *, max_members: int = 100_000, rule: Rule = THRESHOLD) -> MatchRequest:
+    """Read a body of /match; ``rule`` is the one to decide by where the body names none. Thread-safe.
 
     Raises BadRequest unless it is a JSON object, InvalidRequest, InvalidDescriptor and ModelMismatch with the ``field``
     and the member's ``regNo``, and TooLarge if the members have more than ``max_members`` descriptors together.
     """
-    return read(body, lambda root: _request(root, body, max_members))
+    return read(body, lambda root: _request(root, body, max_members, rule))
 
 
-def _request(root: Any, body: Body, max_members: int) -> MatchRequest:
+def _request(root: Any, body: Body, max_members: int, rule: Rule) -> MatchRequest:
     if not isinstance(root, OBJECTS):
         raise BadRequest("The body is a JSON object with descriptor and enrolled.")
     model: Any = root.get("model")
@@ -70,9 +79,12 @@ def _request(root: Any, body: Body, max_members: int) -> MatchRequest:
         raise InvalidRequest(f"The models are: {MODELS}.", field="model")
     if threshold is not None and not (type(threshold) in (int, float) and 0 < threshold <= 2):
         raise InvalidRequest("A threshold is a number above 0 and not above 2.", field="threshold")
+    decision: Any = root.get("decision")
+    if decision is not None:
+        rule = rules.parse(plain(decision), rule)
     probe = descriptors.parse(plain(root.get("descriptor")), card.dimension)
     enrolled = _enrolled(root["enrolled"], card, body, max_members) if "enrolled" in root else None
-    return MatchRequest(probe, card, None if threshold is None else float(threshold), enrolled)
+    return MatchRequest(probe, card, None if threshold is None else float(threshold), enrolled, rule)
 
 
 def _enrolled(members: Any, card: ModelCard, body: Body, max_members: int) -> Enrolled:

@@ -11,7 +11,8 @@ Face128Error
 ├── TooLarge            413   too_large
 ├── UnsupportedFormat   415   unsupported_format
 ├── InvalidRequest      422   invalid_request
-│   └── InvalidDescriptor     invalid_descriptor
+│   ├── InvalidDescriptor     invalid_descriptor
+│   └── TooFewMembers         too_few_members
 ├── NoFace              422   no_face
 ├── MultipleFaces       422   multiple_faces
 ├── Overloaded          503   overloaded, with Retry-After
@@ -106,6 +107,13 @@ class InvalidRequest(Face128Error):
 class InvalidDescriptor(InvalidRequest):
     code = "invalid_descriptor"
     sentence = "A descriptor is 128 finite numbers."
+
+
+class TooFewMembers(InvalidRequest):
+    """For the cohort rule; ``members_needed`` says how many it takes."""
+
+    code = "too_few_members"
+    sentence = "There are too few enrolled members for this alpha."
 
 
 class NoFace(Face128Error):

@@ -1,7 +1,9 @@
 """The decision: whose face is this? The nearest member, if near enough.
 
-The nearest descriptor with ``distance <= threshold`` wins, inclusive, as face_recognition compares; of equal distances
-the first in the list. The distance is the one that ``descriptors.distances`` defines, to the last bit.
+By the threshold rule the nearest descriptor with ``distance <= threshold`` wins, inclusive, as face_recognition
+compares; of equal distances the first in the list. By the cohort rule he also has to be nearer than strangers come
+among these very members (cohort.py), and the threshold is the model's cap. The distance is the one that
+``descriptors.distances`` defines, to the last bit.
 """
 
 from __future__ import annotations
@@ -12,16 +14,16 @@ from typing import Any
 
 import numpy as np
 
-from face128.descriptors import Block, Metric, Vector, distances
+from face128.cohort import Standing, check_promise
+from face128.cohorts import MOST_ROWS, Cohorts
+from face128.descriptors import Metric, Vector, distances
 from face128.enrolled import Enrolled, MatchRequest, RegNo
-from face128.errors import InvalidRequest
+from face128.errors import InvalidRequest, TooLarge
+from face128.neighbours import rough_distances
+from face128.rules import THRESHOLD, Rule
 
 # Rounding moves a distance by some 1e-14 of itself, whatever the order of its sum; this is far more.
 MARGIN = 1e-9
-# Squares of what is further away overflow.
-FAR = 1e150
-# Rows worked on at once: their differences stay in the processor's cache.
-ROWS = 1024
 
 
 @dataclass(frozen=True)
@@ -44,10 +46,17 @@ class Decision:
     """The nearest with another regNo: a member may stand several times."""
     threshold: float
     model: str
+    rule: Rule = THRESHOLD
+    standing: Standing | None = None
+    """None where nobody asked, or where the members are too few to say."""
 
     @property
     def matched(self) -> bool:
-        return self.nearest is not None and self.nearest.distance <= self.threshold
+        if self.nearest is None or not self.nearest.distance <= self.threshold:
+            return False
+        if self.rule.name == "threshold":
+            return True
+        return self.standing is not None and self.standing.stranger_risk <= self.rule.alpha
 
     @property
     def margin(self) -> float | None:
@@ -70,25 +79,53 @@ class Decision:
                 "runner_up": other and {"regNo": other.reg_no, "name": other.name, "distance": other.distance},
                 "margin": self.margin,
             }
+            if self.standing is not None:
+                answer |= {"score": self.standing.score, "stranger_risk": self.standing.stranger_risk}
+            if self.rule.name == "cohort":
+                answer |= {"decision": {"rule": "cohort", "alpha": self.rule.alpha}}
             if self.nearest is not None and self.nearest.foreign:
                 answer["mixed_models"] = True
         return answer
 
 
-def nearest(request: MatchRequest) -> Decision:
-    """Decide a request that brought its members. Raises InvalidRequest if it has no ``enrolled``."""
-    enrolled, card = request.enrolled, request.card
+def nearest(request: MatchRequest, cohorts: Cohorts | None = None, *, explain: bool = False) -> Decision:
+    """Decide a request that brought its members; ``explain`` wants to know how the probe stands by either rule.
+
+    ``cohorts`` remembers the lists. Raises InvalidRequest if it has no ``enrolled``; TooFewMembers and TooLarge by the
+    cohort rule; Overloaded where too many new lists come at once.
+    """
+    enrolled, card, rule = request.enrolled, request.card, request.rule
     if enrolled is None:
         raise InvalidRequest("There is no list of enrolled members.", field="enrolled")
-    threshold = card.threshold if request.threshold is None else request.threshold
-    rough = _rough(enrolled.vectors, request.probe, card.metric)
+    threshold = card.threshold if rule.name == "threshold" else card.cap
+    if request.threshold is not None:
+        threshold = request.threshold
+    rough = rough_distances(enrolled.vectors, request.probe, card.metric)
+    standing = None
+    if rule.name == "cohort" or (explain and len(enrolled.vectors) <= MOST_ROWS):
+        standing = _standing(request, enrolled, rough, cohorts or Cohorts())
     best = _first_nearest(rough, enrolled, request.probe, card.metric)
     second = None
     if best is not None:
         same = np.array([reg_no == best.reg_no for reg_no in enrolled.reg_nos])
         rough[same[enrolled.owners]] = math.inf
         second = _first_nearest(rough, enrolled, request.probe, card.metric)
-    return Decision(best, second, threshold, card.name)
+    return Decision(best, second, threshold, card.name, rule, standing)
+
+
+def _standing(request: MatchRequest, enrolled: Enrolled, rough: Vector, cohorts: Cohorts) -> Standing | None:
+    vectors, metric = enrolled.vectors, request.card.metric
+    numbers: dict[RegNo, int] = {}
+    people = np.array([numbers.setdefault(reg_no, len(numbers)) for reg_no in enrolled.reg_nos], np.intp)[
+        enrolled.owners
+    ]
+    if request.rule.name == "cohort":
+        check_promise(int(np.count_nonzero(np.bincount(people))), request.rule.alpha)
+        if len(vectors) > MOST_ROWS:
+            raise TooLarge(f"The cohort rule takes at most {MOST_ROWS} descriptors in a request.", field="enrolled")
+    cohort = cohorts.of(vectors, people, metric)
+    rows = cohort.involved(rough)
+    return cohort.standing(rows, distances(vectors[rows], request.probe, metric))
 
 
 def _first_nearest(rough: Vector, enrolled: Enrolled, probe: Vector, metric: Metric) -> Near | None:
@@ -102,19 +139,3 @@ def _first_nearest(rough: Vector, enrolled: Enrolled, probe: Vector, metric: Met
     member = enrolled.owners[rows[first]]
     foreign = int(member) in enrolled.foreign
     return Near(enrolled.reg_nos[member], enrolled.names[member], float(exact[first]), foreign)
-
-
-def _rough(vectors: Block, probe: Vector, metric: Metric) -> Vector:
-    """Distances as fast as they come, (rows,); infinite for what can never match: NaN, overflow, no direction."""
-    rough = np.empty(len(vectors))
-    with np.errstate(all="ignore"):
-        for start in range(0, len(vectors), ROWS):
-            block = vectors[start : start + ROWS].astype(np.float64, copy=False)
-            if metric == "euclidean":
-                away = block - probe
-                rough[start : start + ROWS] = np.sqrt(np.vecdot(away, away))
-            else:
-                norms = np.sqrt(np.vecdot(block, block) * np.vecdot(probe, probe))
-                rough[start : start + ROWS] = 1 - block @ probe / norms
-    rough[~(rough < FAR)] = math.inf  # NaN is not less than anything
-    return rough

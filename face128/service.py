@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from anyio import CapacityLimiter
 
+from face128.cohorts import WAITING, Cohorts
 from face128.encoding import encode
 from face128.engines import Engine, load_engine
 from face128.errors import ConfigurationError, InvalidRequest, NoFace, NotReady
@@ -32,6 +33,9 @@ class Service:
         self.workers = WorkerPool(settings.threads, settings.queue)
         self.matching = CapacityLimiter(2)
         """Large lists decided at once: more would gain nothing under the GIL, and each takes memory."""
+        self.cohorts = Cohorts()
+        self.standing = CapacityLimiter(WAITING + 1)
+        """Lists by which a probe's standing is told at once: one thread is left for a known list."""
         self.failures: dict[str, str] = {}
         """Why an engine could not be loaded, by its name."""
         self._engines: dict[str, Engine] = {}

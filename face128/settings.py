@@ -14,6 +14,7 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_vali
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from face128.errors import ConfigurationError
+from face128.rules import Rule
 
 PREFIX = "FACE128_"
 PLACEHOLDER_KEYS = {"change-me-in-production"}  # the default of document 4: known to everyone
@@ -52,6 +53,9 @@ class Settings(BaseSettings):
     providers: Annotated[tuple[str, ...], NoDecode] = Field(
         ("CPUExecutionProvider",), min_length=1, description="ONNX Runtime's execution providers, the preferred first."
     )
+
+    decision: Literal["threshold", "cohort"] = Field("threshold", description="The rule where a request names none.")
+    alpha: float = Field(0.01, gt=0, lt=1, description="Share of strangers that the cohort rule may let in.")
 
     faceapi_models: Path | None = Field(
         None, description="Folder of face-api.js's models, as a web application has it."
@@ -97,6 +101,11 @@ class Settings(BaseSettings):
         if any(key.get_secret_value() in PLACEHOLDER_KEYS for key in keys):
             raise ValueError("a key is a placeholder from the documentation. Make one with: openssl rand -base64 32")
         return keys
+
+    @property
+    def rule(self) -> Rule:
+        """The decision's rule where a request names none."""
+        return Rule(self.decision, self.alpha)
 
     @property
     def loopback(self) -> bool:

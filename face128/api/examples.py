@@ -42,6 +42,14 @@ MATCH: dict[str, Any] = {
                     "enrolled": {"type": "array", "items": _MEMBER},
                     "threshold": {"type": "number", "exclusiveMinimum": 0, "maximum": 2},
                     "model": {"type": "string"},
+                    "decision": {
+                        "type": "object",
+                        "required": ["rule"],
+                        "properties": {
+                            "rule": {"enum": ["threshold", "cohort"]},
+                            "alpha": {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},
+                        },
+                    },
                 },
             },
             "example": _EXAMPLE,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
 from anyio import to_thread
@@ -16,6 +17,7 @@ from face128.api.parameters import EngineName, Faces
 from face128.api.schemas import Encoded, Matched, NotMatched, problems
 from face128.api.uploads import read_body, read_image
 from face128.encoding import encode
+from face128.enrolled import MatchRequest
 from face128.matching import Decision, nearest
 
 router = APIRouter(dependencies=[Depends(require_key)], tags=["original fallback"])
@@ -26,7 +28,7 @@ SMALL_BODY = 64 * 1024
 
 @router.post(
     "/match",
-    responses={200: {"model": Matched | NotMatched}, **problems(400, 401, 409, 413, 422)},
+    responses={200: {"model": Matched | NotMatched}, **problems(400, 401, 409, 413, 422, 503)},
     openapi_extra={"requestBody": examples.MATCH},
 )
 async def match(
@@ -38,15 +40,21 @@ async def match(
 
     A descriptor is a list of 128 numbers, the object that `JSON.stringify(Float32Array)` makes, or base64 of
     little-endian float32. A member may carry `descriptors: [...]`; `descriptor: null` is passed over.
+    With `"decision": {"rule": "cohort", "alpha": 0.01}` the members themselves say how near a stranger comes, and at
+    most that share of strangers like them is let in.
     """
     settings = service.settings
     body = await read_body(request, settings.max_match_bytes)
 
-    def decide() -> Decision:
-        return nearest(enrolled.parse(body, max_members=settings.max_members))
+    def decide() -> Decision | MatchRequest:
+        asked = enrolled.parse(body, max_members=settings.max_members, rule=settings.rule)
+        return asked if explain or asked.rule.name == "cohort" else nearest(asked)
 
-    # Never in the pool that encodes: a match does not wait behind photos.
+    # Never in the pool that encodes: a match does not wait behind photos. Nor behind all the pairs of another's list.
     decision = decide() if len(body) <= SMALL_BODY else await to_thread.run_sync(decide, limiter=service.matching)
+    if isinstance(decision, MatchRequest):
+        stand = partial(nearest, decision, service.cohorts, explain=explain)
+        decision = await to_thread.run_sync(stand, limiter=service.standing)
     return JSONResponse(decision.answer(explain=explain))  # these fields and no others: no response model
 
 

@@ -30,7 +30,7 @@ class Ready(BaseModel):
 
 
 class Explained(BaseModel):
-    """What ?explain=true adds."""
+    """What ?explain=true adds; score and stranger_risk where there are seven members or more (and 20,000 at most)."""
 
     distance: float | None = None
     threshold: float | None = None
@@ -38,6 +38,16 @@ class Explained(BaseModel):
     runner_up: RunnerUp | None = None
     margin: float | None = None
     mixed_models: Literal[True] | None = None
+    score: float | None = None
+    stranger_risk: float | None = None
+    decision: Cohort | None = None
+
+
+class Cohort(BaseModel):
+    """The cohort rule, where it decided."""
+
+    rule: Literal["cohort"]
+    alpha: float
 
 
 class RunnerUp(BaseModel):

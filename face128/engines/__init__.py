@@ -42,6 +42,8 @@ class ModelCard:
     """What the weights allow."""
     pipeline: str
     """Version of detection, alignment and crop: a descriptor depends on them."""
+    cap: float = 0.6
+    """The greatest distance that the cohort rule accepts, however rare; 0.6 is dlib's own bound for one person."""
 
     def comparable(self, other: ModelCard) -> bool:
         """Whether a distance between the two models' descriptors means anything."""

@@ -1,0 +1,155 @@
+"""The cohort rule: how near a stranger comes, learnt from the members, who are strangers to each other.
+
+Let ``d1 <= d2 <= ...`` be the distances of a face to the members (to the nearest descriptor of each). Its score is
+
+    s = d1 / mean(d2 ... d6)
+
+A member's own face is much nearer to him than to the next five: s is small. A stranger is about as far from the nearest
+as from the next: s is near 1, also in a crowd that the network tells apart badly. (Why five: docs/decision.md.)
+
+If the probe x is a stranger like the members, then he and the n members are n + 1 persons of whom each could as well
+have been the one at the door. So let x join the crowd, and score every member i against all others, x among them:
+
+    p = (1 + #{i: s_i <= s}) / (n + 1)        P(p <= alpha) <= alpha        for a stranger
+
+This is a full conformal p-value (Vovk, Gammerman, Shafer, Algorithmic Learning in a Random World, 2005, chapter 2; for
+outliers: Bates, Candès, Lei, Romano, Sesia, Annals of Statistics 51, 2023). That x joins matters: two who look alike
+have low scores both. Without x only his would be low, and at the smallest p the error could be twice alpha; the price
+for the exact bound is that he whom x resembles often counts as one of the s_i. A member of m descriptors counts 1/m for
+each (Lee, Barber, Willett, arXiv:2306.06342); the bound is exact where everybody has one.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Self
+
+import numpy as np
+
+from face128.descriptors import Block, Metric, Vector
+from face128.errors import TooFewMembers
+from face128.neighbours import Indices, nearest_others, rough_distances
+
+NEXT = 5
+"""Members after the nearest that make up the crowd of a face."""
+FEWEST = NEXT + 2
+"""With fewer members somebody lacks a crowd, and there is no score."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a probe stands out from the crowd."""
+
+    score: float
+    """0: the same picture; 1: no nearer to the nearest than to the next."""
+    stranger_risk: float
+    """The p-value: at most this share of strangers comes as near. 1 / (members + 1) at best."""
+
+
+@dataclass(frozen=True, eq=False)
+class Cohort:
+    """The members as strangers to each other: what remains to be known of a list when probes come. Immutable."""
+
+    people: Indices
+    """(rows,) whose each descriptor is: 0 to members - 1."""
+    near: Vector
+    """(rows, NEXT + 1) from each descriptor to the nearest other members, ascending."""
+    who: Indices
+    """(rows, NEXT + 1) which members these are."""
+
+    @classmethod
+    def of(cls, vectors: Block, people: Indices, metric: Metric) -> Self:
+        """The cohort of the descriptors' rows; equal numbers in ``people`` mean the same member."""
+        _, people = np.unique(people, return_inverse=True)
+        return cls(people, *nearest_others(vectors, people, metric, NEXT + 1))
+
+    def changed(self, vectors: Block, people: Indices, metric: Metric, origin: Indices, gone: Block) -> Self:
+        """The cohort after people came and went: what ``of`` makes of ``vectors``, without looking at all pairs again.
+
+        ``origin`` (rows,) is where each row stood before, -1 if it is new; ``gone`` holds the rows that are no more.
+        Only those who had one of the changed rows in reach look around again.
+        """
+        _, people = np.unique(people, return_inverse=True)
+        kept = origin >= 0
+        near, who = np.full((len(vectors), NEXT + 1), math.inf), np.zeros((len(vectors), NEXT + 1), np.intp)
+        near[kept] = self.near[origin[kept]]
+        again, reach = ~kept, near[:, -1] * (1 + 1e-9)
+        for vector in (*gone, *vectors[~kept]):
+            again |= rough_distances(vectors, vector.astype(np.float64), metric) <= reach
+        now = np.full(self.members, -1)
+        now[self.people[origin[kept]]] = people[kept]
+        who[kept] = now[self.who[origin[kept]]]
+        rows = np.flatnonzero(again)
+        near[rows], who[rows] = nearest_others(vectors, people, metric, NEXT + 1, rows)
+        return type(self)(people, near, who)
+
+    @property
+    def members(self) -> int:
+        return int(self.people.max(initial=-1)) + 1
+
+    @cached_property
+    def weights(self) -> Vector:
+        """(rows,) the share of each descriptor in its member: they sum to the number of members."""
+        return np.asarray(1 / np.bincount(self.people)[self.people])
+
+    @cached_property
+    def scores(self) -> Vector:
+        """(rows,) each descriptor's score against all other members."""
+        return score(self.near)
+
+    @cached_property
+    def _enough(self) -> int:
+        """So many rows are of NEXT + 1 members at least, whichever they are."""
+        return (NEXT + 1) * int(np.bincount(self.people).max(initial=0))
+
+    def involved(self, rough: Vector) -> Indices:
+        """The rows that ``standing`` wants to know of a probe, from distances (rows,) good to 1e-9 of themselves."""
+        enough = min(self._enough, len(rough)) - 1
+        reach = np.partition(rough, enough)[enough] if len(rough) else 0
+        return np.flatnonzero((rough <= np.maximum(self.near[:, -1], reach) * (1 + 1e-9)) & np.isfinite(rough))
+
+    def standing(self, rows: Indices, distances: Vector) -> Standing | None:
+        """How a probe stands that is at these finite distances from these rows; None with fewer than FEWEST members.
+
+        The rows have to hold the nearest descriptor of each of the probe's NEXT + 1 nearest members. Those that are not
+        named keep their score, as if the probe were not among their own nearest.
+        """
+        if self.members < FEWEST:
+            return None
+        order = np.argsort(distances, kind="stable")
+        _, nearest = np.unique(self.people[rows][order], return_index=True)
+        near = np.full(NEXT + 1, math.inf)
+        near[: len(nearest)] = np.sort(distances[order[nearest]])[: NEXT + 1]
+        own = float(score(near))
+        joins = distances < self.near[rows, -1]
+        joined = np.sort(np.column_stack([self.near[rows[joins]], distances[joins]]), axis=1)[:, :-1]
+        scores = self.scores.copy()
+        scores[rows[joins]] = score(joined)
+        # Thirds do not sum to one: without rounding, the order of the list could decide.
+        count = round(float(self.weights[scores <= own].sum()), 9)
+        return Standing(own, (1 + count) / (self.members + 1))
+
+
+def score(near: Vector) -> Vector:
+    """The scores of ascending distances (..., NEXT + 1): 0 to 1, and 1 where distances are infinite or all zero."""
+    crowd = near[..., 1:].mean(axis=-1)
+    with np.errstate(all="ignore"):
+        return np.where((crowd > 0) & np.isfinite(crowd), near[..., 0] / crowd, 1.0)
+
+
+def members_needed(alpha: float) -> int:
+    """How many members it takes before 1 / (members + 1), the smallest p-value there is, comes down to ``alpha``."""
+    return max(FEWEST, math.ceil(1 / alpha - 1e-9) - 1)
+
+
+def check_promise(members: int, alpha: float) -> None:
+    """Raise TooFewMembers where ``members`` cannot promise ``alpha``."""
+    needed = members_needed(alpha)
+    if members < needed:
+        raise TooFewMembers(
+            f"{members} enrolled members cannot promise an alpha of {alpha:g}: it takes {needed}.",
+            members=members,
+            members_needed=needed,
+        )
