@@ -55,8 +55,13 @@ class Settings(BaseSettings):
     network: Literal["onnx", "dlib"] = Field("onnx", description="What runs the descriptor network.")
     detection: Literal["fast", "exact"] = Field("fast", description="exact: as face_recognition detects; slower.")
 
+    providers: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("CPUExecutionProvider",), min_length=1, description="ONNX Runtime's execution providers, the preferred first."
+    )
+
     decision: Literal["threshold", "cohort"] = Field("threshold", description="The rule where a request names none.")
     alpha: float = Field(0.01, gt=0, lt=1, description="Share of strangers that the cohort rule may let in.")
+
     faceapi_models: Path | None = Field(
         None, description="Folder of face-api.js's models, as a web application has it."
     )
@@ -65,6 +70,11 @@ class Settings(BaseSettings):
     faceapi_min_confidence: float = Field(0.5, gt=0, lt=1, description="minConfidence of ssd_mobilenetv1.")
     faceapi_score_threshold: float = Field(0.5, gt=0, lt=1, description="scoreThreshold of tiny_face_detector.")
     faceapi_input_size: int = Field(416, ge=32, le=2048, multiple_of=32, description="inputSize of tiny_face_detector.")
+
+    insightface_pack: Path | None = Field(None, description="Folder of an InsightFace model pack, such as buffalo_l.")
+    insightface_detection_size: int = Field(
+        640, ge=64, le=4096, multiple_of=32, description="Side of the square that its detector looks at, in pixels."
+    )
 
     threads: int = Field(default_factory=_cores, ge=1, le=256, description="Photos encoded at once. Default: cores.")
     queue: int = Field(32, ge=0, le=100_000, description="Photos that may wait; one more is answered 'overloaded'.")
@@ -93,7 +103,7 @@ class Settings(BaseSettings):
             return os.environ.get("PORT") or 8000
         return value
 
-    @field_validator("api_keys", "engines", mode="before")
+    @field_validator("api_keys", "engines", "providers", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value

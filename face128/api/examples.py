@@ -9,9 +9,10 @@ from typing import Any
 _EXAMPLE: dict[str, Any] = json.loads(files("face128.api").joinpath("match_example.json").read_text())
 
 _DESCRIPTOR = {
-    "description": "128 numbers, the object of JSON.stringify(Float32Array), or base64 of little-endian float32.",
+    "description": "128 numbers (512 of an InsightFace model), the object of JSON.stringify(Float32Array), or base64 "
+    "of little-endian float32.",
     "anyOf": [
-        {"type": "array", "items": {"type": "number"}, "minItems": 128, "maxItems": 128},
+        {"type": "array", "items": {"type": "number"}, "minItems": 128, "maxItems": 512},
         {"type": "object", "additionalProperties": {"type": "number"}},
         {"type": "string", "contentEncoding": "base64"},
     ],

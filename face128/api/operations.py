@@ -19,7 +19,13 @@ async def health(service: ServiceDep) -> dict[str, Any]:
     """The process is alive and answers. `model_loaded` says whether photos can be encoded already."""
     loaded = service.ready
     model = service.engine().card.name if loaded else service.default_engine
-    return {"status": "healthy", "model": model, "model_loaded": loaded, "version": __version__}
+    return {
+        "status": "healthy",
+        "model": model,
+        "model_loaded": loaded,
+        "version": __version__,
+        "licences": service.licences(),
+    }
 
 
 @router.get("/ready", response_model=Ready, response_model_exclude_none=True, responses={503: {"model": Problem}})

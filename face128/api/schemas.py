@@ -21,6 +21,7 @@ class Health(BaseModel):
     model: str
     model_loaded: bool
     version: str
+    licences: dict[str, str]
 
 
 class Ready(BaseModel):
