@@ -10,13 +10,14 @@ RUN pip install -r requirements.txt
 
 COPY pyproject.toml README.md LICENSE ./
 COPY face128 face128
-RUN pip install --no-deps . && face128 doctor
+RUN pip install '.[mysql,postgresql]' && face128 doctor
 
-RUN useradd --system --no-create-home face128
+RUN useradd --system --no-create-home face128 && install -d -o face128 /data
 USER face128
+VOLUME /data
 
 # Beyond loopback the service asks for API_KEY (or FACE128_ALLOW_ANONYMOUS=1); PORT is respected.
-ENV FACE128_HOST=0.0.0.0
+ENV FACE128_HOST=0.0.0.0 FACE128_DATA=/data
 EXPOSE 8000
 HEALTHCHECK --interval=15s --timeout=3s --start-period=20s CMD ["python", "-c", \
     "import os, urllib.request as r; r.urlopen('http://127.0.0.1:' + (os.environ.get('FACE128_PORT') or os.environ.get('PORT') or '8000') + '/ready', timeout=2)"]

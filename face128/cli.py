@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,10 +16,12 @@ import typer
 
 from face128 import __version__
 from face128.errors import BadRequest, Face128Error
+from face128.gallery_cli import app as gallery
 from face128.jobs.cli import COMMANDS as JOBS
 from face128.settings import Settings, load_settings, unknown_variables
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app.add_typer(gallery, name="gallery")
 
 EngineOption = Annotated[str | None, typer.Option("--engine", help="dlib by default.")]
 JittersOption = Annotated[
@@ -36,6 +39,7 @@ def main() -> None:
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes; they share the cores and the gallery.")] = 1,
 ) -> None:
     """Serve HTTP until SIGTERM or Ctrl-C. Every FACE128_* setting applies."""
     import uvicorn
@@ -48,7 +52,22 @@ def serve(
     _set_up_logging(settings.log_level)
     for name in unknown_variables():
         logging.getLogger("face128").warning("%s is no setting of face128: is it misspelt?", name)
-    uvicorn.run(create_app(settings), host=settings.host, port=settings.port, log_config=None, access_log=False)
+    options: dict[str, Any] = {"host": settings.host, "port": settings.port, "log_config": None, "access_log": False}
+    if workers == 1:
+        uvicorn.run(create_app(settings), **options)
+        return
+    if "threads" not in settings.model_fields_set:
+        os.environ["FACE128_THREADS"] = str(max(1, settings.threads // workers))
+    uvicorn.run("face128.cli:worker", factory=True, workers=workers, **options)
+
+
+def worker() -> Any:
+    """The application of one of several processes, which read the settings themselves."""
+    from face128.api.app import create_app
+
+    settings = load_settings()
+    _set_up_logging(settings.log_level)
+    return create_app(settings)
 
 
 @app.command()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from face128.descriptors import Block, Metric, Vector, distance, parse
-from face128.engines import CARDS, ModelCard
+from face128.engines import MODELS, ModelCard, find_card
 from face128.errors import InvalidRequest, ModelMismatch
 
 METRICS: dict[int, Metric] = {128: "euclidean", 512: "cosine"}
@@ -61,9 +61,10 @@ def _card(body: dict[str, Any], field: str) -> ModelCard | None:
     name = body.get(field, body.get("model"))
     if name is None:
         return None
-    if not isinstance(name, str) or name not in CARDS:
-        raise InvalidRequest(f"The models are: {', '.join(CARDS)}.", field=field if field in body else "model")
-    return CARDS[name]
+    card = find_card(name)
+    if card is None:
+        raise InvalidRequest(f"The models are: {MODELS}.", field=field if field in body else "model")
+    return card
 
 
 def _length(value: object) -> int:

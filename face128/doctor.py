@@ -49,7 +49,9 @@ def _findings(settings: Settings) -> Iterator[Finding]:
     yield Finding("face128", True, f"{__version__}, Python {platform.python_version()}, {platform.machine()}")
     yield from _packages()
     yield from _weights(settings)
+    yield _providers(settings)
     yield _self_test(settings)
+    yield _insightface(settings)
     for name in unknown_variables():
         yield Finding(name, False, "is no setting of face128: is it misspelt?")
 
@@ -74,6 +76,18 @@ def _weights(settings: Settings) -> Iterator[Finding]:
             yield Finding(name, False, str(error))
 
 
+def _providers(settings: Settings) -> Finding:
+    what = "providers"
+    try:
+        from face128.engines.sessions import providers_in_use
+    except ImportError as error:
+        return Finding(what, False, str(error))
+    used = providers_in_use(settings.providers)
+    missing = [name for name in settings.providers if name not in used]
+    detail = f"in use: {', '.join(used)}"
+    return Finding(what, not missing, "; ".join([detail, *(f"{name} does not work here" for name in missing)]))
+
+
 def _self_test(settings: Settings) -> Finding:
     what = "self-test"
     try:
@@ -85,3 +99,17 @@ def _self_test(settings: Settings) -> Finding:
     if off > TOLERANCE:
         return Finding(what, False, f"the descriptor is off by {off:.1g}: reinstall dlib-bin and onnxruntime")
     return Finding(what, True, f"the descriptor of a known photo comes out right, to {off:.1g}")
+
+
+def _insightface(settings: Settings) -> Finding:
+    what = "insightface"
+    if settings.insightface_pack is None and what not in settings.engines:
+        return Finding(
+            what, True, "not set up. Bring a model pack and set FACE128_INSIGHTFACE_PACK: docs/insightface.md"
+        )
+    try:
+        engine = load_engine(what, settings)
+        encode(engine, self_test_photo(), Limits())
+    except (Face128Error, ImportError) as error:
+        return Finding(what, False, str(error))
+    return Finding(what, True, f"{engine.card.name}, {engine.card.pipeline}. {engine.card.licence}")

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from face128 import descriptors, rules
 from face128.descriptors import Block, Vector
-from face128.engines import CARDS, DLIB, ModelCard
+from face128.engines import DLIB, MODELS, ModelCard, find_card
 from face128.errors import BadRequest, Face128Error, InvalidDescriptor, InvalidRequest, ModelMismatch, TooLarge
 from face128.json_tree import ARRAYS, OBJECTS, Body, plain, read
 from face128.rows import Rows
@@ -74,9 +74,9 @@ def _request(root: Any, body: Body, max_members: int, rule: Rule) -> MatchReques
         raise BadRequest("The body is a JSON object with descriptor and enrolled.")
     model: Any = root.get("model")
     threshold: Any = root.get("threshold")
-    card = DLIB if model is None else _card(model)
+    card = DLIB if model is None else find_card(model)
     if card is None:
-        raise InvalidRequest(f"The models are: {', '.join(CARDS)}.", field="model")
+        raise InvalidRequest(f"The models are: {MODELS}.", field="model")
     if threshold is not None and not (type(threshold) in (int, float) and 0 < threshold <= 2):
         raise InvalidRequest("A threshold is a number above 0 and not above 2.", field="threshold")
     decision: Any = root.get("decision")
@@ -121,7 +121,7 @@ def _read_members(members: Any, card: ModelCard, rows: Rows) -> tuple[list[RegNo
         reg_nos.append(reg_no)
         names.append(name)
         described = one is not None or several is not None
-        if model is not None and described and not ((other := _card(model)) and card.comparable(other)):
+        if model is not None and described and not ((other := find_card(model)) and card.comparable(other)):
             raise ModelMismatch(field=f"enrolled[{index}].model", regNo=reg_no)
         if model is not None and model != card.name:
             foreign.append(index)
@@ -139,10 +139,6 @@ def _read_members(members: Any, card: ModelCard, rows: Rows) -> tuple[list[RegNo
         except InvalidDescriptor as error:
             raise InvalidDescriptor(str(error), field=f"enrolled[{index}].{field}", regNo=reg_no) from None
     return reg_nos, names, foreign
-
-
-def _card(model: Any) -> ModelCard | None:
-    return CARDS.get(model) if isinstance(model, str) else None
 
 
 def _fields(member: Any) -> tuple[Any, ...]:

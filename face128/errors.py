@@ -8,6 +8,7 @@ Face128Error
 ├── NotFound            404   not_found
 ├── ModelMismatch       409   model_mismatch
 ├── TooManyImages       409   too_many_images
+├── Duplicate           409   duplicate
 ├── TooLarge            413   too_large
 ├── UnsupportedFormat   415   unsupported_format
 ├── InvalidRequest      422   invalid_request
@@ -17,6 +18,7 @@ Face128Error
 ├── MultipleFaces       422   multiple_faces
 ├── Overloaded          503   overloaded, with Retry-After
 └── NotReady            503   not_ready
+    └── DatabaseAway
 
 Raise one with a better sentence where there is one, and with context that helps the caller:
 ``raise InvalidDescriptor("It has 127 numbers, not 128.", field="enrolled[17].descriptor", regNo=1029)``.
@@ -86,6 +88,12 @@ class TooManyImages(Face128Error):
     sentence = "These are more images than are taken."
 
 
+class Duplicate(Face128Error):
+    code = "duplicate"
+    status = 409
+    sentence = "This face is already enrolled as another person."
+
+
 class TooLarge(Face128Error):
     code = "too_large"
     status = 413
@@ -144,3 +152,9 @@ class NotReady(Face128Error):
     code = "not_ready"
     status = 503
     sentence = "The service is still starting."
+
+
+class DatabaseAway(NotReady):
+    """The gallery cannot be reached; what needs no gallery works on. It is asked again with the next request."""
+
+    sentence = "The gallery's database cannot be reached."

@@ -33,3 +33,9 @@ def parse(value: Any, default: Rule) -> Rule:
     if not (type(alpha) in (int, float) and 0 < alpha < 1):
         raise InvalidRequest("An alpha is a number above 0 and below 1.", field="decision.alpha")
     return Rule(name, float(alpha))
+
+
+def refuse_cohort(rule: Rule) -> None:
+    """Raise InvalidRequest for the cohort rule: the gallery does not know it yet, and must not use another instead."""
+    if rule.name == "cohort":
+        raise InvalidRequest("The gallery does not know the cohort rule yet: send enrolled.", field="decision")

@@ -14,7 +14,8 @@ from anyio import CapacityLimiter
 from face128.cohorts import WAITING, Cohorts
 from face128.encoding import encode
 from face128.engines import Engine, load_engine
-from face128.errors import ConfigurationError, InvalidRequest, NotReady
+from face128.errors import ConfigurationError, InvalidRequest, NoFace, NotReady
+from face128.gallery_pool import GalleryPool
 from face128.images import Limits
 from face128.settings import Settings
 from face128.workers import WorkerPool
@@ -31,6 +32,7 @@ class Service:
         self.settings = settings
         self.limits = Limits(settings.max_image_bytes, settings.max_image_pixels)
         self.workers = WorkerPool(settings.threads, settings.queue)
+        self.gallery = GalleryPool(settings)
         self.matching = CapacityLimiter(2)
         """Large lists decided at once: more would gain nothing under the GIL, and each takes memory."""
         self.cohorts = Cohorts()
@@ -57,13 +59,19 @@ class Service:
             for name in self.settings.engines
         }
 
+    def licences(self) -> dict[str, str]:
+        """What the weights of each loaded model allow, by the model's name."""
+        return {engine.card.name: engine.card.licence for engine in tuple(self._engines.values())}
+
     def start(self) -> None:
         self._loading = asyncio.create_task(asyncio.to_thread(self._load_engines))
+        self.gallery.start()
 
     async def stop(self) -> None:
         if self._loading is not None:
             await self._loading
         await asyncio.to_thread(self.workers.close)
+        await self.gallery.close()
 
     def engine(self, name: str | None = None) -> Engine:
         """The engine of this name, or the default. Raises NotReady while it loads, InvalidRequest if there is none."""
@@ -84,12 +92,15 @@ class Service:
         for name in self.settings.engines:
             try:
                 engine = load_engine(name, self.settings)
+                # In every thread: each makes its own detector, and the first answer is as quick as the next.
+                self.workers.warm(lambda engine=engine: encode(engine, self_test_photo(), self.limits))  # type: ignore[misc]
             except ConfigurationError as error:
                 self.failures[name] = str(error)
-                log.error("engine %s: %s", name, error)
+            except NoFace:
+                self.failures[name] = "The engine does not find the face in the self-test photo."
+            if name in self.failures:
+                log.error("engine %s: %s", name, self.failures[name])
                 continue
-            # In every thread: each makes its own detector, and the first answer is as quick as the next.
-            self.workers.warm(lambda engine=engine: encode(engine, self_test_photo(), self.limits))  # type: ignore[misc]
             self._engines[name] = engine
             log.info("engine %s is ready: model %s, licence: %s", name, engine.card.name, engine.card.licence)
 

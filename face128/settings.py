@@ -27,6 +27,11 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
+def _data_home() -> Path:
+    home = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")  # unlike Path's, it never raises
+    return Path(home) / "face128"
+
+
 class Settings(BaseSettings):
     """The service's settings; field ``x`` is read from ``FACE128_X``."""
 
@@ -50,8 +55,13 @@ class Settings(BaseSettings):
     network: Literal["onnx", "dlib"] = Field("onnx", description="What runs the descriptor network.")
     detection: Literal["fast", "exact"] = Field("fast", description="exact: as face_recognition detects; slower.")
 
+    providers: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("CPUExecutionProvider",), min_length=1, description="ONNX Runtime's execution providers, the preferred first."
+    )
+
     decision: Literal["threshold", "cohort"] = Field("threshold", description="The rule where a request names none.")
     alpha: float = Field(0.01, gt=0, lt=1, description="Share of strangers that the cohort rule may let in.")
+
     faceapi_models: Path | None = Field(
         None, description="Folder of face-api.js's models, as a web application has it."
     )
@@ -61,6 +71,11 @@ class Settings(BaseSettings):
     faceapi_score_threshold: float = Field(0.5, gt=0, lt=1, description="scoreThreshold of tiny_face_detector.")
     faceapi_input_size: int = Field(416, ge=32, le=2048, multiple_of=32, description="inputSize of tiny_face_detector.")
 
+    insightface_pack: Path | None = Field(None, description="Folder of an InsightFace model pack, such as buffalo_l.")
+    insightface_detection_size: int = Field(
+        640, ge=64, le=4096, multiple_of=32, description="Side of the square that its detector looks at, in pixels."
+    )
+
     threads: int = Field(default_factory=_cores, ge=1, le=256, description="Photos encoded at once. Default: cores.")
     queue: int = Field(32, ge=0, le=100_000, description="Photos that may wait; one more is answered 'overloaded'.")
 
@@ -69,6 +84,14 @@ class Settings(BaseSettings):
     max_match_bytes: int = Field(64 * 2**20, ge=1, description="Largest body of /match, in bytes.")
     max_batch_bytes: int = Field(32 * 2**20, ge=1, description="Largest body of /batch-extract, in bytes.")
     max_members: int = Field(100_000, ge=1, description="Most descriptors in the body of /match.")
+
+    data: Path = Field(default_factory=_data_home, description="Folder of the gallery, where no database is named.")
+    database_url: SecretStr | None = Field(
+        None, description="Database of the gallery: sqlite:///..., mysql+pymysql://... or postgresql+psycopg://..."
+    )
+    milvus_uri: SecretStr | None = Field(
+        None, description="Milvus for the gallery's vectors, instead of an index in the process."
+    )
 
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged.")
 
@@ -80,7 +103,7 @@ class Settings(BaseSettings):
             return os.environ.get("PORT") or 8000
         return value
 
-    @field_validator("api_keys", "engines", mode="before")
+    @field_validator("api_keys", "engines", "providers", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
@@ -96,6 +119,11 @@ class Settings(BaseSettings):
     def rule(self) -> Rule:
         """The decision's rule where a request names none."""
         return Rule(self.decision, self.alpha)
+
+    @property
+    def gallery_file(self) -> Path:
+        """Where the gallery is, if no database is named."""
+        return self.data / "gallery.sqlite"
 
     @property
     def loopback(self) -> bool:

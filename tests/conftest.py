@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import httpx
+import insight
 import pytest
 from serving import serving
 
@@ -14,6 +15,20 @@ def service() -> Iterator[httpx.Client]:
     """The service as it comes, with the dlib engine."""
     with serving() as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def insight_service() -> Iterator[httpx.Client]:
+    """The service with InsightFace's sample networks alone."""
+    with serving(FACE128_ENGINES="insightface", FACE128_INSIGHTFACE_PACK=str(insight.sample_pack())) as client:
+        yield client
+
+
+@pytest.fixture(scope="session", params=["dlib", "insightface"])
+def either_service(request: pytest.FixtureRequest) -> httpx.Client:
+    """The service with 128 numbers, and the one with 512: for what the documents promise of both."""
+    client: httpx.Client = request.getfixturevalue("service" if request.param == "dlib" else "insight_service")
+    return client
 
 
 @pytest.fixture(scope="session")

@@ -37,10 +37,12 @@ def environment(**settings: str) -> dict[str, str]:
 
 
 @contextmanager
-def serving(headers: dict[str, str] | None = None, **settings: str) -> Iterator[httpx.Client]:
+def serving(headers: dict[str, str] | None = None, *, workers: int = 1, **settings: str) -> Iterator[httpx.Client]:
     """``face128 serve`` with these settings until the block ends; it must then leave by itself."""
     port = free_port()
-    command = [sys.executable, "-m", "face128", "serve"]
+    command = [sys.executable, "-m", "face128", "serve", "--workers", str(workers)]
+    folder = tempfile.TemporaryDirectory()  # a gallery of its own, unless the settings name one
+    settings = {"FACE128_DATA": folder.name, **settings}
     log = tempfile.TemporaryFile()  # noqa: SIM115  (a pipe would fill: nobody reads while the service runs)
     process = subprocess.Popen(command, env=environment(PORT=str(port), **settings), stderr=log)
     try:
@@ -54,6 +56,7 @@ def serving(headers: dict[str, str] | None = None, **settings: str) -> Iterator[
         process.kill()
         process.wait()
         log.close()
+        folder.cleanup()
 
 
 def _text(log: IO[bytes]) -> str:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import httpx
+import insight
 import pytest
 import truth
 from serving import PHOTOS, environment, photo
@@ -107,6 +108,31 @@ def test_doctor_says_what_mends_a_damaged_weight_file(tmp_path: Path) -> None:
     run = face128("doctor", FACE128_WEIGHTS=str(tmp_path), COLUMNS="300")
     assert run.returncode == 1
     assert any(RESNET in line and "pip install face_recognition_models" in line for line in run.stdout.splitlines())
+
+
+def test_doctor_says_how_to_get_insightface_and_what_is_in_use() -> None:
+    run = face128("doctor", FACE128_PROVIDERS="NoSuchExecutionProvider,CPUExecutionProvider", COLUMNS="300")
+    assert run.returncode == 1
+    lines = run.stdout.splitlines()
+    (providers,) = (line for line in lines if "providers" in line)
+    assert "!!" in providers
+    assert "in use: CPUExecutionProvider; NoSuchExecutionProvider does not work here" in providers
+    (pack,) = (line for line in lines if "insightface" in line)
+    assert "!!" not in pack
+    assert "FACE128_INSIGHTFACE_PACK" in pack
+
+
+def test_doctor_says_what_a_pack_allows() -> None:
+    run = face128("doctor", FACE128_INSIGHTFACE_PACK=str(insight.sample_pack()), COLUMNS="300")
+    assert run.returncode == 0, run.stdout
+    (pack,) = (line for line in run.stdout.splitlines() if "w600k_mbf_int8" in line)
+    assert "non-commercial research only" in pack
+
+
+def test_doctor_says_what_is_wrong_with_a_pack(tmp_path: Path) -> None:
+    run = face128("doctor", FACE128_INSIGHTFACE_PACK=str(tmp_path), COLUMNS="300")
+    assert run.returncode == 1
+    assert any("!!" in line and "no detector" in line for line in run.stdout.splitlines())
 
 
 @pytest.mark.parametrize("variables", [{"FACE128_PORT": "no"}, {"FACE128_HOST": "0.0.0.0"}])

@@ -104,3 +104,15 @@ def test_misspelt_variables_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FACE128_SERVICE_HOST", "10.0.0.7")  # Kubernetes sets this one
     monkeypatch.setenv("FACE128_API_KEY", "a-secret")
     assert unknown_variables() == ["FACE128_THREAD"]
+
+
+def test_providers_are_split_at_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FACE128_PROVIDERS", "CUDAExecutionProvider, CPUExecutionProvider")
+    assert load_settings().providers == ("CUDAExecutionProvider", "CPUExecutionProvider")
+
+
+@pytest.mark.parametrize("size", ["600", "0", "8192"])
+def test_the_detector_takes_multiples_of_32(monkeypatch: pytest.MonkeyPatch, size: str) -> None:
+    monkeypatch.setenv("FACE128_INSIGHTFACE_DETECTION_SIZE", size)
+    with pytest.raises(ConfigurationError, match="FACE128_INSIGHTFACE_DETECTION_SIZE"):
+        load_settings()

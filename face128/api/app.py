@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from face128 import __version__
-from face128.api import faces, fallback, operations
+from face128.api import access, faces, fallback, operations, records
 from face128.api.answers import install_error_handlers
 from face128.api.tracing import RequestId
 from face128.service import Service
@@ -41,5 +41,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     install_error_handlers(app)
     app.include_router(fallback.router)
     app.include_router(faces.router)
+    app.include_router(records.router)
+    app.include_router(access.router)
     app.include_router(operations.router)
     return app

@@ -9,9 +9,10 @@ from typing import Any
 _EXAMPLE: dict[str, Any] = json.loads(files("face128.api").joinpath("match_example.json").read_text())
 
 _DESCRIPTOR = {
-    "description": "128 numbers, the object of JSON.stringify(Float32Array), or base64 of little-endian float32.",
+    "description": "128 numbers (512 of an InsightFace model), the object of JSON.stringify(Float32Array), or base64 "
+    "of little-endian float32.",
     "anyOf": [
-        {"type": "array", "items": {"type": "number"}, "minItems": 128, "maxItems": 128},
+        {"type": "array", "items": {"type": "number"}, "minItems": 128, "maxItems": 512},
         {"type": "object", "additionalProperties": {"type": "number"}},
         {"type": "string", "contentEncoding": "base64"},
     ],
@@ -35,7 +36,7 @@ MATCH: dict[str, Any] = {
         "application/json": {
             "schema": {
                 "type": "object",
-                "required": ["descriptor", "enrolled"],
+                "required": ["descriptor"],
                 "properties": {
                     "descriptor": _DESCRIPTOR,
                     "enrolled": {"type": "array", "items": _MEMBER},
@@ -78,3 +79,28 @@ TWO_DESCRIPTORS = _body(
     }
 )
 BATCH = _body(json=_object(images={"type": "array", "maxItems": 64, "items": _BASE64}))
+
+
+def _form(required: list[str], **properties: dict[str, Any]) -> dict[str, Any]:
+    schema = {"type": "object", "required": required, "properties": properties}
+    return {"required": True, "content": {"multipart/form-data": {"schema": schema}}}
+
+
+_FILE = {"type": "string", "format": "binary"}
+RECORD = _form(
+    ["image", "name"],
+    image=_FILE,
+    name={"type": "string", "maxLength": 255},
+    metadata={"type": "string", "contentMediaType": "application/json", "example": '{"department": "Engineering"}'},
+)
+RECORD_MATCH = _form(
+    ["image"],
+    image=_FILE,
+    top_k={"type": "integer", "minimum": 1, "maximum": 100, "default": 5},
+    threshold={"type": "number", "exclusiveMinimum": 0, "maximum": 2},
+)
+ENROL = _form(
+    ["name", "files"],
+    name={"type": "string", "maxLength": 255},
+    files={"type": "array", "items": _FILE, "minItems": 1, "maxItems": 4},
+)

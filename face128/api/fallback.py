@@ -19,6 +19,7 @@ from face128.api.uploads import read_body, read_image
 from face128.encoding import encode
 from face128.enrolled import MatchRequest
 from face128.matching import Decision, nearest
+from face128.rules import refuse_cohort
 
 router = APIRouter(dependencies=[Depends(require_key)], tags=["original fallback"])
 
@@ -39,7 +40,8 @@ async def match(
     """Whose face is this? The nearest enrolled member within the threshold (0.38, inclusive), or `{"match": false}`.
 
     A descriptor is a list of 128 numbers, the object that `JSON.stringify(Float32Array)` makes, or base64 of
-    little-endian float32. A member may carry `descriptors: [...]`; `descriptor: null` is passed over.
+    little-endian float32. A member may carry `descriptors: [...]`; `descriptor: null` is passed over. Without
+    `enrolled` the gallery is searched.
     With `"decision": {"rule": "cohort", "alpha": 0.01}` the members themselves say how near a stranger comes, and at
     most that share of strangers like them is let in.
     """
@@ -48,13 +50,19 @@ async def match(
 
     def decide() -> Decision | MatchRequest:
         asked = enrolled.parse(body, max_members=settings.max_members, rule=settings.rule)
-        return asked if explain or asked.rule.name == "cohort" else nearest(asked)
+        later = asked.enrolled is None or explain or asked.rule.name == "cohort"
+        return asked if later else nearest(asked)
 
     # Never in the pool that encodes: a match does not wait behind photos. Nor behind all the pairs of another's list.
     decision = decide() if len(body) <= SMALL_BODY else await to_thread.run_sync(decide, limiter=service.matching)
     if isinstance(decision, MatchRequest):
-        stand = partial(nearest, decision, service.cohorts, explain=explain)
-        decision = await to_thread.run_sync(stand, limiter=service.standing)
+        asked = decision
+        if asked.enrolled is None:
+            refuse_cohort(asked.rule)
+            decision = await service.gallery.run(lambda found: found.match(asked.probe, asked.card, asked.threshold))
+        else:
+            stand = partial(nearest, asked, service.cohorts, explain=explain)
+            decision = await to_thread.run_sync(stand, limiter=service.standing)
     return JSONResponse(decision.answer(explain=explain))  # these fields and no others: no response model
 
 

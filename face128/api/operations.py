@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from face128 import __version__
 from face128.api.auth import ServiceDep
 from face128.api.schemas import Health, Problem, Ready
-from face128.errors import NotReady
+from face128.errors import DatabaseAway, NotReady
 
 router = APIRouter(tags=["operations"])
 
@@ -19,12 +19,22 @@ async def health(service: ServiceDep) -> dict[str, Any]:
     """The process is alive and answers. `model_loaded` says whether photos can be encoded already."""
     loaded = service.ready
     model = service.engine().card.name if loaded else service.default_engine
-    return {"status": "healthy", "model": model, "model_loaded": loaded, "version": __version__}
+    return {
+        "status": "healthy",
+        "model": model,
+        "model_loaded": loaded,
+        "version": __version__,
+        "licences": service.licences(),
+    }
 
 
-@router.get("/ready", response_model=Ready, responses={503: {"model": Problem}})
+@router.get("/ready", response_model=Ready, response_model_exclude_none=True, responses={503: {"model": Problem}})
 async def ready(service: ServiceDep) -> dict[str, Any]:
-    """Weights are loaded and warmed: send photos now. 503 `not_ready` before that."""
+    """Weights are warm and the gallery, if there is one, answers: send photos now. Else 503 `not_ready`."""
     if not service.ready:
         raise NotReady(service.failures.get(service.default_engine))
-    return {"status": "ready", "engines": service.states()}
+    if not service.gallery.in_use:
+        return {"status": "ready", "engines": service.states()}
+    if problem := await service.gallery.problem():
+        raise DatabaseAway(problem, database="away")
+    return {"status": "ready", "engines": service.states(), "database": "ready"}

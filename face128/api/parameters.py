@@ -10,3 +10,4 @@ from face128.encoding import Which
 
 EngineName = Annotated[str | None, Query(description="One of the loaded engines; the first by default.")]
 Faces = Annotated[Which, Query(description="Of several faces: refuse, or take the largest.")]
+Force = Annotated[bool, Query(description="Store the face even where it is another person's.")]

@@ -21,11 +21,14 @@ class Health(BaseModel):
     model: str
     model_loaded: bool
     version: str
+    licences: dict[str, str]
 
 
 class Ready(BaseModel):
     status: Literal["ready"]
     engines: dict[str, str]
+    database: Literal["ready"] | None = None
+    """Only where the service has a gallery."""
 
 
 class Explained(BaseModel):
@@ -148,6 +151,75 @@ class Batch(BaseModel):
     successful: int
     failed: int
     model: str
+
+
+class Record(BaseModel):
+    id: str
+    name: str | None
+    metadata: dict[str, Any]
+    created_at: str
+    """UTC."""
+    embedding_index: int
+    """How many older records there are."""
+
+
+class RecordCreated(BaseModel):
+    success: Literal[True]
+    message: str
+    record: Record
+
+
+class Records(BaseModel):
+    total_count: int
+    records: list[Record]
+
+
+class RecordFound(BaseModel):
+    id: str
+    name: str | None
+    confidence: float
+    distance: float
+    metadata: dict[str, Any]
+
+
+class RecordMatch(BaseModel):
+    recognized: bool
+    best_match: RecordFound | None
+    top_matches: list[RecordFound]
+    face_detected: Literal[True]
+    processing_time_ms: float
+
+
+class RecordDeleted(BaseModel):
+    success: Literal[True]
+    message: str
+    deleted_id: str
+
+
+class Rebuilt(BaseModel):
+    success: Literal[True]
+    records: int
+    seconds: float
+
+
+class Enrolled(BaseModel):
+    status: Literal["success"]
+    faces_stored: int
+
+
+class Erased(BaseModel):
+    status: Literal["success"]
+    faces_deleted: int
+
+
+class Granted(BaseModel):
+    status: Literal["access_granted"]
+    user_id: str
+    name: str | None
+
+
+class Denied(BaseModel):
+    status: Literal["access_denied"]
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:

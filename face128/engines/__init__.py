@@ -5,9 +5,10 @@ Importing this module imports no engine: reading a model card costs nothing, and
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -59,6 +60,8 @@ class Face:
     """(x, y) of each point; which points they are, and how many, is the engine's business."""
     confidence: float
     """0..1, rising with the detector's score."""
+    eyes: ClassVar[tuple[slice, slice] | None] = None
+    """The landmarks of the eye on the photo's left and of the other, where a subclass has an order of its own."""
 
 
 class Engine(Protocol):
@@ -111,10 +114,39 @@ FACEAPI = ModelCard(
 )
 
 CARDS: dict[str, ModelCard] = {card.name: card for card in (DLIB, FACEAPI)}
-"""Every model whose descriptors face128 knows, by name."""
+"""The models of fixed weights, by name; find_card knows the others too."""
 
-ENGINES = ("dlib", "faceapi", "fake")
+MODELS = f"{', '.join(CARDS)}, and insightface-... as /encode-image names the model of a pack"
+"""What an error says of the models that there are."""
+
+ENGINES = ("dlib", "faceapi", "insightface", "fake")
 """The names that load_engine takes."""
+
+
+def find_card(name: object) -> ModelCard | None:
+    """The card of a model by its name; None where face128 knows no such model.
+
+    The name of an InsightFace pack says all that a comparison needs, so that /match knows it without the pack.
+    """
+    if not isinstance(name, str):
+        return None
+    return CARDS.get(name) or (insightface_card(name) if _INSIGHTFACE.fullmatch(name) else None)
+
+
+_INSIGHTFACE = re.compile(r"insightface-\w{1,40}-[0-9a-f]{8}", re.ASCII)
+
+
+def insightface_card(name: str) -> ModelCard:
+    """The card of the InsightFace pack whose descriptors have this name; they compare with each other alone."""
+    return ModelCard(
+        name=name,
+        dimension=512,
+        metric="cosine",
+        threshold=0.45,  # the default of the sibling service of cosine distances (document 2)
+        comparable_with=frozenset(),
+        licence="InsightFace's own packs: non-commercial research only. Another pack: what its maker says",
+        pipeline="",  # the engine's to say: it depends on the pack's detector
+    )
 
 
 def load_engine(name: str, settings: Settings) -> Engine:
@@ -134,6 +166,10 @@ def _load(name: str, settings: Settings) -> Engine:
             from face128.engines.faceapi128 import FaceapiEngine
 
             return FaceapiEngine.from_settings(settings)
+        case "insightface":
+            from face128.engines.insight512 import InsightEngine
+
+            return InsightEngine.from_settings(settings)
         case "fake":
             from face128.engines.fake import FakeEngine
 

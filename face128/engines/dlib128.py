@@ -28,18 +28,23 @@ class DlibEngine:
     """Thread-safe: landmarks and network are only read, and every thread has its own detector."""
 
     def __init__(
-        self, weights: Path, network: Literal["onnx", "dlib"] = "onnx", detection: Literal["fast", "exact"] = "fast"
+        self,
+        weights: Path,
+        network: Literal["onnx", "dlib"] = "onnx",
+        detection: Literal["fast", "exact"] = "fast",
+        providers: Sequence[str] = ("CPUExecutionProvider",),
     ) -> None:
         self.card: ModelCard = replace(DLIB, pipeline=f"hog-{detection}/{DLIB.pipeline}")
         self._detector = HogDetector(detection)
         self._exact = detection == "exact"
         read_weights(weights / LANDMARKS, LANDMARKS_SHA256)
         self._landmarks = dlib.shape_predictor(str(weights / LANDMARKS))
-        self._network = _onnx_network(weights / RESNET) if network == "onnx" else _dlib_network(weights / RESNET)
+        resnet = weights / RESNET
+        self._network = _onnx_network(resnet, providers) if network == "onnx" else _dlib_network(resnet)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> DlibEngine:
-        return cls(find_weights(settings.weights), settings.network, settings.detection)
+        return cls(find_weights(settings.weights), settings.network, settings.detection, settings.providers)
 
     def detect(self, photo: Photo) -> list[Face]:
         return [
@@ -72,10 +77,10 @@ def _rectangle(box: tuple[int, int, int, int], shrink: int) -> dlib.rectangle:
     return dlib.rectangle(*(round(side / shrink) for side in box))
 
 
-def _onnx_network(path: Path) -> Callable[[Chips], Descriptors]:
+def _onnx_network(path: Path, providers: Sequence[str]) -> Callable[[Chips], Descriptors]:
     from face128.engines.weights.network import load_network
 
-    return load_network(path)
+    return load_network(path, providers)
 
 
 def _dlib_network(path: Path) -> Callable[[Chips], Descriptors]:

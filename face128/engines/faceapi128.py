@@ -20,11 +20,12 @@ from face128.engines import FACEAPI, Chips, Descriptors, Face, ModelCard
 from face128.engines.faceapi_alignment import Points, Rectangle, align, find_landmarks, inner
 from face128.engines.faceapi_detectors import Detection, Run, find_ssd, find_tiny
 from face128.engines.faceapi_squares import Scaling, Square, to_square
+from face128.engines.sessions import CPU, open_session
 from face128.engines.weights.faceapi import read_weights
 from face128.engines.weights.faceapi_onnx import INPUT, face_landmark_68, tiny_face_detector
 from face128.engines.weights.faceapi_resnet import read_resnet
 from face128.engines.weights.faceapi_ssd import ssd_mobilenetv1
-from face128.engines.weights.network import Network, open_session
+from face128.engines.weights.network import Network
 from face128.engines.weights.onnx_graph import to_onnx
 from face128.engines.weights.resnet import SIDE
 from face128.errors import ConfigurationError
@@ -52,6 +53,7 @@ class FaceapiEngine:
         min_confidence: float = 0.5,
         score_threshold: float = 0.5,
         input_size: int = 416,
+        providers: Sequence[str] = CPU,
     ) -> None:
         """Load the models from a folder of face-api.js. ``min_confidence`` is ssd's, the last two are tiny's.
 
@@ -60,14 +62,14 @@ class FaceapiEngine:
         self.card: ModelCard = replace(FACEAPI, pipeline=f"{detector}-{scaling}/{FACEAPI.pipeline}")
         self._scaling: Scaling = scaling
         if detector == "ssd":
-            run = _runner(ssd_mobilenetv1(read_weights(models, "ssd_mobilenetv1")))
+            run = _runner(ssd_mobilenetv1(read_weights(models, "ssd_mobilenetv1")), providers)
             self._find = partial(find_ssd, run, min_confidence=min_confidence, scaling=scaling)
         else:
-            run = _runner(tiny_face_detector(read_weights(models, "tiny_face_detector")))
+            run = _runner(tiny_face_detector(read_weights(models, "tiny_face_detector")), providers)
             self._find = partial(find_tiny, run, score_threshold=score_threshold, side=input_size, scaling=scaling)
-        self._landmarks = _runner(face_landmark_68(read_weights(models, "face_landmark_68")))
+        self._landmarks = _runner(face_landmark_68(read_weights(models, "face_landmark_68")), providers)
         network = read_resnet(read_weights(models, "face_recognition"))
-        self._network = Network(to_onnx(network, TensorProto.FLOAT))
+        self._network = Network(to_onnx(network, TensorProto.FLOAT), providers)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> FaceapiEngine:
@@ -82,6 +84,7 @@ class FaceapiEngine:
             min_confidence=settings.faceapi_min_confidence,
             score_threshold=settings.faceapi_score_threshold,
             input_size=settings.faceapi_input_size,
+            providers=settings.providers,
         )
 
     def detect(self, photo: Photo) -> list[Face]:
@@ -125,8 +128,8 @@ def _is_empty(rectangle: Rectangle) -> bool:
     return right <= left or bottom <= top
 
 
-def _runner(model: bytes) -> Run:
-    session = open_session(model)
+def _runner(model: bytes, providers: Sequence[str]) -> Run:
+    session = open_session(model, providers)
 
     def run(square: Square) -> list[npt.NDArray[np.float32]]:
         outputs: list[npt.NDArray[np.float32]] = session.run(None, {INPUT: square[None].astype(np.float32)})

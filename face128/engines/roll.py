@@ -16,9 +16,9 @@ _EYES = {
 def roll(face: Face) -> float | None:
     """Degrees by which the head is turned clockwise in the photo, -180..180; 0 is upright.
 
-    None where the landmarks are neither dlib's 5 points nor the 68 of face-api.js.
+    None where nobody says which landmarks are the eyes.
     """
-    eyes = _EYES.get(len(face.landmarks))
+    eyes = face.eyes or _EYES.get(len(face.landmarks))
     if eyes is None:
         return None
     (left_x, left_y), (right_x, right_y) = (_centre(face.landmarks[eye]) for eye in eyes)

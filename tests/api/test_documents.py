@@ -43,11 +43,13 @@ def assert_alike(example: Any, answer: Any, at: str) -> None:
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
-def test_the_documents_own_example_is_answered_in_its_shape(service: httpx.Client, example: dict[str, Any]) -> None:
+def test_the_documents_own_example_is_answered_in_its_shape(
+    either_service: httpx.Client, example: dict[str, Any]
+) -> None:
     request = dict(example["request"])
     files = {field: (FIXTURES / name).read_bytes() for field, name in request.pop("files", {}).items()}
     body = in_base64(request.pop("base64", {}))
-    answer = service.request(request["method"], request["path"], files=files or None, json=body or None)
+    answer = either_service.request(request["method"], request["path"], files=files or None, json=body or None)
     assert answer.status_code == example["status"]
     assert_alike(example["response"], answer.json(), "answer")
     for field in example.get("exact", []):

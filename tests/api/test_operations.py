@@ -14,6 +14,7 @@ import pytest
 from serving import environment, free_port, photo, serving
 
 from face128 import __version__
+from face128.engines import DLIB
 
 
 def test_health_has_the_fields_of_both_documents(service: httpx.Client) -> None:
@@ -24,6 +25,7 @@ def test_health_has_the_fields_of_both_documents(service: httpx.Client) -> None:
         "model": "dlib-resnet-v1",
         "model_loaded": True,
         "version": __version__,
+        "licences": {DLIB.name: DLIB.licence},
     }
 
 

@@ -10,7 +10,6 @@ from face128.engines.weights import LANDMARKS, RESNET, find_weights
 from face128.engines.weights.dlib_dat import read_resnet
 from face128.engines.weights.network import Network, load_network
 from face128.engines.weights.onnx_graph import to_onnx
-from face128.errors import ConfigurationError
 
 ROOT = Path(__file__).parents[2]
 PHOTOS = sorted((ROOT / "fixtures" / "photos").iterdir())
@@ -137,8 +136,3 @@ def test_threads_may_share_a_network(network, chips):
 def test_the_graph_is_valid_onnx(data):
     model = onnx.load_model_from_string(to_onnx(read_resnet(data)))
     onnx.checker.check_model(model, full_check=True)
-
-
-def test_a_provider_that_is_not_there_is_refused_by_name(folder):
-    with pytest.raises(ConfigurationError, match="NoSuchExecutionProvider"):
-        load_network(folder / RESNET, providers=["NoSuchExecutionProvider"])

@@ -1,21 +1,25 @@
-"""A head's roll, by dlib's 5 landmarks and by face-api.js's 68."""
+"""A head's roll, by dlib's 5 landmarks, by face-api.js's 68 and by InsightFace's 5."""
 
 from __future__ import annotations
 
 import faceapi_truth
+import insight
 import numpy as np
 import pytest
 from PIL import Image
 
 from face128.engines import Engine, Face
 from face128.engines.dlib128 import DlibEngine
+from face128.engines.insight512 import InsightEngine
 from face128.engines.roll import roll
 from face128.engines.weights import find_weights
 from face128.images import Photo
 
 
-@pytest.fixture(params=["dlib", "faceapi"])
+@pytest.fixture(params=["dlib", "faceapi", "insightface"])
 def engine(request: pytest.FixtureRequest) -> Engine:
+    if request.param == "insightface":
+        return InsightEngine(insight.sample_pack())
     return DlibEngine(find_weights()) if request.param == "dlib" else faceapi_truth.engine()
 
 

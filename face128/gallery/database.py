@@ -1,0 +1,153 @@
+"""The connection to the gallery's database: SQLite, MySQL or MariaDB, or PostgreSQL, with its tables up to date.
+
+Writers come one at a time: each holds the one row of ``state`` from its first statement to its commit. So two workers
+cannot both find that a face is new, and versions become visible in the order of their numbers.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import make_url
+
+from face128.errors import ConfigurationError, DatabaseAway
+from face128.gallery.tables import state
+
+log = logging.getLogger("face128")
+
+BUSY = 30  # seconds that a writer waits for the writer before it
+CONNECT = 5  # seconds until a server counts as away
+MIGRATION_LOCK = 128_128  # any number that nothing else takes
+
+DRIVERS = {"sqlite": "pysqlite", "mysql": "pymysql", "mariadb": "pymysql", "postgresql": "psycopg"}
+
+
+class Database:
+    """Raises ConfigurationError for a URL that cannot be meant, DatabaseAway when the database cannot be reached."""
+
+    def __init__(self, url: str) -> None:
+        self._engine = _engine(url)
+        self.dialect = self._engine.dialect.name
+        # PostgreSQL refuses a repeatable read that has waited for a lock.
+        level = {"isolation_level": "READ COMMITTED"} if self.dialect == "postgresql" else {"sqlite_begin": "IMMEDIATE"}
+        self._writer = self._engine.execution_options(writing=True, **level)
+        try:
+            with _told():
+                self._migrate()
+        except DatabaseAway:
+            self.close()
+            raise
+
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """A transaction that sees the gallery as it is now, and does not change until it ends."""
+        with _told(), self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[sa.Connection]:
+        """A transaction that no other writer shares. Committed at the end of the block, undone by an error."""
+        with _told(), self._writer.begin() as connection:
+            connection.execute(sa.select(state.c.version).with_for_update())
+            yield connection
+
+    def is_writing(self, connection: sa.Connection) -> bool:
+        """Whether this is a transaction of ``writing``."""
+        return "writing" in connection.get_execution_options()
+
+    def wipe(self) -> None:
+        """Wipe what SQLite's log still holds of rows that are deleted, as far as no reader is in the way."""
+        if self.dialect == "sqlite":
+            with _told(), self._engine.connect() as connection:
+                connection.connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def _migrate(self) -> None:
+        from alembic import command
+        from alembic.config import Config
+
+        config = Config()
+        with as_file(files("face128.gallery") / "migrations") as folder, self._writer.begin() as connection:
+            # SQLite's transaction is the lock itself; the servers have one that outlasts a CREATE TABLE.
+            if self.dialect == "postgresql":
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
+            elif self.dialect != "sqlite":
+                connection.execute(sa.select(sa.func.get_lock("face128", BUSY)))
+            config.set_main_option("script_location", str(folder).replace("%", "%%"))
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+            if self.dialect not in ("sqlite", "postgresql"):
+                connection.execute(sa.select(sa.func.release_lock("face128")))
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError, OSError) as error:
+        # The driver's own words name hosts and files: they belong into the log.
+        log.error("the gallery's database: %s", getattr(error, "orig", None) or error)
+        raise DatabaseAway() from None
+    except sa.exc.DBAPIError as error:
+        if error.connection_invalidated:
+            raise DatabaseAway() from None
+        raise
+
+
+def _engine(url: str) -> sa.Engine:
+    try:
+        address = make_url(url)
+        backend = address.get_backend_name()
+        if address.drivername in ("mysql", "mariadb", "postgresql"):
+            address = address.set(drivername=f"{backend}+{DRIVERS[backend]}")
+        if backend not in DRIVERS:
+            raise ConfigurationError(
+                "FACE128_DATABASE_URL begins with sqlite:///, mysql+pymysql:// or postgresql+psycopg://."
+            )
+        if backend == "sqlite":
+            return _sqlite(address)
+        options: dict[str, Any] = {"connect_timeout": CONNECT}
+        if backend != "postgresql":
+            # TIMESTAMP is kept in UTC and handed out in the session's zone.
+            options |= {"init_command": "SET time_zone = '+00:00'", "charset": "utf8mb4"}
+        return sa.create_engine(address, connect_args=options, isolation_level="REPEATABLE READ", pool_pre_ping=True)
+    except sa.exc.ArgumentError:
+        raise ConfigurationError("FACE128_DATABASE_URL is no database's address.") from None
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            f"The database needs a package that is not installed: pip install {error.name}"
+        ) from None
+
+
+def _sqlite(address: sa.URL) -> sa.Engine:
+    if not address.database or address.database == ":memory:":
+        raise ConfigurationError("The gallery is stored in a file: sqlite:///gallery.sqlite")
+    try:
+        Path(address.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        log.error("the gallery's folder: %s", error)
+        raise DatabaseAway() from None
+    engine = sa.create_engine(address, connect_args={"timeout": BUSY})
+
+    @sa.event.listens_for(engine, "connect")
+    def prepare(connection: Any, _: object) -> None:
+        connection.isolation_level = None  # sqlite3 leaves BEGIN to us
+        cursor = connection.cursor()
+        # WAL: readers and the writer do not wait for each other. FULL: what was acknowledged also survives a power cut.
+        for pragma in ("journal_mode = WAL", "synchronous = FULL", "secure_delete = ON"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @sa.event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        connection.exec_driver_sql(f"BEGIN {connection.get_execution_options().get('sqlite_begin', 'DEFERRED')}")
+
+    return engine

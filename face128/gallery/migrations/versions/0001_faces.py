@@ -1,0 +1,51 @@
+"""The first tables: faces, erased, state. A later step adds to them; this file never changes again."""
+
+from __future__ import annotations
+
+import uuid
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import mysql
+
+revision = "0001"
+down_revision = None
+
+MYSQL = mysql.VARCHAR(255, charset="utf8mb4", collation="utf8mb4_bin")
+TEXT = sa.String(255).with_variant(MYSQL, "mysql", "mariadb")
+CODE = sa.String(64).with_variant(mysql.VARCHAR(64, charset="ascii", collation="ascii_bin"), "mysql", "mariadb")
+
+
+def upgrade() -> None:
+    op.create_table(
+        "faces",
+        sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+        sa.Column("user_id", TEXT, nullable=False, index=True),
+        sa.Column("name", TEXT),
+        sa.Column("embedding", sa.LargeBinary(65535), nullable=False),
+        sa.Column("created_at", sa.TIMESTAMP, nullable=False, server_default=sa.func.current_timestamp()),
+        sa.Column("record_id", CODE, nullable=False, unique=True),
+        sa.Column("numeric", sa.Boolean, nullable=False),
+        sa.Column("metadata", sa.Text, nullable=False),
+        sa.Column("model", sa.String(64), nullable=False),
+        sa.Column("content_hash", CODE, nullable=False, unique=True),
+        sa.Column("version", sa.BigInteger, nullable=False, index=True),
+        sqlite_autoincrement=True,
+        mysql_engine="InnoDB",
+    )
+    op.create_table(
+        "erased",
+        sa.Column("face_id", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("version", sa.BigInteger, nullable=False, index=True),
+        mysql_engine="InnoDB",
+    )
+    state = op.create_table(
+        "state",
+        sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("gallery_id", CODE, nullable=False),
+        sa.Column("version", sa.BigInteger, nullable=False),
+        sa.Column("complete_from", sa.BigInteger, nullable=False),
+        sa.Column("indexed", sa.BigInteger, nullable=False),
+        mysql_engine="InnoDB",
+    )
+    op.bulk_insert(state, [{"id": 1, "gallery_id": uuid.uuid4().hex, "version": 0, "complete_from": 0, "indexed": 0}])

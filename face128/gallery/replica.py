@@ -1,0 +1,110 @@
+"""Keeps the indexes equal to the table: before each search, what has changed since is read from the database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+import numpy as np
+import sqlalchemy as sa
+
+from face128.descriptors import Metric
+from face128.engines import CARDS, Descriptors, ModelCard
+from face128.gallery.index import Distances, FaissIndex, Ids, Index
+from face128.gallery.locks import SharedLock
+from face128.gallery.tables import erased, faces, state
+
+BATCH = 10_000  # rows read at once: 6 MB
+
+Rows = Iterator[tuple[str, Ids, Descriptors]]
+
+
+class Replica(Protocol):
+    """The indexes of all models."""
+
+    def catch_up(self, connection: sa.Connection) -> None:
+        """Bring the indexes to the version of the gallery that this transaction sees."""
+        ...
+
+    def search(self, vector: Descriptors, card: ModelCard, k: int) -> tuple[Ids, Distances]:
+        """The nearest ``k`` rows of all models that may be compared with ``card``'s, the nearest first."""
+        ...
+
+    def sizes(self) -> dict[str, int]:
+        """How many faces the index of each model holds."""
+        ...
+
+
+class FaissReplica:
+    """Indexes in this process: empty at its start, and at the version that it remembers from then on."""
+
+    def __init__(self) -> None:
+        self._indexes: dict[str, Index] = {}
+        self._version = -1
+        self._lock = SharedLock()
+
+    def catch_up(self, connection: sa.Connection) -> None:
+        now = connection.execute(sa.select(state.c.version, state.c.complete_from)).one()
+        if now.version <= self._version:
+            return
+        with self._lock.writing():
+            if now.version <= self._version:  # another thread was quicker
+                return
+            if self._version < now.complete_from:
+                self._indexes.clear()
+                apply_added(rows(connection), self._index)
+            else:
+                gone = connection.scalars(sa.select(erased.c.face_id).where(erased.c.version > self._version)).all()
+                for index in self._indexes.values():
+                    index.remove(np.array(gone, np.int64))
+                apply_added(rows(connection, self._version), self._index)
+            self._version = now.version
+
+    def search(self, vector: Descriptors, card: ModelCard, k: int) -> tuple[Ids, Distances]:
+        with self._lock.reading():
+            return merge([self._indexes[name].search(vector, k) for name in comparable(card) & self._indexes.keys()], k)
+
+    def sizes(self) -> dict[str, int]:
+        with self._lock.reading():
+            return {name: len(index) for name, index in self._indexes.items()}
+
+    def _index(self, model: str, dimension: int) -> Index:
+        return self._indexes.setdefault(model, FaissIndex(dimension, metric(model)))
+
+
+def comparable(card: ModelCard) -> frozenset[str]:
+    """The models whose descriptors may meet this card's."""
+    return card.comparable_with | {card.name}
+
+
+def metric(model: str) -> Metric:
+    """The metric of a stored row. A model without a card (the engine without weights) is Euclidean."""
+    card = CARDS.get(model)
+    return "euclidean" if card is None else card.metric
+
+
+def rows(connection: sa.Connection, above: int | None = None) -> Rows:
+    """Model, row numbers and descriptors of the faces, or of those added above a version; in blocks of one model."""
+    wanted = sa.select(faces.c.id, faces.c.model, faces.c.embedding)
+    wanted = wanted if above is None else wanted.where(faces.c.version > above)
+    result = connection.execute(wanted.order_by(faces.c.id).execution_options(stream_results=True))
+    for batch in result.partitions(BATCH):
+        for model in {row.model for row in batch}:
+            found = [row for row in batch if row.model == model]
+            ids = np.array([row.id for row in found], np.int64)
+            yield model, ids, np.frombuffer(b"".join(row.embedding for row in found), "<f4").reshape(len(ids), -1)
+
+
+def apply_added(added: Rows, index: Callable[[str, int], Index]) -> None:
+    for model, ids, vectors in added:
+        index(model, vectors.shape[1]).add(ids, vectors)
+
+
+def merge(results: list[tuple[Ids, Distances]], k: int) -> tuple[Ids, Distances]:
+    """The nearest ``k`` of several indexes."""
+    if len(results) == 1:
+        return results[0]
+    ids = np.concatenate([np.empty(0, np.int64), *(ids for ids, _ in results)])
+    distances = np.concatenate([np.empty(0), *(distances for _, distances in results)])
+    order = np.argsort(distances, kind="stable")[:k]
+    return ids[order], distances[order]

@@ -1,0 +1,143 @@
+"""Real database servers on temporary folders, started once a session, as an unprivileged user."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from serving import free_port
+
+STARTUP = 60  # seconds; a generous bound
+POSTGRES = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)), None)
+
+
+def missing(what: str) -> None:
+    """Skip with a reason; in CI, where everything has to be there, fail."""
+    reason = f"{what} is not installed"
+    if os.environ.get("FACE128_TEST_ALL"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+class Server:
+    """A server that can be stopped and started again on the same folder and port."""
+
+    def __init__(self, command: list[str], url: str) -> None:
+        self._command = command
+        self._process: subprocess.Popen[bytes] | None = None
+        self.url = url
+        self.start()
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(
+            self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **as_user()
+        )
+        engine = sa.create_engine(self.url, isolation_level="AUTOCOMMIT")
+        deadline = time.monotonic() + STARTUP
+        while True:
+            try:
+                with engine.connect():
+                    return
+            except sa.exc.OperationalError:
+                assert self._process.poll() is None, "the server has ended"
+                assert time.monotonic() < deadline, "the server does not answer"
+                time.sleep(0.1)
+
+    def stop(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGQUIT if "postgres" in self.url else signal.SIGKILL)  # at once, both
+        self._process.wait()
+
+    def new_database(self) -> str:
+        """The URL of an empty database."""
+        name = f"t{uuid.uuid4().hex}"
+        with sa.create_engine(self.url, isolation_level="AUTOCOMMIT").connect() as connection:
+            connection.exec_driver_sql(f"CREATE DATABASE {name}")
+        return self.url.rpartition("/")[0] + f"/{name}"
+
+
+def as_user() -> dict[str, str]:
+    """Neither server runs as root."""
+    return {"user": "nobody"} if os.geteuid() == 0 else {}
+
+
+def name_of_user() -> str:
+    return as_user().get("user", pwd.getpwuid(os.geteuid()).pw_name)
+
+
+@contextmanager
+def folder() -> Iterator[Path]:
+    path = Path(tempfile.mkdtemp(prefix="face128-"))
+    try:
+        if os.geteuid() == 0:
+            shutil.chown(path, "nobody")
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+@contextmanager
+def mariadb() -> Iterator[Server]:
+    daemon, install = shutil.which("mariadbd"), shutil.which("mariadb-install-db")
+    if not daemon or not install:
+        missing("MariaDB")
+    with folder() as data:
+        common = ["--no-defaults", f"--datadir={data}/data"]
+        quick = ["--auth-root-authentication-method=normal", "--skip-test-db"]
+        run([str(install), *common, *quick, f"--user={name_of_user()}"])
+        port = free_port()
+        options = ["--bind-address=127.0.0.1", f"--port={port}", f"--socket={data}/socket", f"--pid-file={data}/pid"]
+        server = Server([str(daemon), *common, *options], f"mysql+pymysql://root@127.0.0.1:{port}/mysql")
+        yield server
+        server.stop()
+
+
+@contextmanager
+def postgresql() -> Iterator[Server]:
+    if POSTGRES is None:
+        missing("PostgreSQL")
+    with folder() as data:
+        run(
+            [
+                f"{POSTGRES}/initdb",
+                "-D",
+                f"{data}/data",
+                "-U",
+                "face128",
+                "--auth=trust",
+                "--encoding=UTF8",
+                "--locale=C",
+            ]
+        )
+        port = free_port()
+        options = ["-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={data}"]
+        command = [f"{POSTGRES}/postgres", "-D", f"{data}/data", "-p", str(port), *options]
+        server = Server(command, f"postgresql+psycopg://face128@127.0.0.1:{port}/postgres")
+        yield server
+        server.stop()
+
+
+def start_milvus(path: str) -> None:
+    """milvus-lite starts a server in this process with the first client, but not with two at once."""
+    if find_spec("milvus_lite") is None:
+        missing("milvus-lite")
+    from pymilvus import MilvusClient
+
+    MilvusClient(uri=path)
+
+
+def run(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, cwd="/", **as_user())
+    assert done.returncode == 0, done.stdout + done.stderr

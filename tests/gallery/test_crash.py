@@ -1,0 +1,116 @@
+"""kill -9 at random moments: what was acknowledged stands, nothing is half there, index and table are equal."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import httpx
+from colours import face
+from serving import environment, free_port
+
+from face128.engines.fake import FAKE
+from face128.gallery import Gallery
+
+# Each starts a service: a hundred take minutes.
+ROUNDS = 100 if os.environ.get("FACE128_TEST_ALL") else 10
+
+
+def test_kills_lose_nothing_that_was_acknowledged(tmp_path: Path) -> None:
+    chance = random.Random(5)
+    ledger = Ledger()
+    kills = 0
+    for turn in range(ROUNDS):
+        port = free_port()
+        command = [sys.executable, "-m", "face128", "serve"]
+        settings = {"FACE128_ENGINES": "fake", "FACE128_DATA": str(tmp_path), "FACE128_LOG_LEVEL": "error"}
+        process = subprocess.Popen(command, env=environment(PORT=str(port), **settings))
+        try:
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+                wait_for(client)
+                ledger.check(client)
+                # From the first request on: an enrolment takes some 10 ms.
+                killer = threading.Timer(chance.uniform(0.005, 0.3), lambda p=process: p.send_signal(signal.SIGKILL))
+                killer.start()
+                ledger.change_until_it_dies(client, turn, chance)
+                kills += 1
+        finally:
+            process.kill()
+            process.wait()
+    assert kills == ROUNDS
+    assert len(ledger.changes) > ROUNDS  # work was done
+    gallery = Gallery(f"sqlite:///{tmp_path}/gallery.sqlite")
+    total, records = gallery.page(0, 10_000)
+    assert gallery.rebuild() == total == len(records)
+    for record in records:
+        found = gallery.search(record.descriptor, FAKE, 1)[0]
+        assert (found.record.id, found.distance) == (record.id, 0)
+    gallery.close()
+
+
+class Ledger:
+    """What the service has acknowledged, and the one person whose request was cut off."""
+
+    def __init__(self) -> None:
+        self.there: dict[str, int] = {}
+        """How many faces each person has."""
+        self.doubt: tuple[str, set[int]] | None = None
+        """A person, and the numbers of faces that he may have."""
+        self.changes: list[str] = []
+
+    def change_until_it_dies(self, client: httpx.Client, turn: int, chance: random.Random) -> None:
+        for step in range(10_000):
+            erase = bool(self.there) and chance.random() < 0.4
+            person = chance.choice(sorted(self.there)) if erase else f"p{turn}-{step}"
+            before = self.there.get(person, 0)
+            after = 0 if erase else 3
+            self.doubt = (person, {before, after})
+            try:
+                if erase:
+                    answer = client.delete(f"/enroll_faces/{person}")
+                else:
+                    photos = [("files", face(turn * 10_000 + step * 3 + i)) for i in range(3)]
+                    answer = client.post(f"/enroll_faces/{person}", files=photos, data={"name": person})
+            except httpx.TransportError:
+                return
+            assert answer.status_code == 200, answer.text
+            self.changes.append(person)
+            self.settle(person, after)
+        raise AssertionError("nobody killed the service")
+
+    def check(self, client: httpx.Client) -> None:
+        page = client.get("/records?limit=1000").json()
+        assert page["total_count"] <= 1000
+        counts: dict[str, int] = {}
+        for record in page["records"]:
+            counts[record["name"]] = counts.get(record["name"], 0) + 1
+        if self.doubt:
+            person, allowed = self.doubt
+            assert counts.get(person, 0) in allowed  # all three or none
+            self.settle(person, counts.get(person, 0))
+        assert counts == self.there
+        assert client.post("/maintenance/rebuild-index").json()["records"] == page["total_count"]
+
+    def settle(self, person: str, count: int) -> None:
+        self.doubt = None
+        self.there.pop(person, None)
+        if count:
+            self.there[person] = count
+
+
+def wait_for(client: httpx.Client) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            if client.get("/ready").status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.02)
+    raise AssertionError("The service did not answer.")

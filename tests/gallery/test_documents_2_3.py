@@ -1,0 +1,45 @@
+"""Documents 2 and 3, example by example, and document 2's Python client, on every database."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from pathlib import Path
+
+import httpx
+import pytest
+from replay import replay
+from serving import PHOTOS, serving
+
+SEED = Path(__file__).parents[2].parent / "shared" / "seeds" / "2-records-deepface-faiss.md"
+
+
+@pytest.fixture
+def client(database_url: str) -> Iterator[httpx.Client]:
+    with serving(FACE128_DATABASE_URL=database_url) as client:
+        yield client
+
+
+def test_every_example_is_answered_as_documented(client: httpx.Client) -> None:
+    assert replay(client, "records.json") == 9
+    assert replay(client, "access.json") == 8
+
+
+def test_the_python_client_of_document_2_runs_unchanged_apart_from_file_names(client: httpx.Client) -> None:
+    if not SEED.exists():
+        pytest.skip("the documents are not here")
+    code = next(
+        block for block in re.findall(r"```python\n(.*?)```", SEED.read_text(), re.DOTALL) if "BASE_URL" in block
+    )
+    code = code.replace("import requests\n", "").replace("http://localhost:8000", str(client.base_url).rstrip("/"))
+    code = code.replace('"john_doe.jpg"', repr(str(PHOTOS / "obama-2009.jpg")))
+    code = code.replace('"unknown.jpg"', repr(str(PHOTOS / "obama-2012.jpg")))
+    printed = io.StringIO()
+    with redirect_stdout(printed):
+        exec(code, {"requests": httpx})
+    assert "Total records: 1" in printed.getvalue()
+    assert "Recognized: John Doe" in printed.getvalue()
+    assert json.loads(printed.getvalue().splitlines()[-1].replace("'", '"'))["code"] == "not_found"

@@ -1,0 +1,91 @@
+"""Several workers and several services on one database, databases that go away and come back."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+import servers
+from colours import create, face
+from serving import serving
+
+ROUNDS = 63  # of enrol, match, delete, match from each side: 504 requests
+
+
+def match(client: httpx.Client, image: bytes) -> str:
+    # A connection of its own: so it may reach any of the workers.
+    answer = httpx.post(f"{client.base_url}/match_face", files={"image": image}, timeout=60)
+    assert answer.status_code == 200, answer.text
+    return str(answer.json().get("user_id", "nobody"))
+
+
+def test_no_answer_is_stale_whichever_worker_or_service_gives_it(database_url: str) -> None:
+    settings = {"FACE128_ENGINES": "fake", "FACE128_DATABASE_URL": database_url}
+    with serving(workers=2, **settings) as one, serving(workers=2, **settings) as two:
+
+        def side(number: int, mine: httpx.Client, other: httpx.Client) -> None:
+            random = np.random.default_rng(number)
+            for turn in range(ROUNDS):
+                image = face(10_000 * (number + 1) + turn)
+                identifier = create(mine, image, f"{number}-{turn}").json()["record"]["id"]
+                assert match(other, image) == identifier
+                eraser = (mine, other)[random.integers(2)]
+                assert eraser.delete(f"/records/{identifier}").status_code == 200
+                assert match((mine, other)[random.integers(2)], image) == "nobody"
+
+        with ThreadPoolExecutor(2) as pool:
+            for done in [pool.submit(side, 0, one, two), pool.submit(side, 1, two, one)]:
+                done.result()
+        assert one.get("/records").json() == two.get("/records").json() == {"total_count": 0, "records": []}
+
+
+@pytest.mark.parametrize("kind", ["mariadb", "postgresql"])
+def test_a_database_may_go_away_and_come_back(request: pytest.FixtureRequest, kind: str) -> None:
+    server: servers.Server = request.getfixturevalue(kind)
+    with serving(FACE128_ENGINES="fake", FACE128_DATABASE_URL=server.new_database()) as client:
+        identifier = create(client, face(1)).json()["record"]["id"]
+        server.stop()
+        try:
+            ready = client.get("/ready")
+            assert (ready.status_code, ready.json()["code"], ready.json()["database"]) == (503, "not_ready", "away")
+            for answer in (create(client, face(2)), client.get("/records"), client.delete(f"/records/{identifier}")):
+                assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
+                assert "database" in answer.json()["error"]
+                assert "127.0.0.1" not in answer.text
+            posted = {"descriptor": [0.0] * 128, "enrolled": []}
+            assert client.post("/match", json=posted).json() == {"match": False}
+        finally:
+            server.start()
+        assert client.get("/ready").json()["database"] == "ready"
+        assert match(client, face(1)) == identifier
+        assert create(client, face(2), "Jane Smith").status_code == 200
+
+
+def test_a_service_that_starts_before_its_database_finds_it_later(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.write_text("in the way")
+    with serving(FACE128_ENGINES="fake", FACE128_DATA=str(folder)) as client:
+        assert client.get("/records").status_code == 503
+        folder.unlink()
+        assert create(client, face(1)).status_code == 200
+        assert client.get("/ready").json()["database"] == "ready"
+
+
+def test_a_service_without_a_gallery_opens_none(tmp_path: Path) -> None:
+    with serving(FACE128_ENGINES="fake", FACE128_DATA=str(tmp_path)) as client:
+        client.post("/match", json={"descriptor": [0.0] * 128, "enrolled": []})
+        assert client.get("/ready").json() == {"status": "ready", "engines": {"fake": "ready"}}
+        assert not list(tmp_path.iterdir())
+
+
+def test_a_gallery_that_is_there_is_loaded_at_the_start(tmp_path: Path) -> None:
+    for _ in range(2):
+        with serving(FACE128_ENGINES="fake", FACE128_DATA=str(tmp_path)) as client:
+            create(client, face(1))
+            deadline = time.monotonic() + 30
+            while "database" not in client.get("/ready").json():
+                assert time.monotonic() < deadline
