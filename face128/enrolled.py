@@ -8,6 +8,7 @@ are ignored.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,6 +107,8 @@ def _enrolled(members: Any, card: ModelCard, body: Body, max_members: int) -> En
 
 def _read_members(members: Any, card: ModelCard, rows: Rows) -> tuple[list[RegNo], list[str | None], list[int]]:
     """Everybody's regNo and name, in the order of the list, and who is foreign; descriptors go into ``rows``."""
+    if (usual := _read_usual(members, rows)) is not None:
+        return *usual, []
     reg_nos: list[RegNo] = []
     names: list[str | None] = []
     foreign: list[int] = []
@@ -139,6 +142,24 @@ def _read_members(members: Any, card: ModelCard, rows: Rows) -> tuple[list[RegNo
         except InvalidDescriptor as error:
             raise InvalidDescriptor(str(error), field=f"enrolled[{index}].{field}", regNo=reg_no) from None
     return reg_nos, names, foreign
+
+
+def _read_usual(members: Any, rows: Rows) -> tuple[list[RegNo], list[str | None]] | None:
+    """A list as it usually comes, half as slow: all in one form, and no field but these three. Any other gives None."""
+    reg_nos: list[RegNo] = []
+    names: list[str | None] = []
+
+    def values() -> Iterator[Any]:
+        for member in members:
+            if len(member) != 3:
+                raise KeyError
+            reg_nos.append(member["regNo"])
+            names.append(member["name"])
+            yield member["descriptor"]
+        if not ({int, str}.issuperset(map(type, reg_nos)) and {str}.issuperset(map(type, names))):
+            raise TypeError
+
+    return (reg_nos, names) if rows.add_all(values()) else None
 
 
 def _fields(member: Any) -> tuple[Any, ...]:

@@ -5,6 +5,7 @@ The fast ways only ever take what is good. What they cannot take, ``descriptors.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cached_property
 from typing import Any
 
@@ -56,6 +57,29 @@ class Rows:
                 return
         self._doubles.append(descriptors.parse(plain(value), self._dimension).tobytes())
         self._owners_of_doubles.append(owner)
+
+    def add_all(self, values: Iterable[Any]) -> bool:
+        """Take a descriptor for each owner 0, 1, ... if all are good base64, or all good lists; otherwise take none."""
+        if self._careful:
+            return False
+        singles: list[bytes] = []
+        doubles: list[bytes] = []
+        size = 4 * self._dimension
+        try:
+            for value in values:
+                if type(value) is str and len(single := b64decode(value, None, True)) == size:
+                    singles.append(single)
+                elif type(value) is Array and len(value) == self._dimension:
+                    doubles.append(value.as_buffer(of_type="d"))
+                else:
+                    return False
+        except (KeyError, TypeError, ValueError):
+            return False
+        if singles and doubles:
+            return False
+        self._singles, self._owners_of_singles = singles, list(range(len(singles)))
+        self._doubles, self._owners_of_doubles = doubles, list(range(len(doubles)))
+        return True
 
     def doubtful(self, body: Body) -> bool:
         """Whether something may have been taken that is no descriptor; only careful rows can tell, and name it."""
