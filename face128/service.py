@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
@@ -33,6 +34,8 @@ class Service:
         self.limits = Limits(settings.max_image_bytes, settings.max_image_pixels)
         self.workers = WorkerPool(settings.threads, settings.queue)
         self.gallery = GalleryPool(settings)
+        self.bodies: deque[bytearray] = deque(maxlen=2)
+        """Memory of bodies of /match that are done with: fresh memory for 27 MB costs more than filling it."""
         self.matching = CapacityLimiter(2)
         """Large lists decided at once: more would gain nothing under the GIL, and each takes memory."""
         self.cohorts = Cohorts()

@@ -46,7 +46,7 @@ async def match(
     most that share of strangers like them is let in.
     """
     settings = service.settings
-    body = await read_body(request, settings.max_match_bytes)
+    body = await read_body(request, settings.max_match_bytes, service.bodies.pop() if service.bodies else None)
 
     def decide() -> Decision | MatchRequest:
         asked = enrolled.parse(body, max_members=settings.max_members, rule=settings.rule)
@@ -55,6 +55,7 @@ async def match(
 
     # Never in the pool that encodes: a match does not wait behind photos. Nor behind all the pairs of another's list.
     decision = decide() if len(body) <= SMALL_BODY else await to_thread.run_sync(decide, limiter=service.matching)
+    service.bodies.append(body)  # nothing points into it any more
     if isinstance(decision, MatchRequest):
         asked = decision
         if asked.enrolled is None:

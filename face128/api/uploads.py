@@ -85,10 +85,14 @@ async def read_json(request: Request, max_bytes: int) -> Any:
         raise BadRequest("The body is not valid JSON.") from None
 
 
-async def read_body(request: Request, max_bytes: int) -> bytearray:
-    body = bytearray()
+async def read_body(request: Request, max_bytes: int, into: bytearray | None = None) -> bytearray:
+    """The whole body; ``into``, if given, is overwritten and returned, as long as the body is."""
+    body = bytearray() if into is None else into
+    end = 0
     async for chunk in _bounded(request, max_bytes):
-        body += chunk
+        body[end : end + len(chunk)] = chunk
+        end += len(chunk)
+    del body[end:]
     return body
 
 

@@ -193,3 +193,15 @@ def test_eight_clients_at_once_get_right_answers(service: httpx.Client) -> None:
 
     with ThreadPoolExecutor(8) as clients:
         assert all(clients.map(call, range(40)))
+
+
+def test_bodies_of_every_size_one_after_the_other_leave_nothing_behind(fake_service: httpx.Client) -> None:
+    """The memory of a body is used again for the next."""
+    names = ("obama-2012.jpg", "biden-2010.jpg", "hopper-1984.jpg")
+    probes = [truth.descriptors(name)[0].tolist() for name in names]
+    for members in (400, 3, 1200, 1, 0, 50, 400):
+        for probe, name in zip(probes, names, strict=True):
+            far = [{"regNo": i, "name": "x" * (i % 7), "descriptor": [0.9] * 128} for i in range(members)]
+            enrolled = [*far, {"regNo": "last", "name": name, "descriptor": probe}][: members + (members != 3)]
+            answer = fake_service.post("/match", json={"descriptor": probe, "enrolled": enrolled})
+            assert answer.json() == ({"match": False} if members == 3 else {"regNo": "last", "name": name})
