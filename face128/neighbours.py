@@ -75,7 +75,8 @@ def nearest_others(
         for place in range(k):
             column = rough.argmin(axis=1)
             found = distances(vectors[order[column]], probes, metric)
-            near[start + here, place] = np.where(np.isfinite(rough[here, column]), found, math.inf)
+            exists = np.isfinite(rough[here, column]) & np.isfinite(found)
+            near[start + here, place] = np.where(exists, found, math.inf)
             who[start + here, place] = people[order[column]]
             leave(people[order[column]])
     # What rounding put in the wrong order.

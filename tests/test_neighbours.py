@@ -76,3 +76,8 @@ def test_rough_distances_are_distances_and_infinite_where_there_is_none(metric: 
     assert np.isinf(rough[[7, 1030]]).all()
     for row in (0, 6, 8, 1023, 1024, 2499):
         assert rough[row] == pytest.approx(distance(vectors[row], probe, metric), rel=1e-12)
+
+
+def test_a_descriptor_without_a_direction_is_nobodys_neighbour_by_cosine() -> None:
+    near, _ = nearest_others(np.array([[-0.3, -0.3, -0.3], [0.0, 0.0, 0.0]]), np.array([0, 1]), "cosine", 1)
+    assert np.isinf(near).all()

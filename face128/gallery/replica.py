@@ -9,7 +9,7 @@ import numpy as np
 import sqlalchemy as sa
 
 from face128.descriptors import Metric
-from face128.engines import CARDS, Descriptors, ModelCard
+from face128.engines import Descriptors, ModelCard, find_card
 from face128.gallery.index import Distances, FaissIndex, Ids, Index
 from face128.gallery.locks import SharedLock
 from face128.gallery.tables import erased, faces, state
@@ -79,7 +79,7 @@ def comparable(card: ModelCard) -> frozenset[str]:
 
 def metric(model: str) -> Metric:
     """The metric of a stored row. A model without a card (the engine without weights) is Euclidean."""
-    card = CARDS.get(model)
+    card = find_card(model)
     return "euclidean" if card is None else card.metric
 
 

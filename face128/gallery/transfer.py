@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from face128 import enrolled
 from face128.descriptors import to_base64
-from face128.engines import CARDS, DLIB, ModelCard
+from face128.engines import CARDS, DLIB, ModelCard, find_card
 from face128.errors import InvalidRequest, ModelMismatch
 from face128.gallery import Gallery, changes
 from face128.gallery.overlaps import refuse_overlaps
@@ -161,9 +161,10 @@ def _card(members: list[Any], named: Any) -> ModelCard:
     if len(names) > 1:
         raise ModelMismatch(f"The file mixes descriptors of {', '.join(sorted(names))}: import them one by one.")
     name = names.pop() if names else str(named or DLIB.name)
-    if name not in CARDS:
+    card = find_card(name)
+    if card is None:
         raise ModelMismatch(f"The file's descriptors are of another model than {', '.join(CARDS)}.")
-    return CARDS[name]
+    return card
 
 
 def _refuse_ambiguous(rows: list[Row]) -> None:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from face128 import descriptors
 from face128.descriptors import Vector
-from face128.engines import CARDS, DLIB, ModelCard
+from face128.engines import DLIB, ModelCard, find_card
 from face128.enrolled import RegNo
 from face128.errors import BadRequest, InvalidDescriptor
 from face128.jobs.findings import Finding
@@ -63,7 +63,7 @@ class _Reader:
         self._model = DLIB.name if model is None else model
         self.people: dict[tuple[type, RegNo], int] = {}
         self.findings: list[Finding] = []
-        self._rows: dict[frozenset[str], list[tuple[Vector, int, str]]] = {}
+        self._rows: dict[frozenset[str], list[tuple[Vector, int, ModelCard]]] = {}
 
     def add(self, index: int, member: Any) -> None:
         reg_no: Any = member.get("regNo") if isinstance(member, dict) else None
@@ -79,7 +79,7 @@ class _Reader:
             self.findings.append(Finding("not_enrolled", (reg_no,), "no descriptor"))
             return
         model = member.get("model", self._model)
-        card = CARDS.get(model) if isinstance(model, str) else None
+        card = find_card(model)
         if card is None:
             self.findings.append(Finding("unknown_model", (reg_no,), "the model of this descriptor is not known"))
             return
@@ -92,15 +92,15 @@ class _Reader:
             if not vector.any():
                 self.findings.append(Finding("all_zero", (reg_no,), "all numbers are zero"))
                 continue
-            self._rows.setdefault(card.comparable_with | {card.name}, []).append((vector, owner, card.name))
+            self._rows.setdefault(card.comparable_with | {card.name}, []).append((vector, owner, card))
 
     def groups(self) -> list[Group]:
         return [
             Group(
-                CARDS[rows[0][2]],
+                rows[0][2],
                 np.array([row[0] for row in rows]),
                 np.array([row[1] for row in rows]),
-                [row[2] for row in rows],
+                [row[2].name for row in rows],
             )
             for rows in self._rows.values()
         ]
