@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmarks import plot, publish
 from benchmarks.harness import ROOT, Report
 
-PARTS = ("network", "parity", "encode", "match", "decision", "latency", "batch", "startup", "memory")
+PARTS = ("network", "parity", "encode", "match", "decision", "latency", "batch", "startup", "memory", "gallery")
 """Modules of this package with a function ``measure() -> Report``."""
 
 

@@ -58,13 +58,13 @@ class GalleryPool:
 
     async def problem(self) -> str | None:
         """Why the gallery cannot be used now, in a sentence."""
-        from face128.gallery import Gallery
-
+        if self._first is not None and not self._first.done():
+            return "The gallery is being loaded."
         try:
             async with asyncio.timeout(PATIENCE):
-                await self.run(Gallery.ping)
+                await self.run(lambda gallery: gallery.ping())
         except TimeoutError:
-            return "The gallery is still being loaded, or its database does not answer."
+            return "The gallery's database does not answer in time."
         except Face128Error as error:
             return str(error)
         return None

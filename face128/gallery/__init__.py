@@ -115,10 +115,13 @@ class Gallery:
         """One face, and how many older ones there are. Raises NotFound."""
         check_id(record_id)
         with self.database.reading() as connection:
-            row = connection.execute(sa.select(*COLUMNS).where(faces.c.record_id == record_id)).one_or_none()
+            wanted = sa.select(faces.c.version, *COLUMNS).where(faces.c.record_id == record_id)
+            row = connection.execute(wanted).one_or_none()
             if row is None:
                 raise NotFound(NO_RECORD)
-            older = sa.select(sa.func.count()).select_from(faces).where(faces.c.id < row.id)
+            # By version, whose index is small; by row number SQLite would read the whole table.
+            before = sa.or_(faces.c.version < row.version, (faces.c.version == row.version) & (faces.c.id < row.id))
+            older = sa.select(sa.func.count()).select_from(faces).where(before)
             return connection.execute(older).scalar_one(), Record.of(row)
 
     def rebuild(self) -> int:

@@ -56,6 +56,7 @@ class FaissIndex:
         self._ids: Ids = np.empty(0, np.int64)
         """The row number at each place of the flat index; -1 where there is none."""
         self._free: list[int] = []
+        self._highest = -1
 
     def __len__(self) -> int:
         return int(self._flat.ntotal) - len(self._free)
@@ -65,7 +66,9 @@ class FaissIndex:
         return np.sort(ids[ids >= 0])
 
     def add(self, ids: Ids, vectors: Descriptors) -> None:
-        self.remove(ids)
+        if ids.min(initial=self._highest + 1) <= self._highest:  # else all are new: nothing to look for
+            self.remove(ids)
+        self._highest = int(ids.max(initial=self._highest))
         ready = directions(vectors) if self._metric == "cosine" else np.ascontiguousarray(vectors, np.float32)
         reused = self._free[len(self._free) - min(len(ids), len(self._free)) :]
         del self._free[len(self._free) - len(reused) :]

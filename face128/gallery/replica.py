@@ -86,13 +86,13 @@ def metric(model: str) -> Metric:
 def rows(connection: sa.Connection, above: int | None = None) -> Rows:
     """Model, row numbers and descriptors of the faces, or of those added above a version; in blocks of one model."""
     wanted = sa.select(faces.c.id, faces.c.model, faces.c.embedding)
-    wanted = wanted if above is None else wanted.where(faces.c.version > above)
-    result = connection.execute(wanted.order_by(faces.c.id).execution_options(stream_results=True))
+    # In the order of the index that finds them: SQLite would read the whole table to give them in another.
+    wanted = wanted.order_by(faces.c.id) if above is None else wanted.where(faces.c.version > above)
+    result = connection.execute(wanted.execution_options(stream_results=True))
     for batch in result.partitions(BATCH):
-        for model in {row.model for row in batch}:
-            found = [row for row in batch if row.model == model]
-            ids = np.array([row.id for row in found], np.int64)
-            yield model, ids, np.frombuffer(b"".join(row.embedding for row in found), "<f4").reshape(len(ids), -1)
+        for model in {row[1] for row in batch}:
+            ids, _, embeddings = zip(*(row for row in batch if row[1] == model), strict=True)
+            yield model, np.array(ids, np.int64), np.frombuffer(b"".join(embeddings), "<f4").reshape(len(ids), -1)
 
 
 def apply_added(added: Rows, index: Callable[[str, int], Index]) -> None:

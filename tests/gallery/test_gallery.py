@@ -13,8 +13,8 @@ import sqlalchemy as sa
 from people import enrol, near, real, record, synthetic, whose
 
 from face128 import enrolled
-from face128.descriptors import distance
-from face128.engines import DLIB
+from face128.descriptors import distance, distances
+from face128.engines import DLIB, FACEAPI
 from face128.engines.fake import FAKE
 from face128.errors import Duplicate, InvalidRequest, NotFound, TooManyImages
 from face128.gallery import Gallery, NewFace, Person
@@ -88,6 +88,19 @@ def test_another_models_descriptors_are_never_met(gallery: Gallery) -> None:
     assert gallery.search(OBAMA, DLIB, 5) == []
     assert enrol(gallery, "another", OBAMA)  # no duplicate either: nobody can tell
     assert [one.record.person.user_id for one in gallery.search(OBAMA, FAKE, 5)] == ["44"]
+
+
+def test_models_that_may_be_compared_meet_and_the_nearest_of_both_comes_first(gallery: Gallery) -> None:
+    people = synthetic(60)
+    for index, descriptor in enumerate(people):
+        card = (DLIB, FACEAPI)[index % 2]
+        gallery.enrol(Person("Somebody", str(index)), [NewFace(descriptor, b"photo")], card, force=True)
+    order = np.argsort(distances(people, OBAMA, "euclidean"))
+    for card in (DLIB, FACEAPI):
+        found = gallery.search(OBAMA, card, 20)
+        assert [one.record.person.user_id for one in found] == [str(index) for index in order[:20]]
+    with pytest.raises(Duplicate):
+        gallery.enrol(Person("Another", "x"), [NewFace(people[1], b"photo")], DLIB)
 
 
 def test_another_persons_face_is_refused_and_he_is_named(gallery: Gallery) -> None:
