@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from face128.errors import ConfigurationError
@@ -10,8 +12,9 @@ from face128.settings import Settings, load_settings, unknown_variables
 
 @pytest.fixture(autouse=True)
 def nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("PORT", "API_KEY", "FACE128_PORT", "FACE128_API_KEY", "FACE128_API_KEYS", "FACE128_HOST"):
-        monkeypatch.delenv(name, raising=False)
+    for name in list(os.environ):
+        if name.startswith(("FACE128_", "PORT", "API_KEY")):
+            monkeypatch.delenv(name)
 
 
 def keys(settings: Settings) -> list[str]:

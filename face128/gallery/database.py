@@ -75,17 +75,22 @@ class Database:
         from alembic.config import Config
 
         config = Config()
-        with as_file(files("face128.gallery") / "migrations") as folder, self._writer.begin() as connection:
-            # SQLite's transaction is the lock itself; the servers have one that outlasts a CREATE TABLE.
-            if self.dialect == "postgresql":
-                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
-            elif self.dialect != "sqlite":
-                connection.execute(sa.select(sa.func.get_lock("face128", BUSY)))
+        with as_file(files("face128.gallery") / "migrations") as folder, self._writer.connect() as connection:
             config.set_main_option("script_location", str(folder).replace("%", "%%"))
             config.attributes["connection"] = connection
-            command.upgrade(config, "head")
-            if self.dialect not in ("sqlite", "postgresql"):
+            # SQLite's transaction is the lock itself, and PostgreSQL has one that ends with it. MySQL's CREATE TABLE
+            # ends transactions, so that its lock is the session's: let go only after the version is committed.
+            mysql = self.dialect not in ("sqlite", "postgresql")
+            if mysql:
+                connection.execute(sa.select(sa.func.get_lock("face128", BUSY)))
+                connection.commit()
+            with connection.begin():
+                if self.dialect == "postgresql":
+                    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
+                command.upgrade(config, "head")
+            if mysql:
                 connection.execute(sa.select(sa.func.release_lock("face128")))
+                connection.commit()
 
 
 @contextmanager
