@@ -88,6 +88,20 @@ class Database:
                 connection.execute(sa.select(sa.func.release_lock("face128")))
 
 
+def plainly(connection: sa.Connection, statement: str) -> list[tuple[Any, ...]]:
+    """The rows of a statement without parameters, in the driver's own types.
+
+    For what each search asks: SQLAlchemy's own way takes three times as long.
+    """
+    with _told():
+        cursor = connection.connection.cursor()
+        try:
+            cursor.execute(statement)
+            return list(cursor.fetchall())
+        finally:
+            cursor.close()
+
+
 @contextmanager
 def _told() -> Iterator[None]:
     try:
@@ -148,6 +162,8 @@ def _sqlite(address: sa.URL) -> sa.Engine:
 
     @sa.event.listens_for(engine, "begin")
     def begin(connection: sa.Connection) -> None:
-        connection.exec_driver_sql(f"BEGIN {connection.get_execution_options().get('sqlite_begin', 'DEFERRED')}")
+        # Straight to the driver: before each search, SQLAlchemy's own way would take as long as all else together.
+        driver: Any = connection.connection.dbapi_connection
+        driver.execute(f"BEGIN {connection.get_execution_options().get('sqlite_begin', 'DEFERRED')}")
 
     return engine
