@@ -89,11 +89,12 @@ def test_the_order_is_exact_where_float32_cannot_tell_who_is_nearer(gallery: Gal
     last_bits = random.choice([-1, 0, 1], (150, 128)) * np.spacing(OBAMA)
     people = (OBAMA + last_bits).astype(np.float32)
     gallery.enrol(Person("Barack Obama", "44"), [NewFace(row, row.tobytes()) for row in people], DLIB)
-    probe = BIDEN + random.normal(0, 0.01, 128)
-    exact = distances(people, probe, "euclidean")
-    assert len(set(exact.astype(np.float32))) < 75  # else float32 could tell
-    found = gallery.search(probe, DLIB, 5)
-    assert [one.distance for one in found] == sorted(exact)[:5]
+    for _ in range(30):
+        probe = BIDEN + random.normal(0, 0.01, 128)
+        exact = distances(people, probe, "euclidean")
+        assert len(set(exact.astype(np.float32))) < 75  # else float32 could tell
+        found = gallery.search(probe, DLIB, 5)
+        assert [one.distance for one in found] == sorted(exact)[:5]
 
 
 def test_another_models_descriptors_are_never_met(gallery: Gallery) -> None:
