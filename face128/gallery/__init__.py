@@ -92,8 +92,8 @@ class Gallery:
         """The ``k`` nearest faces of all that may be compared, the nearest first; of equal distances the older."""
         with self.database.reading() as connection:
             self._replica.catch_up(connection)
-            # Some more, so that the last of them is known to be the next.
-            return list(islice(neighbours(connection, self._replica, probe, card, k + 3), k))
+            # One more, so that the last of them is known to be the next.
+            return list(islice(neighbours(connection, self._replica, probe, card, k + 1), k))
 
     def match(self, probe: Block | Vector, card: ModelCard, threshold: float | None = None) -> Decision:
         """Whose face it is. The runner-up is the nearest face of another person."""
@@ -115,7 +115,7 @@ class Gallery:
         """One face, and how many older ones there are. Raises NotFound."""
         check_id(record_id)
         with self.database.reading() as connection:
-            wanted = sa.select(faces.c.version, *COLUMNS).where(faces.c.record_id == record_id)
+            wanted = sa.select(*COLUMNS, faces.c.version).where(faces.c.record_id == record_id)
             row = connection.execute(wanted).one_or_none()
             if row is None:
                 raise NotFound(NO_RECORD)

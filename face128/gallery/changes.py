@@ -38,7 +38,7 @@ def add(connection: sa.Connection, person: Person, new: Sequence[NewFace], card:
 def settle(connection: sa.Connection, person: Person) -> Person:
     """The person under the name that is given now, and with the kind of regNo that he was imported with."""
     his = faces.c.user_id == person.user_id
-    known = connection.execute(sa.select(faces.c.numeric).where(his).limit(1)).scalar()
+    known = connection.execute(sa.select(faces.c.is_number).where(his).limit(1)).scalar()
     connection.execute(sa.update(faces).where(his).values(name=person.name))
     return person if known is None else changed(person, numeric=known)
 
@@ -68,7 +68,7 @@ def by_hash(connection: sa.Connection, hashes: Sequence[str]) -> dict[str, Recor
     """The stored faces with these content hashes."""
     found: dict[str, Record] = {}
     for start in range(0, len(hashes), AT_ONCE):
-        wanted = sa.select(faces.c.content_hash, *COLUMNS).where(
+        wanted = sa.select(*COLUMNS, faces.c.content_hash).where(
             faces.c.content_hash.in_(hashes[start : start + AT_ONCE])
         )
         found |= {row.content_hash: Record.of(row) for row in connection.execute(wanted)}

@@ -35,7 +35,7 @@ class Database:
         self._engine = _engine(url)
         self.dialect = self._engine.dialect.name
         # PostgreSQL refuses a repeatable read that has waited for a lock.
-        level = {"isolation_level": "READ COMMITTED"} if self.dialect == "postgresql" else {"sqlite_begin": "IMMEDIATE"}
+        level = {"isolation_level": "READ COMMITTED"} if self.dialect == "postgresql" else {}
         self._writer = self._engine.execution_options(writing=True, **level)
         try:
             with _told():
@@ -93,11 +93,28 @@ class Database:
                 connection.commit()
 
 
+def plainly(connection: sa.Connection, statement: str) -> list[tuple[Any, ...]]:
+    """The rows of a statement without parameters, in the driver's own types.
+
+    For what each search asks: SQLAlchemy's own way takes three times as long.
+    """
+    try:
+        cursor = connection.connection.cursor()
+        cursor.execute(statement)
+        found = list(cursor.fetchall())
+        cursor.close()
+    except connection.dialect.loaded_dbapi.Error as error:
+        log.error("the gallery's database: %s", error)
+        connection.invalidate()
+        raise DatabaseAway() from None
+    return found
+
+
 @contextmanager
 def _told() -> Iterator[None]:
     try:
         yield
-    except (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError, OSError) as error:
+    except (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError) as error:
         # The driver's own words name hosts and files: they belong into the log.
         log.error("the gallery's database: %s", getattr(error, "orig", None) or error)
         raise DatabaseAway() from None
@@ -153,6 +170,11 @@ def _sqlite(address: sa.URL) -> sa.Engine:
 
     @sa.event.listens_for(engine, "begin")
     def begin(connection: sa.Connection) -> None:
-        connection.exec_driver_sql(f"BEGIN {connection.get_execution_options().get('sqlite_begin', 'DEFERRED')}")
+        if "writing" in connection.get_execution_options():
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        else:
+            # Straight to the driver: before each search, SQLAlchemy's own way would take as long as all else together.
+            driver: Any = connection.connection.dbapi_connection
+            driver.execute("BEGIN")
 
     return engine

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
 
 from face128.descriptors import Block, Vector, distances
 from face128.engines import ModelCard
+from face128.gallery.database import plainly
 from face128.gallery.records import COLUMNS, Found, Record
 from face128.gallery.replica import Replica
-from face128.gallery.tables import faces
 
 # float32 moves a distance by some 1e-7 of the numbers that it is made of; this is far more.
 MARGIN = 1e-5
 AT_ONCE = 8  # asked for at first: a person's four faces, and somebody else's
 IN_ONE_QUERY = 500
-_BY_ROW = sa.select(*COLUMNS).where(faces.c.id.in_(sa.bindparam("rows", expanding=True)))
+_BY_ROW = f"SELECT {', '.join(column.name for column in COLUMNS)} FROM faces WHERE id IN"  # noqa: S608  (no input)
 
 
 def neighbours(
@@ -36,22 +37,23 @@ def neighbours(
         last = len(ids) < at_once
         # Beyond the last one that was proposed there may be others as near, as far as float32 can tell.
         sure = np.inf if last else float(rough[-1]) - MARGIN * (1 + float(rough[-1]) + reach)
-        for found in _exact(connection, ids.tolist(), probe, card):
-            if found.distance < sure and found.record.row not in given:
-                given.add(found.record.row)
-                yield found
+        for distance, row in _exact(connection, ids.tolist(), probe, card):
+            if distance < sure and row[0] not in given:
+                given.add(row[0])
+                yield Found(Record.of(row), distance)
         if last:
             return
         at_once *= 4
 
 
-def _exact(connection: sa.Connection, ids: list[int], probe: Block | Vector, card: ModelCard) -> list[Found]:
-    records = []
+def _exact(
+    connection: sa.Connection, ids: list[int], probe: Block | Vector, card: ModelCard
+) -> list[tuple[float, tuple[Any, ...]]]:
+    """The rows with their exact distances, in the order that counts. A row that was erased meanwhile is not there."""
+    rows = []
     for start in range(0, len(ids), IN_ONE_QUERY):
-        rows = connection.execute(_BY_ROW, {"rows": ids[start : start + IN_ONE_QUERY]})
-        records += [Record.of(row) for row in rows]
-    if not records:
-        return []
-    exact = distances(np.array([record.descriptor for record in records]), probe, card.metric).tolist()
-    found = [Found(record, distance) for record, distance in zip(records, exact, strict=True) if np.isfinite(distance)]
-    return sorted(found, key=lambda one: (one.distance, one.record.row))
+        some = ", ".join(map(str, ids[start : start + IN_ONE_QUERY]))  # integers, and the index's own
+        rows += plainly(connection, f"{_BY_ROW} ({some})")
+    vectors = np.frombuffer(b"".join(row[1] for row in rows), "<f4").reshape(len(rows), card.dimension)
+    exact = distances(vectors, probe, card.metric).tolist() if rows else []
+    return sorted(zip(exact, rows, strict=True), key=lambda one: (one[0], one[1][0]))

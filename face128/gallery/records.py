@@ -6,13 +6,13 @@ import hashlib
 import json
 import unicodedata
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import sqlalchemy as sa
 
 from face128.descriptors import Vector
 from face128.engines import ModelCard
@@ -25,7 +25,9 @@ MAX_METADATA = 16 * 1024  # characters of JSON
 
 NO_RECORD = "There is no such record."
 
-COLUMNS = [column for column in faces.c if column.name not in ("content_hash", "version")]
+_NAMES = ("id", "embedding", "user_id", "name", "created_at", "record_id", "is_number", "metadata", "model")
+COLUMNS = tuple(faces.c[name] for name in _NAMES)
+"""What a Record is made of."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ class NewFace:
             "embedding": self.descriptor.astype("<f4").tobytes(),
             "created_at": datetime.now(UTC).replace(tzinfo=None),
             "record_id": person.user_id if person.by_name else str(uuid.uuid4()),
-            "numeric": person.numeric,
+            "is_number": person.numeric,
             "metadata": metadata_json(self.metadata),
             "model": card.name,
             "content_hash": self.content_hash(person, card),
@@ -106,15 +108,17 @@ class Record:
     descriptor: Vector
 
     @classmethod
-    def of(cls, row: sa.Row[Any]) -> Record:
+    def of(cls, row: Sequence[Any]) -> Record:
+        """From the values of COLUMNS, as SQLAlchemy or the driver gives them: SQLite's knows no times."""
+        number, embedding, user_id, name, created_at, record_id, is_number, metadata, model = row[: len(COLUMNS)]
         return cls(
-            row.id,
-            row.record_id,
-            Person(row.name, row.user_id, row.numeric, by_name=row.record_id == row.user_id),
-            json.loads(row.metadata),
-            row.created_at,
-            row.model,
-            np.frombuffer(row.embedding, "<f4").astype(np.float64),
+            number,
+            record_id,
+            Person(name, user_id, bool(is_number), by_name=record_id == user_id),
+            json.loads(metadata),
+            datetime.fromisoformat(created_at) if isinstance(created_at, str) else created_at,
+            model,
+            np.frombuffer(embedding, "<f4").astype(np.float64),
         )
 
 

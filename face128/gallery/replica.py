@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from face128.descriptors import Metric
 from face128.engines import Descriptors, ModelCard, find_card
+from face128.gallery.database import plainly
 from face128.gallery.index import Distances, FaissIndex, Ids, Index
 from face128.gallery.locks import SharedLock
 from face128.gallery.tables import erased, faces, state
@@ -44,10 +45,10 @@ class FaissReplica:
         self._lock = SharedLock()
 
     def catch_up(self, connection: sa.Connection) -> None:
-        now = connection.execute(sa.select(state.c.version, state.c.complete_from)).one()
-        if now.version <= self._version:
+        if plainly(connection, "SELECT version FROM state")[0][0] <= self._version:
             return
         with self._lock.writing():
+            now = connection.execute(sa.select(state.c.version, state.c.complete_from)).one()
             if now.version <= self._version:  # another thread was quicker
                 return
             if self._version < now.complete_from:

@@ -31,7 +31,7 @@ faces = sa.Table(
     # Document 2's id. A record made there has it for its user_id as well.
     sa.Column("record_id", Code, nullable=False, unique=True),
     # Whether regNo was imported as a number; user_id holds its JSON text then.
-    sa.Column("numeric", sa.Boolean, nullable=False),
+    sa.Column("is_number", sa.Boolean, nullable=False),
     # JSON, kept as text: a database's own JSON type sorts the keys.
     sa.Column("metadata", sa.Text, nullable=False),
     sa.Column("model", sa.String(64), nullable=False),

@@ -91,7 +91,9 @@ def add(gallery: Gallery, card: ModelCard, rows: list[Row], *, force: bool = Fal
         known = _known(connection, faces.c.user_id)
         for row in new:
             if row["user_id"] in known:
-                row["numeric"] = changes.settle(connection, Person(row["name"], row["user_id"], row["numeric"])).numeric
+                row["is_number"] = changes.settle(
+                    connection, Person(row["name"], row["user_id"], row["is_number"])
+                ).numeric
         if new:
             version = changes.next_version(connection)
             connection.execute(sa.insert(faces), [{**row, "version": version} for row in new])
@@ -170,7 +172,7 @@ def _card(members: list[Any], named: Any) -> ModelCard:
 def _refuse_ambiguous(rows: list[Row]) -> None:
     kinds: dict[str, bool] = {}
     for row in rows:
-        if kinds.setdefault(row["user_id"], row["numeric"]) != row["numeric"]:
+        if kinds.setdefault(row["user_id"], row["is_number"]) != row["is_number"]:
             raise InvalidRequest("One regNo stands both as a number and as a string.", field="regNo")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
 from people import enrol, near, real, record, synthetic, whose
 
 from face128 import enrolled
@@ -51,8 +54,6 @@ def test_a_search_and_a_posted_list_agree_to_the_last_bit(gallery: Gallery) -> N
 
 
 def json_of(value: object) -> bytes:
-    import json
-
     return json.dumps(value).encode()
 
 
@@ -81,6 +82,19 @@ def test_a_search_gives_each_face_in_the_order_of_distance(gallery: Gallery) -> 
     found = gallery.search(BIDEN, DLIB, 50)
     assert [one.distance for one in found] == sorted(exact)[:50]
     assert [one.record.descriptor.tolist() for one in found] == people[np.argsort(exact)[:50]].tolist()
+
+
+def test_the_order_is_exact_where_float32_cannot_tell_who_is_nearer(gallery: Gallery) -> None:
+    random = np.random.default_rng(9)
+    last_bits = random.choice([-1, 0, 1], (150, 128)) * np.spacing(OBAMA)
+    people = (OBAMA + last_bits).astype(np.float32)
+    gallery.enrol(Person("Barack Obama", "44"), [NewFace(row, row.tobytes()) for row in people], DLIB)
+    for _ in range(30):
+        probe = BIDEN + random.normal(0, 0.01, 128)
+        exact = distances(people, probe, "euclidean")
+        assert len(set(exact.astype(np.float32))) < 75  # else float32 could tell
+        found = gallery.search(probe, DLIB, 5)
+        assert [one.distance for one in found] == sorted(exact)[:5]
 
 
 def test_another_models_descriptors_are_never_met(gallery: Gallery) -> None:
@@ -268,6 +282,12 @@ def test_of_two_that_enrol_one_face_at_once_one_is_refused(open_gallery: Open) -
 
         with ThreadPoolExecutor(4) as pool:
             assert sum(pool.map(attempt, range(4))) == 1
+
+
+def test_the_migrations_make_the_tables_that_the_code_knows(gallery: Gallery) -> None:
+    with gallery.database.reading() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": False})
+        assert compare_metadata(context, metadata) == []
 
 
 def test_workers_that_start_together_on_an_empty_database_do_not_race(open_gallery: Open) -> None:

@@ -5,13 +5,20 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
 import pytest
 import servers
 from colours import create, face
+from people import enrol, real
 from serving import serving
+
+from face128.engines import DLIB
+from face128.errors import DatabaseAway
+from face128.gallery import Gallery
+from face128.gallery.replica import FaissReplica
 
 ROUNDS = 63  # of enrol, match, delete, match from each side: 504 requests
 
@@ -56,6 +63,8 @@ def test_a_database_may_go_away_and_come_back(request: pytest.FixtureRequest, ki
                 assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
                 assert "database" in answer.json()["error"]
                 assert "127.0.0.1" not in answer.text
+            found = client.post("/records/match", files={"image": face(1)})
+            assert (found.status_code, found.json()["face_detected"]) == (503, False)
             posted = {"descriptor": [0.0] * 128, "enrolled": []}
             assert client.post("/match", json=posted).json() == {"match": False}
         finally:
@@ -63,6 +72,36 @@ def test_a_database_may_go_away_and_come_back(request: pytest.FixtureRequest, ki
         assert client.get("/ready").json()["database"] == "ready"
         assert match(client, face(1)) == identifier
         assert create(client, face(2), "Jane Smith").status_code == 200
+
+
+@pytest.mark.parametrize("kind", ["mariadb", "postgresql"])
+def test_a_connection_that_breaks_in_the_middle_of_a_search_is_told_and_replaced(
+    request: pytest.FixtureRequest, kind: str
+) -> None:
+    server: servers.Server = request.getfixturevalue(kind)
+    gallery = Gallery(server.new_database())
+    stored = enrol(gallery, "44", real("obama-2012.jpg"))[0]
+
+    class Breaking(FaissReplica):
+        def search(self, *arguments: Any) -> Any:
+            server.stop()
+            server.start()
+            return super().search(*arguments)
+
+    replica, gallery._replica = gallery._replica, Breaking()
+    with pytest.raises(DatabaseAway):
+        gallery.search(stored.descriptor, DLIB, 1)
+    gallery._replica = replica
+    assert gallery.search(stored.descriptor, DLIB, 1)[0].record.id == stored.id
+    gallery.close()
+
+
+def test_a_writer_that_waits_too_long_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("face128.gallery.database.BUSY", 0.2)
+    one, other = (Gallery(f"sqlite:///{tmp_path}/gallery.sqlite") for _ in range(2))
+    with one.database.writing(), pytest.raises(DatabaseAway):
+        enrol(other, "44", real("obama-2012.jpg"))
+    assert enrol(other, "44", real("obama-2012.jpg"))
 
 
 def test_a_service_that_starts_before_its_database_finds_it_later(tmp_path: Path) -> None:

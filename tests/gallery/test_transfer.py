@@ -13,7 +13,8 @@ from people import enrol, near, real, record
 from serving import environment, photo, serving
 
 from face128.descriptors import to_base64
-from face128.gallery import Gallery
+from face128.engines.fake import FAKE
+from face128.gallery import Gallery, NewFace, Person
 
 OBAMA, BIDEN, HOPPER = real("obama-2012.jpg"), real("biden-2010.jpg"), real("hopper-1984.jpg")
 
@@ -127,6 +128,18 @@ def test_a_face_that_somebody_else_has_is_refused_unless_forced(url: str, tmp_pa
     file = written(tmp_path / "members.json", [member(1, near(OBAMA, 0.3), "Another")])
     assert "Barack Obama" in refused(url, "import", file)
     assert "1 of them new" in ran(url, "import", file, "--force")
+
+
+def test_faces_that_could_never_be_compared_with_the_gallerys_are_refused_unless_forced(
+    url: str, tmp_path: Path
+) -> None:
+    Gallery(url).enrol(Person("Barack Obama", "44"), [NewFace(OBAMA, b"photo")], FAKE)
+    file = written(tmp_path / "members.json", [member(1, OBAMA)])
+    assert "model_mismatch" in refused(url, "import", file)
+    assert "1 of them new" in ran(url, "import", file, "--force")
+    assert json.loads(ran(url, "stats"))["models"] == {"dlib-resnet-v1": 1, "fake": 1}
+    assert "dlib-resnet-v1, fake" in refused(url, "export", tmp_path / "all.json")
+    assert ran(url, "export", tmp_path / "all.json", "--model", "dlib-resnet-v1") == "1 faces\n"
 
 
 def test_every_form_of_a_descriptor_is_taken(url: str, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ def upgrade() -> None:
         sa.Column("embedding", sa.LargeBinary(65535), nullable=False),
         sa.Column("created_at", sa.TIMESTAMP, nullable=False, server_default=sa.func.current_timestamp()),
         sa.Column("record_id", CODE, nullable=False, unique=True),
-        sa.Column("numeric", sa.Boolean, nullable=False),
+        sa.Column("is_number", sa.Boolean, nullable=False),
         sa.Column("metadata", sa.Text, nullable=False),
         sa.Column("model", sa.String(64), nullable=False),
         sa.Column("content_hash", CODE, nullable=False, unique=True),
