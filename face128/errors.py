@@ -7,6 +7,7 @@ Face128Error
 ├── Unauthorized        401   unauthorized
 ├── NotFound            404   not_found
 ├── ModelMismatch       409   model_mismatch
+├── TooSlow             408   too_slow
 ├── TooManyImages       409   too_many_images
 ├── Duplicate           409   duplicate
 ├── TooLarge            413   too_large
@@ -16,6 +17,7 @@ Face128Error
 │   └── TooFewMembers         too_few_members
 ├── NoFace              422   no_face
 ├── MultipleFaces       422   multiple_faces
+├── ClientGone          499   client_gone: for the log, nobody is there to read it
 ├── Overloaded          503   overloaded, with Retry-After
 └── NotReady            503   not_ready
     └── DatabaseAway
@@ -76,6 +78,12 @@ class NotFound(Face128Error):
     sentence = "There is nothing here."
 
 
+class TooSlow(Face128Error):
+    code = "too_slow"
+    status = 408
+    sentence = "The body comes too slowly."
+
+
 class ModelMismatch(Face128Error):
     code = "model_mismatch"
     status = 409
@@ -134,6 +142,14 @@ class MultipleFaces(Face128Error):
     code = "multiple_faces"
     status = 422
     sentence = "More than one face was found in the image."
+
+
+class ClientGone(Face128Error):
+    """The client left before its body was there; 499 is what nginx writes into its log for it."""
+
+    code = "client_gone"
+    status = 499
+    sentence = "The client has left."
 
 
 class Overloaded(Face128Error):
