@@ -6,16 +6,13 @@ import http.client
 import multiprocessing
 import os
 import tempfile
-import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from functools import partial
 from statistics import median
 
 from benchmarks import traffic
 from benchmarks.harness import Figure, Report, percentile
-from benchmarks.processes import taken
+from benchmarks.processes import Highest
 from benchmarks.services import FACE128, READY, Service
 from benchmarks.traffic import MIX
 
@@ -53,7 +50,7 @@ def _measure(service: Service, isolation: str, report: Report) -> None:
     mix = traffic.mixed(calls)
     calm = traffic.closed(service, mix, CLIENTS, 2 * ALONE)
     capacity = sum(calm.rates().values())
-    memory = _Highest(lambda: taken(service.process_id).memory)
+    memory = Highest(service.process_id)
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         waits = pool.submit(health, service.port, SECONDS)
         storm = traffic.paced(service, mix, TIMES * capacity, SECONDS)
@@ -99,22 +96,3 @@ def health(port: int, seconds: float) -> list[float]:
         waits.append(1e3 * (time.perf_counter() - start))
         time.sleep(HEALTH_EVERY)
     return waits
-
-
-class _Highest:
-    """The highest value seen, asked for once a second in a thread."""
-
-    def __init__(self, value: Callable[[], float]) -> None:
-        self._over = threading.Event()
-        self._highest = value()
-        self._thread = threading.Thread(target=partial(self._watch, value))
-        self._thread.start()
-
-    def _watch(self, value: Callable[[], float]) -> None:
-        while not self._over.wait(1):
-            self._highest = max(self._highest, value())
-
-    def stop(self) -> float:
-        self._over.set()
-        self._thread.join()
-        return self._highest

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,3 +47,23 @@ def tree(process_id: int) -> list[int]:
 def _field(process_id: int, file: str, name: str) -> int:
     lines = (PROC / str(process_id) / file).read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
+
+
+class Highest:
+    """The most memory that a service has taken, looked at twice a second."""
+
+    def __init__(self, process_id: int) -> None:
+        self._over = threading.Event()
+        self._highest = taken(process_id).memory
+        self._thread = threading.Thread(target=self._watch, args=(process_id,))
+        self._thread.start()
+
+    def _watch(self, process_id: int) -> None:
+        while not self._over.wait(0.5):
+            self._highest = max(self._highest, taken(process_id).memory)
+
+    def stop(self) -> float:
+        """Megabytes."""
+        self._over.set()
+        self._thread.join()
+        return self._highest

@@ -21,7 +21,6 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
@@ -29,9 +28,10 @@ from typing import Any, TypeVar
 from face128 import engine_process
 from face128.engine_process import receive, send
 from face128.engines import Chips, Descriptors, Engine, Face, ModelCard
-from face128.errors import BadImage, Face128Error, NotReady
+from face128.errors import BadImage, Face128Error, Overloaded
 from face128.images import Photo
 from face128.settings import Settings
+from face128.workers import STOPPING
 
 T = TypeVar("T")
 
@@ -66,6 +66,8 @@ class RemoteEngine:
 class _Worker:
     process_id: int
     connection: Connection
+    parent: socket.socket
+    """The way to the process that it was forked from, and that alone may bury it."""
 
 
 class EngineProcesses:
@@ -76,9 +78,9 @@ class EngineProcesses:
         # Whoever breaks into a decoder finds neither keys nor the database.
         self._settings = settings.model_copy(update={"api_keys": (), "database_url": None, "milvus_uri": None})
         self._control: socket.socket | None = None
+        self._process: subprocess.Popen[bytes] | None = None
         self._talking = threading.Lock()
         self._local = threading.local()
-        self._workers: set[int] = set()
         self._deadly: OrderedDict[bytes, float] = OrderedDict()
         self._closed = False
 
@@ -107,6 +109,8 @@ class EngineProcesses:
             answer = worker.connection.recv_bytes()
         except (EOFError, OSError):
             status = self._bury(worker)
+            if self._closed:
+                raise Overloaded(STOPPING) from None
             if status != -signal.SIGKILL:  # that comes from outside: for want of memory, or from the operator
                 self._remember(payload)
             log.error("a worker died in the middle of a job: %s", _how(status))
@@ -127,25 +131,15 @@ class EngineProcesses:
         """Hang up: every process ends. A job that runs is lost."""
         with self._talking:
             self._closed = True
-            if self._control is not None:
-                for process_id in self._workers:
-                    with suppress(OSError, EOFError):
-                        self._ask(process_id.to_bytes(8, "little"))
-                self._control.close()
-                self._control = None
-
-    @property
-    def process_ids(self) -> set[int]:
-        """The workers that live."""
-        return set(self._workers)
+            self._end()
 
     def _worker(self) -> _Worker:
         worker: _Worker | None = getattr(self._local, "worker", None)
-        if worker is not None and worker.connection.poll(0):  # nothing was asked: it has died meanwhile
+        if worker is not None and not worker.connection.closed:
+            if not worker.connection.poll(0):
+                return worker
             log.error("a worker died between two jobs: %s", _how(self._bury(worker)))
-            worker = None
-        if worker is None or worker.connection.closed:
-            worker = self._local.worker = self._fork()
+        worker = self._local.worker = self._fork()
         return worker
 
     def _fork(self) -> _Worker:
@@ -157,15 +151,17 @@ class EngineProcesses:
                 log.error("the process of the engines has died: it is started again")
                 self._launch()
                 process_id = self._ask(b"fork", theirs)
-            self._workers.add(process_id)
+            parent = self._control
+            assert parent is not None  # it has just answered
         theirs.close()
-        return _Worker(process_id, Connection(ours.detach()))
+        return _Worker(process_id, Connection(ours.detach()), parent)
 
     def _bury(self, worker: _Worker) -> int | None:
         """End a worker; its exit status, if there is anybody to ask."""
         worker.connection.close()
         with self._talking:
-            self._workers.discard(worker.process_id)
+            if worker.parent is not self._control:
+                return None  # both are gone
             try:
                 return self._ask(worker.process_id.to_bytes(8, "little"))
             except (OSError, EOFError):
@@ -184,14 +180,12 @@ class EngineProcesses:
     def _launch(self) -> dict[str, ModelCard | str]:
         """Start the process of the engines; ``_talking`` is held. What it says of each engine."""
         if self._closed:
-            raise NotReady("The service is stopping.")
-        if self._control is not None:
-            self._control.close()
-            self._control = None
+            raise Overloaded(STOPPING)
+        self._end()
         ours, theirs = socket.socketpair()
         code = f"from face128.engine_process import main; main({theirs.fileno()})"
         # Its own session: Ctrl-C in the terminal is the service's to interpret.
-        subprocess.Popen(  # noqa: S603  (nothing in it comes from outside)
+        self._process = subprocess.Popen(  # noqa: S603  (nothing in it comes from outside)
             [sys.executable, "-c", code], env=_environment(), pass_fds=[theirs.fileno()], start_new_session=True
         )
         theirs.close()
@@ -203,6 +197,15 @@ class EngineProcesses:
             return dict.fromkeys(self._settings.engines, "The process of the engines died at its start.")
         self._control = ours
         return told
+
+    def _end(self) -> None:
+        """End the process of the engines, and with it its workers; ``_talking`` is held."""
+        if self._control is not None:
+            self._control.close()
+            self._control = None
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
 
     def _refuse_deadly(self, payload: bytes) -> None:
         if self._deadly and time.monotonic() - self._deadly.get(_mark(payload), -FORGET) < FORGET:

@@ -8,15 +8,17 @@ from __future__ import annotations
 import asyncio
 import math
 import signal
+import socket
 import sys
 from types import FrameType
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from face128.settings import Settings
 
+UNREAD_BYTES = 128 * 1024  # of answers, in the system's buffer; Linux doubles it
 HEAD_BYTES = 64 * 1024  # as uvicorn allows in its other parser
 RESERVE = 100  # connections beyond the limit, to be told so, and for /health
 
@@ -35,11 +37,14 @@ class Connection(HttpToolsProtocol):
         self._most, self.limit_concurrency = self.limit_concurrency or sys.maxsize, None
         self._head = _Deadline(self)
         self._reading = _Deadline(self)
+        self._cycles: list[RequestResponseCycle] = []  # requests without an answer, of a client that sends ahead
         self._in_body = False
         self._head_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        # Linux would let it grow to megabytes, for a client that takes nothing.
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, UNREAD_BYTES)
         if len(self.connections) > self._most:
             self._make_room()
         self._idle[self] = None
@@ -50,6 +55,9 @@ class Connection(HttpToolsProtocol):
         self._head.clear()
         self._reading.clear()
         super().connection_lost(exc)
+        for cycle in self._cycles:  # uvicorn tells the last of them alone
+            cycle.disconnected = not cycle.response_complete
+            cycle.message_event.set()
 
     def data_received(self, data: bytes) -> None:
         self._head_bytes += len(data)
@@ -67,6 +75,7 @@ class Connection(HttpToolsProtocol):
         self._in_body = True
         self._head_bytes = 0
         super().on_headers_complete()
+        self._cycles.append(self.cycle)
 
     def on_message_complete(self) -> None:
         self._in_body = False
@@ -77,6 +86,7 @@ class Connection(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
+        self._cycles = [cycle for cycle in self._cycles if not cycle.response_complete]
         if self.transport.is_closing():
             self._reading.begin()
         elif self.cycle.response_complete:

@@ -34,7 +34,7 @@ class Service:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.limits = Limits(settings.max_image_bytes, settings.max_image_pixels)
-        self.processes = EngineProcesses(settings) if settings.isolation == "process" else None
+        self.processes = EngineProcesses(settings) if settings.in_processes else None
         self.workers = WorkerPool(settings.threads, settings.queue, self.processes.call if self.processes else None)
         self.gallery = GalleryPool(settings)
         self.bodies: deque[bytearray] = deque(maxlen=2)

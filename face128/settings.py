@@ -140,6 +140,11 @@ class Settings(BaseSettings):
         return Rule(self.decision, self.alpha)
 
     @property
+    def in_processes(self) -> bool:
+        """Whether photos are worked on in other processes. What ONNX Runtime keeps on a GPU does not survive a fork."""
+        return self.isolation == "process" and self.providers == ("CPUExecutionProvider",)
+
+    @property
     def gallery_file(self) -> Path:
         """Where the gallery is, if no database is named."""
         return self.data / "gallery.sqlite"

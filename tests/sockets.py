@@ -16,8 +16,14 @@ class Answer:
     body: Any
 
 
-def connect(port: int) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", port), timeout=30)
+def connect(port: int, receive: int | None = None) -> socket.socket:
+    """With a buffer of ``receive`` bytes for what comes; the system's default is megabytes."""
+    connection = socket.socket()
+    if receive:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive)
+    connection.settimeout(30)
+    connection.connect(("127.0.0.1", port))
+    return connection
 
 
 def head(path: str, length: int | str, content_type: str = "image/png") -> bytes:

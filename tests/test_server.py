@@ -102,7 +102,8 @@ class TestSlowClients:
     @pytest.mark.parametrize("path", ["/encode-image", "/match", "/records", "/batch-extract"])
     def test_a_body_that_stops_is_answered_408(self, port: int, path: str) -> None:
         kind = "multipart/form-data; boundary=x" if path == "/records" else "application/json"
-        with sockets.send(port, sockets.head(path, 1000, kind) + b"{") as connection:
+        begin = b"--x\r\n" if path == "/records" else b"{"
+        with sockets.send(port, sockets.head(path, 1000, kind) + begin) as connection:
             reply = sockets.answer(connection)
             assert (reply.status, reply.body["code"]) == (408, "too_slow")
             assert sockets.hung_up(connection)
@@ -124,7 +125,7 @@ class TestSlowClients:
 
     def test_a_client_that_does_not_read_costs_the_connection(self, port: int) -> None:
         ask = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n"
-        with sockets.connect(port) as connection, pytest.raises(HUNG_UP):
+        with sockets.connect(port, receive=4096) as connection, pytest.raises(HUNG_UP):
             sockets.keep_sending(connection, ask * 100, 100_000)
 
 
