@@ -1,6 +1,6 @@
 """Side by side with the naive service, with face_recognition and with dlib: ``python -m benchmarks [PART ...]``.
 
-Without parts all run (but overload, which has to be named), and docs/benchmarks.md, .json and .png are written anew.
+Without parts all run, and docs/benchmarks.md, .json and .png are written anew. isolation and overload have to be named.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from benchmarks.harness import ROOT, Report
 
 PARTS = ("network", "parity", "encode", "match", "decision", "latency", "batch", "startup", "memory", "gallery")
 """Modules of this package with a function ``measure() -> Report``."""
-NAMED = ("overload",)
+NAMED = ("isolation", "overload")
 """More of them, which run only where they are named: minutes of all processors."""
 
 

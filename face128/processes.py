@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
-from face128 import engine_process
+from face128 import engine_process, errors
 from face128.engine_process import receive, send
 from face128.engines import Chips, Descriptors, Engine, Face, ModelCard
 from face128.errors import BadImage, Face128Error, Overloaded
@@ -186,7 +186,11 @@ class EngineProcesses:
         code = f"from face128.engine_process import main; main({theirs.fileno()})"
         # Its own session: Ctrl-C in the terminal is the service's to interpret.
         self._process = subprocess.Popen(  # noqa: S603  (nothing in it comes from outside)
-            [sys.executable, "-c", code], env=_environment(), pass_fds=[theirs.fileno()], start_new_session=True
+            [sys.executable, "-c", code],
+            env=_environment(),
+            stdin=subprocess.DEVNULL,
+            pass_fds=[theirs.fileno()],
+            start_new_session=True,
         )
         theirs.close()
         try:
@@ -235,8 +239,11 @@ class _Answer(pickle.Unpickler):
     )
 
     def find_class(self, module: str, name: str) -> Any:
-        if module == "face128.errors" or (module, name) in self.ALLOWED:
+        if (module, name) in self.ALLOWED:
             return super().find_class(module, name)
+        error = getattr(errors, name, None) if module == errors.__name__ else None
+        if isinstance(error, type) and issubclass(error, Face128Error):
+            return error
         raise pickle.UnpicklingError(f"A worker answered with {module}.{name}.")
 
 
