@@ -158,6 +158,8 @@ def run(app: Any, settings: Settings, workers: int = 1) -> None:
         timeout_graceful_shutdown=math.ceil(settings.grace),
         log_config=None,
         access_log=False,
+        proxy_headers=bool(settings.trusted_proxies),  # uvicorn's own default believes whoever calls from loopback
+        forwarded_allow_ips=list(settings.trusted_proxies),
     )
 
 

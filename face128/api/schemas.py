@@ -226,3 +226,7 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The error answers of a route, for its OpenAPI entry; who reads a body (413) may also wait for it, or be full."""
     also = (408, 503) if 413 in statuses else ()
     return {status: {"model": Problem} for status in sorted({*statuses, *also})}
+
+
+REFUSED = problems(401, 403, 429)
+"""No key, a key without the scope, too many wrong keys: what every route that needs a key may answer."""
