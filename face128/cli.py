@@ -49,6 +49,7 @@ def serve(
     """Serve HTTP until SIGTERM or Ctrl-C. Every FACE128_* setting applies."""
     from face128 import server
     from face128.api.app import create_app
+    from face128.api.metrics_folder import metrics_folder
 
     with _told():
         settings = load_settings(host=host, port=port)
@@ -57,12 +58,13 @@ def serve(
     for name in unknown_variables():
         log.warning("%s is no setting of face128: is it misspelt?", name)
     _speak_of_plain_keys(settings)
-    if workers == 1:
-        server.run(create_app(settings), settings)
-        return
-    if "threads" not in settings.model_fields_set:
-        os.environ["FACE128_THREADS"] = str(max(1, settings.threads // workers))
-    server.run("face128.cli:worker", settings, workers)
+    with _told(), metrics_folder(workers):
+        if workers == 1:
+            server.run(create_app(settings), settings)
+            return
+        if "threads" not in settings.model_fields_set:
+            os.environ["FACE128_THREADS"] = str(max(1, settings.threads // workers))
+        server.run("face128.cli:worker", settings, workers)
 
 
 def worker() -> Any:

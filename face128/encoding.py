@@ -9,11 +9,13 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from face128.engines import Chips, Engine, Face
+from face128 import watching
+from face128.engines import Chips, Descriptors, Engine, Face
 from face128.engines.roll import roll
 from face128.errors import BadImage, MultipleFaces, NoFace
 from face128.images import Limits, Photo, from_base64, open_photo
 from face128.jitter import jittered
+from face128.watching import one_photo, stage
 
 Which = Literal["one", "largest"]
 """Which face is meant: "one" refuses a photo of several, "largest" takes the one with the largest box."""
@@ -46,20 +48,35 @@ def encode(engine: Engine, data: bytes, limits: Limits, which: Which = "one", nu
     With ``num_jitters`` above 1 the descriptor is the mean of so many slightly moved copies of the face (jitter.py).
     Raises what open_photo raises for the file, NoFace, and MultipleFaces with every face's box.
     """
-    photo = open_photo(data, limits)
-    faces = engine.detect(photo)
-    face = choose(faces, photo, which)
-    chips = engine.crop(photo, [face])
-    if num_jitters > 1:
-        chips = jittered(chips[0], num_jitters)
-    descriptor = engine.describe(chips).mean(axis=0, dtype=np.float32)
+    with one_photo():
+        photo, faces = find(engine, data, limits)
+        face = choose(faces, photo, which)
+        chips = crop(engine, photo, face)
+        if num_jitters > 1:
+            chips = jittered(chips[0], num_jitters)
+        descriptor = describe(engine, chips).mean(axis=0, dtype=np.float32)
     return Encoding(descriptor, engine.card.name, face, len(faces), photo)
 
 
 def find(engine: Engine, data: bytes, limits: Limits) -> tuple[Photo, list[Face]]:
     """Decode a photo and find its faces; the descriptor network does not run. Blocking."""
-    photo = open_photo(data, limits)
-    return photo, engine.detect(photo)
+    with one_photo():
+        photo = open_photo(data, limits)
+        with stage("detect"):
+            faces = engine.detect(photo)
+    watching.faces(len(faces))
+    return photo, faces
+
+
+def crop(engine: Engine, photo: Photo, face: Face) -> Chips:
+    with stage("crop"):
+        return engine.crop(photo, [face])
+
+
+def describe(engine: Engine, chips: Chips) -> Descriptors:
+    """One descriptor a chip. Blocking."""
+    with stage("describe"):
+        return engine.describe(chips)
 
 
 def crop_face(engine: Engine, image: object, limits: Limits, which: Which) -> tuple[Chips, dict[str, Any]]:
@@ -69,9 +86,10 @@ def crop_face(engine: Engine, image: object, limits: Limits, which: Which) -> tu
     """
     if not isinstance(image, str):
         raise BadImage("An image is a string in base64.")
-    photo = open_photo(from_base64(image, limits.max_bytes), limits)
-    face = choose(engine.detect(photo), photo, which)
-    return engine.crop(photo, [face]), face_fields(face, photo)
+    with one_photo():
+        photo, faces = find(engine, from_base64(image, limits.max_bytes), limits)
+        face = choose(faces, photo, which)
+        return crop(engine, photo, face), face_fields(face, photo)
 
 
 def choose(faces: Sequence[Face], photo: Photo, which: Which) -> Face:

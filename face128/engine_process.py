@@ -18,6 +18,7 @@ import sys
 import traceback
 from multiprocessing.connection import Connection
 
+from face128 import watching
 from face128.engines import Engine, ModelCard
 from face128.errors import Face128Error
 from face128.loading import load_all
@@ -92,14 +93,15 @@ def _work(connection: Connection) -> None:
 
 def _answer(question: bytes) -> bytes:
     outcome: tuple[bool, object]
-    try:
-        job, args = pickle.loads(question)  # noqa: S301  (from the service)
-        outcome = True, job(*args)
-    except Face128Error as error:
-        outcome = False, error
-    except Exception:  # a bug; its traceback goes into the service's log
-        outcome = False, RuntimeError(traceback.format_exc())
-    return pickle.dumps(outcome, pickle.HIGHEST_PROTOCOL)
+    with watching.listening() as heard:
+        try:
+            job, args = pickle.loads(question)  # noqa: S301  (from the service)
+            outcome = True, job(*args)
+        except Face128Error as error:
+            outcome = False, error
+        except Exception:  # a bug; its traceback goes into the service's log
+            outcome = False, RuntimeError(traceback.format_exc())
+    return pickle.dumps((*outcome, heard), pickle.HIGHEST_PROTOCOL)
 
 
 def send(control: socket.socket, message: bytes) -> None:

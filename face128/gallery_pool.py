@@ -33,7 +33,7 @@ class GalleryPool:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._workers = WorkerPool(THREADS, QUEUE)
+        self._workers = WorkerPool("gallery", THREADS, QUEUE)
         self._gallery: Gallery | None = None
         self._opening = threading.Lock()
         self._first: asyncio.Task[None] | None = None

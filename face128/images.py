@@ -18,6 +18,7 @@ from PIL import Image
 from face128 import containers, decoding
 from face128.decoding import RGB as RGB
 from face128.errors import BadImage, TooLarge, UnsupportedFormat
+from face128.watching import stage
 
 SHRINKS = (1, 2, 4, 8)
 """The scales at which a JPEG can be decoded directly."""
@@ -64,7 +65,8 @@ class Photo:
         assert shrink in SHRINKS
         if shrink not in self._kept:
             direct = shrink in self.shrinks
-            rgb = self._decode(shrink) if direct else np.asarray(Image.fromarray(self.rgb()).reduce(shrink))
+            with stage("decode"):
+                rgb = self._decode(shrink) if direct else np.asarray(Image.fromarray(self.rgb()).reduce(shrink))
             rgb.flags.writeable = False
             self._kept[shrink] = rgb
         return self._kept[shrink]
@@ -87,7 +89,7 @@ def open_photo(data: bytes, limits: Limits = Limits()) -> Photo:
     name = containers.sniff(data)
     if name is None:
         raise UnsupportedFormat()
-    with decoding.codec_errors():
+    with stage("decode"), decoding.codec_errors():
         data = containers.trim(name, data)
         width, height, turn = decoding.read_header(name, data)
     if width * height > limits.max_pixels:

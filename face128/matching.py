@@ -21,6 +21,7 @@ from face128.enrolled import Enrolled, MatchRequest, RegNo
 from face128.errors import InvalidRequest, TooLarge
 from face128.neighbours import rough_distances
 from face128.rules import THRESHOLD, Rule
+from face128.watching import stage
 
 # Rounding moves a distance by some 1e-14 of itself, whatever the order of its sum; this is far more.
 MARGIN = 1e-9
@@ -59,6 +60,11 @@ class Decision:
         return self.standing is not None and self.standing.stranger_risk <= self.rule.alpha
 
     @property
+    def distance(self) -> float | None:
+        """The nearest one's."""
+        return None if self.nearest is None else self.nearest.distance
+
+    @property
     def margin(self) -> float | None:
         """How much further away the runner-up is."""
         if self.nearest is None or self.runner_up is None:
@@ -73,7 +79,7 @@ class Decision:
         if explain:
             other = self.runner_up
             answer |= {
-                "distance": None if self.nearest is None else self.nearest.distance,
+                "distance": self.distance,
                 "threshold": self.threshold,
                 "model": self.model,
                 "runner_up": other and {"regNo": other.reg_no, "name": other.name, "distance": other.distance},
@@ -88,6 +94,7 @@ class Decision:
         return answer
 
 
+@stage("search")
 def nearest(request: MatchRequest, cohorts: Cohorts | None = None, *, explain: bool = False) -> Decision:
     """Decide a request that brought its members; ``explain`` wants to know how the probe stands by either rule.
 

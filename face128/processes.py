@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
-from face128 import engine_process, errors
+from face128 import engine_process, errors, watching
 from face128.engine_process import receive, send
 from face128.engines import Chips, Descriptors, Engine, Face, ModelCard
 from face128.errors import BadImage, Face128Error, Overloaded
@@ -115,7 +115,8 @@ class EngineProcesses:
                 self._remember(payload)
             log.error("a worker died in the middle of a job: %s", _how(status))
             raise BadImage("The image crashed its decoder or its detector.") from None
-        done, outcome = _Answer(io.BytesIO(answer)).load()
+        done, outcome, heard = _Answer(io.BytesIO(answer)).load()
+        watching.repeat(heard)
         if done:
             result: T = outcome
             return result

@@ -21,6 +21,7 @@ from face128.images import Limits
 from face128.loading import load_all
 from face128.processes import EngineProcesses
 from face128.settings import Settings
+from face128.watching import watcher
 from face128.workers import WorkerPool
 
 T = TypeVar("T")
@@ -35,7 +36,8 @@ class Service:
         self.settings = settings
         self.limits = Limits(settings.max_image_bytes, settings.max_image_pixels)
         self.processes = EngineProcesses(settings) if settings.in_processes else None
-        self.workers = WorkerPool(settings.threads, settings.queue, self.processes.call if self.processes else None)
+        call = self.processes.call if self.processes else None
+        self.workers = WorkerPool("images", settings.threads, settings.queue, call)
         self.gallery = GalleryPool(settings)
         self.bodies: deque[bytearray] = deque(maxlen=2)
         """Memory of bodies of /match that are done with: fresh memory for 27 MB costs more than filling it."""
@@ -125,6 +127,7 @@ class Service:
                 log.error("engine %s: %s", name, engine)
                 continue
             self._engines[name] = engine
+            watcher().loaded(name, engine.card)
             log.info("engine %s is ready: model %s, licence: %s", name, engine.card.name, engine.card.licence)
 
     def _loaded(self) -> Iterator[tuple[str, Engine | str]]:

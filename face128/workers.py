@@ -13,9 +13,11 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from typing import Any, ParamSpec, TypeVar
 
 from face128.errors import Overloaded
+from face128.watching import watcher
 
 PATIENCE = 30.0
 STOPPING = "The service is stopping. Try again shortly."
@@ -34,8 +36,9 @@ def _step_back() -> None:
 class WorkerPool:
     """``threads`` jobs run at once and ``queue`` more may wait; the next is refused."""
 
-    def __init__(self, threads: int, queue: int, call: Callable[..., Any] | None = None) -> None:
+    def __init__(self, name: str, threads: int, queue: int, call: Callable[..., Any] | None = None) -> None:
         """``call(job, *args)``, if given, is how a thread does a job: for example in another process."""
+        self.name = name
         self.threads = threads
         self._call = call
         self._capacity = threads + queue
@@ -109,6 +112,7 @@ class WorkerPool:
         with self._lock:
             self._refuse_if_full()
             self._pending += 1
+            watcher().queue(self.name, self._pending)
 
         def timed() -> T:
             start = time.perf_counter()
@@ -118,7 +122,8 @@ class WorkerPool:
                 self._seconds_a_job += 0.1 * (time.perf_counter() - start - self._seconds_a_job)
 
         try:
-            future = self._executor.submit(timed)
+            # With the request's id, for what the job has to log.
+            future = self._executor.submit(copy_context().run, timed)
         except RuntimeError:  # closed in this very moment
             self._leave()
             raise Overloaded(STOPPING) from None
@@ -137,5 +142,6 @@ class WorkerPool:
     def _leave(self, future: Future[Any] | None = None) -> None:
         with self._lock:
             self._pending -= 1
+            watcher().queue(self.name, self._pending)
             if future is not None:
                 self._futures.discard(future)

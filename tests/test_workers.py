@@ -14,7 +14,7 @@ from face128.workers import WorkerPool
 
 @pytest.fixture
 def pool() -> Iterator[WorkerPool]:
-    pool = WorkerPool(threads=2, queue=1)
+    pool = WorkerPool("tried", threads=2, queue=1)
     yield pool
     pool.close()
 

@@ -12,6 +12,7 @@ from face128.api import examples, schemas
 from face128.api.answers import error_fields
 from face128.api.auth import ServiceDep, needs
 from face128.api.forms import read_photos
+from face128.api.metrics import metrics_of
 from face128.api.parameters import Force
 from face128.api.schemas import REFUSED, problems
 from face128.api.uploads import read_image
@@ -77,7 +78,9 @@ async def match_face(request: Request, service: ServiceDep) -> JSONResponse:
     engine = service.engine()
     encoding = await service.run(encode, engine, await read_image(request, service.limits), service.limits)
     found = await service.gallery.run(lambda gallery: gallery.search(encoding.descriptor, engine.card, 1))
-    if not found or found[0].distance > engine.card.threshold:
+    granted = bool(found) and found[0].distance <= engine.card.threshold
+    metrics_of(request).decided(engine.card.name, found[0].distance if found else None, granted)
+    if not granted:
         return JSONResponse({"status": "access_denied"})
     person = found[0].record.person
     return JSONResponse({"status": "access_granted", "user_id": person.user_id, "name": person.name})

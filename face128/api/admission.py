@@ -66,7 +66,7 @@ class Admission:
             return
         state: dict[str, Any] = scope.setdefault("state", {})
         if state.get("crowded") and scope["path"] not in ALWAYS:
-            await _refuse(Overloaded(CROWDED))(scope, receive, send)
+            await _refuse(scope, Overloaded(CROWDED))(scope, receive, send)
             return
         share = state["memory"] = self._memory.share()
         watch = _Watch(receive, send)
@@ -74,7 +74,7 @@ class Admission:
             await self.app(scope, watch.receive, watch.send)
         except asyncio.CancelledError:  # by the watch, or by the server whose grace is over
             if not (watch.left or watch.answered):
-                await _refuse(Overloaded(STOPPING))(scope, receive, send)
+                await _refuse(scope, Overloaded(STOPPING))(scope, receive, send)
         finally:
             watch.end()
             share.give_back()
@@ -121,5 +121,6 @@ class _Watch:
             self._request.cancel()
 
 
-def _refuse(error: Overloaded) -> JSONResponse:
+def _refuse(scope: Scope, error: Overloaded) -> JSONResponse:
+    scope["app"].state.metrics.error(error.code)
     return JSONResponse(error.body(), error.status, {"Retry-After": str(error.retry_after), "Connection": "close"})

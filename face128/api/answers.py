@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from face128.api.metrics import metrics_of
 from face128.errors import Face128Error, InvalidRequest, NotFound, TooSlow, TryLater, Unauthorized
 
 log = logging.getLogger("face128")
@@ -62,4 +63,5 @@ def _http(request: Request, error: Exception) -> JSONResponse:
 
 
 def _answer(request: Request, status: int, body: dict[str, Any], headers: dict[str, str] | None = None) -> JSONResponse:
+    metrics_of(request).error(body["code"])
     return JSONResponse({**getattr(request.state, "error_fields", {}), **body}, status, headers)

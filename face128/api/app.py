@@ -13,9 +13,11 @@ from face128.api import access, faces, fallback, operations, records
 from face128.api.admission import Admission, BodyMemory
 from face128.api.answers import install_error_handlers
 from face128.api.auth import Guard
+from face128.api.metrics import Metrics
 from face128.api.tracing import RequestId
 from face128.service import Service
 from face128.settings import Settings, load_settings
+from face128.watching import watch
 
 DESCRIPTION = """
 Whose face is this? 128-d face descriptors, exactly dlib's and much faster.
@@ -42,9 +44,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     app = FastAPI(title="face128", version=__version__, description=DESCRIPTION, lifespan=lifespan)
     app.state.service = service
+    metrics = app.state.metrics = Metrics()
+    watch(metrics)
     app.add_middleware(Admission, BodyMemory(service.settings.max_body_memory))
     app.state.guard = Guard(service.settings.api_keys)
-    app.add_middleware(RequestId)
+    app.add_middleware(RequestId, metrics)
     install_error_handlers(app)
     app.include_router(fallback.router)
     app.include_router(faces.router)

@@ -10,6 +10,7 @@ from fastapi.openapi.models import HTTPBearer
 from fastapi.security.base import SecurityBase
 
 from face128 import keys
+from face128.api.metrics import metrics_of
 from face128.errors import Forbidden, Throttled, Unauthorized
 from face128.keys import ApiKey, Scope
 from face128.service import Service
@@ -33,14 +34,16 @@ class Guard:
         self._keys = api_keys
         self._throttle = Throttle()
 
-    def admit(self, request: Request, scope: Scope) -> None:
-        """Raise Unauthorized, Forbidden or Throttled, unless the request has a key with this scope.
+    def admit(self, request: Request, scope: Scope) -> ApiKey | None:
+        """The key by which the request is let in; None where none is asked for.
+
+        Raises Unauthorized, Forbidden or Throttled, unless it has this scope.
 
         A right key that nobody can guess is admitted whatever else comes from its address: behind one proxy nobody
         locks others out. A short one could be the guess that hits, and waits with those who guess.
         """
         if not self._keys:
-            return
+            return None
         given = _given(request)
         if not given:
             raise Unauthorized()  # no guess, and nothing to hold against anyone
@@ -51,6 +54,7 @@ class Guard:
             raise Unauthorized()
         if scope not in key.scopes:
             raise Forbidden(f"This API key does not have the scope {scope}.", scope=scope)
+        return key
 
     def _hold_up(self, request: Request, *, failed: bool) -> None:
         """Raise Throttled where the address has failed too often; else count this failure, if it is one."""
@@ -75,7 +79,8 @@ class Needs(SecurityBase):
 
     async def __call__(self, request: Request) -> None:
         guard: Guard = request.app.state.guard
-        guard.admit(request, self.scope)
+        if (key := guard.admit(request, self.scope)) is not None:
+            metrics_of(request).key(key.name)
 
 
 def needs(scope: Scope) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from face128 import encoding
 from face128.encoding import Which, crop_face
 from face128.engines import Chips, Descriptors, Engine
 from face128.errors import Face128Error, TooManyImages
@@ -34,7 +35,7 @@ async def extract_all(service: Service, engine: Engine, images: list[Any], which
 
     async def describe(chips: Chips) -> Descriptors:
         async with turns:
-            return await service.workers.run_patiently(engine.describe, chips)
+            return await service.workers.run_patiently(encoding.describe, engine, chips)
 
     outcomes = await asyncio.gather(*(crop(image) for image in images))
     chips = [outcome[0] for outcome in outcomes if isinstance(outcome, tuple)]

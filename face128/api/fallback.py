@@ -13,6 +13,7 @@ from face128 import enrolled
 from face128.api import examples
 from face128.api.answers import error_fields
 from face128.api.auth import ServiceDep, needs
+from face128.api.metrics import metrics_of
 from face128.api.parameters import EngineName, Faces
 from face128.api.schemas import REFUSED, Encoded, Matched, NotMatched, problems
 from face128.api.uploads import read_body, read_image
@@ -65,6 +66,7 @@ async def match(
         else:
             stand = partial(nearest, asked, service.cohorts, explain=explain)
             decision = await to_thread.run_sync(stand, limiter=service.standing)
+    metrics_of(request).decided(decision.model, decision.distance, decision.matched)
     return JSONResponse(decision.answer(explain=explain))  # these fields and no others: no response model
 
 

@@ -1,14 +1,18 @@
-"""/health and /ready: for load balancers and supervisors, without a key."""
+"""/health and /ready for load balancers and supervisors, without a key; /metrics for Prometheus."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter
+from anyio import to_thread
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import PlainTextResponse
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from face128 import __version__
-from face128.api.auth import ServiceDep
-from face128.api.schemas import Health, Problem, Ready
+from face128.api.auth import ServiceDep, needs
+from face128.api.metrics import metrics_of
+from face128.api.schemas import REFUSED, Health, Problem, Ready
 from face128.errors import DatabaseAway, NotReady
 
 router = APIRouter(tags=["operations"])
@@ -26,6 +30,17 @@ async def health(service: ServiceDep) -> dict[str, Any]:
         "version": __version__,
         "licences": service.licences(),
     }
+
+
+@router.get(
+    "/metrics",
+    response_class=PlainTextResponse,
+    responses={200: {"description": "Prometheus's text format"}, **REFUSED},
+    dependencies=[needs("admin")],
+)
+async def metrics(request: Request) -> Response:
+    """Counts and times for Prometheus, over all workers. Where keys are set it needs one with the scope `admin`."""
+    return Response(await to_thread.run_sync(metrics_of(request).exposition), media_type=CONTENT_TYPE_LATEST)
 
 
 @router.get("/ready", response_model=Ready, response_model_exclude_none=True, responses={503: {"model": Problem}})

@@ -11,6 +11,7 @@ from face128.api import examples, schemas
 from face128.api.answers import error_fields
 from face128.api.auth import ServiceDep, needs
 from face128.api.forms import read_photos
+from face128.api.metrics import metrics_of
 from face128.api.parameters import Force
 from face128.api.schemas import REFUSED, problems
 from face128.encoding import encode
@@ -91,6 +92,7 @@ async def match(request: Request, service: ServiceDep) -> dict[str, Any]:
     encoding = await service.run(encode, engine, sent.image(), service.limits)
     found = await service.gallery.run(lambda gallery: gallery.search(encoding.descriptor, engine.card, int(top_k)))
     recognized = bool(found) and found[0].distance <= threshold
+    metrics_of(request).decided(engine.card.name, found[0].distance if found else None, recognized)
     return {
         "recognized": recognized,
         "best_match": _found(found[0]) if recognized else None,

@@ -12,6 +12,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from face128.api.metrics import Metrics
 from face128.errors import Face128Error
 
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
@@ -25,8 +26,9 @@ _SAFE = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 class RequestId:
     """ASGI middleware: takes the caller's X-Request-ID or makes one, and sends it back."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self.app = app
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -51,12 +53,16 @@ class RequestId:
             log.exception("internal error %s", identifier)
             if status:
                 raise  # half an answer has left: the connection has to break
+            self._metrics.error(Face128Error.code)
             body = {**scope.get("state", {}).get("error_fields", {}), **Face128Error().body(), "id": identifier}
             await JSONResponse(body, 500)(scope, receive, send_with_id)
         finally:
             # The path of the route, not of the request: a user's id belongs into no log.
             route = getattr(scope.get("route"), "path", "-")
-            log.info("%s %s %d %.1f ms", scope["method"], route, status, 1000 * (time.perf_counter() - start))
+            seconds = time.perf_counter() - start
+            status = status or 499  # nobody was there to answer: what nginx writes into its log for it
+            self._metrics.request(route, scope["method"], status, seconds)
+            log.info("%s %s %d %.1f ms", scope["method"], route, status, 1000 * seconds)
             request_id.reset(token)
 
 

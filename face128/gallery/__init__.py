@@ -22,6 +22,7 @@ from face128.gallery.replica import FaissReplica, Replica
 from face128.gallery.tables import faces, state
 from face128.matching import Decision, Near
 from face128.settings import Settings
+from face128.watching import stage
 
 __all__ = ["Found", "Gallery", "NewFace", "Person", "Record"]
 
@@ -88,6 +89,7 @@ class Gallery:
         check_id(record_id)
         return self._erase(faces.c.record_id == record_id)[0]
 
+    @stage("search")
     def search(self, probe: Block | Vector, card: ModelCard, k: int) -> list[Found]:
         """The ``k`` nearest faces of all that may be compared, the nearest first; of equal distances the older."""
         with self.database.reading() as connection:
@@ -95,6 +97,7 @@ class Gallery:
             # One more, so that the last of them is known to be the next.
             return list(islice(neighbours(connection, self._replica, probe, card, k + 1), k))
 
+    @stage("search")
     def match(self, probe: Block | Vector, card: ModelCard, threshold: float | None = None) -> Decision:
         """Whose face it is. The runner-up is the nearest face of another person."""
         with self.database.reading() as connection:
