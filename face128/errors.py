@@ -16,6 +16,7 @@ Face128Error
 │   └── TooFewMembers         too_few_members
 ├── NoFace              422   no_face
 ├── MultipleFaces       422   multiple_faces
+├── HeadTilted          422   head_tilted
 ├── Overloaded          503   overloaded, with Retry-After
 └── NotReady            503   not_ready
     └── DatabaseAway
@@ -134,6 +135,14 @@ class MultipleFaces(Face128Error):
     code = "multiple_faces"
     status = 422
     sentence = "More than one face was found in the image."
+
+
+class HeadTilted(Face128Error):
+    """Refuses an enrolment, where the settings have a bound; ``roll`` and ``max_roll`` are in degrees."""
+
+    code = "head_tilted"
+    status = 422
+    sentence = "The head is tilted further than enrolment allows."
 
 
 class Overloaded(Face128Error):
