@@ -151,12 +151,17 @@ def corrupt(folder: Path) -> str:
     return "det_tiny.onnx"
 
 
+def wrong(folder: Path) -> str:
+    insight.recogniser(insight.tiny_pack(folder) / "tiny.onnx", numbers=128)
+    return "not an ArcFace network of 512 numbers"
+
+
 def blind(folder: Path) -> str:
     insight.tiny_pack(folder)
     return "does not find the face"
 
 
-@pytest.mark.parametrize("spoil", [missing, corrupt, blind])
+@pytest.mark.parametrize("spoil", [missing, corrupt, wrong, blind])
 def test_a_bad_pack_is_one_sentence_and_the_other_engine_serves(tmp_path: Path, spoil: Any) -> None:
     sentence = spoil(tmp_path / "pack")
     # serving() itself sees to it that there is no traceback in the log.
