@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import httpx
 from serving import STARTUP, environment, free_port
@@ -25,7 +26,7 @@ def wait_until(port: int, serving: bool) -> None:
         time.sleep(0.05)
 
 
-def test_a_service_whose_first_process_was_killed_can_be_started_again(tmp_path: object) -> None:
+def test_a_service_whose_first_process_was_killed_can_be_started_again(tmp_path: Path) -> None:
     port = free_port()
     settings = {"PORT": str(port), "FACE128_ENGINES": "fake", "FACE128_DATA": str(tmp_path)}
     command = [sys.executable, "-m", "face128", "serve", "--workers", "2"]

@@ -10,10 +10,10 @@ from fastapi.responses import JSONResponse
 
 from face128.api import examples, schemas
 from face128.api.answers import error_fields
-from face128.api.auth import ServiceDep, require_key
+from face128.api.auth import ServiceDep, needs
 from face128.api.forms import read_photos
 from face128.api.parameters import EngineName, Force
-from face128.api.schemas import problems
+from face128.api.schemas import REFUSED, problems
 from face128.api.uploads import read_image
 from face128.encoding import Encoding, encode
 from face128.engines import Engine
@@ -24,7 +24,7 @@ from face128.service import Service
 if TYPE_CHECKING:
     from face128.gallery import Gallery, Person, Record
 
-router = APIRouter(dependencies=[Depends(require_key)], tags=["enrol and match"])
+router = APIRouter(responses=REFUSED, tags=["enrol and match"])
 
 MOST = 4  # faces of a user: document 3
 
@@ -34,9 +34,9 @@ UserId = Annotated[str, Path(description="Up to 255 characters.")]
 @router.post(
     "/enroll_faces/{user_id:path}",
     response_model=schemas.Enrolled,
-    responses=problems(400, 401, 409, 413, 415, 422, 503),
+    responses=problems(400, 409, 413, 415, 422, 503),
     openapi_extra={"requestBody": examples.ENROL},
-    dependencies=[Depends(error_fields(status="error"))],
+    dependencies=[needs("gallery"), Depends(error_fields(status="error"))],
 )
 async def enrol(
     user_id: UserId,
@@ -69,9 +69,9 @@ async def enrol(
 
 @router.post(
     "/match_face",
-    responses={200: {"model": schemas.Granted | schemas.Denied}, **problems(400, 401, 413, 415, 422, 503)},
+    responses={200: {"model": schemas.Granted | schemas.Denied}, **problems(400, 413, 415, 422, 503)},
     openapi_extra={"requestBody": examples.IMAGE},
-    dependencies=[Depends(error_fields(status="access_denied"))],
+    dependencies=[needs("match"), Depends(error_fields(status="access_denied"))],
 )
 async def match_face(request: Request, service: ServiceDep, engine: EngineName = None) -> JSONResponse:
     """Whose face is this? Access for the nearest person within the threshold, else `access_denied`."""
@@ -85,7 +85,12 @@ async def match_face(request: Request, service: ServiceDep, engine: EngineName =
     return JSONResponse({"status": "access_granted", "user_id": person.user_id, "name": person.name})
 
 
-@router.delete("/enroll_faces/{user_id:path}", response_model=schemas.Erased, responses=problems(401, 404, 422, 503))
+@router.delete(
+    "/enroll_faces/{user_id:path}",
+    response_model=schemas.Erased,
+    responses=problems(404, 422, 503),
+    dependencies=[needs("gallery")],
+)
 async def erase(user_id: UserId, service: ServiceDep) -> dict[str, Any]:
     """Erase a person: rows, vectors and index entries, at once and on every worker."""
     erased = await service.gallery.run(lambda gallery: gallery.erase_user(user_id))

@@ -9,10 +9,10 @@ from fastapi import APIRouter, Depends, Query, Request
 
 from face128.api import examples, schemas
 from face128.api.answers import error_fields
-from face128.api.auth import ServiceDep, require_key
+from face128.api.auth import ServiceDep, needs
 from face128.api.forms import read_photos
 from face128.api.parameters import EngineName, Force
-from face128.api.schemas import problems
+from face128.api.schemas import REFUSED, problems
 from face128.encoding import encode
 from face128.errors import InvalidRequest
 from face128.rules import refuse_cohort
@@ -20,7 +20,7 @@ from face128.rules import refuse_cohort
 if TYPE_CHECKING:
     from face128.gallery import Found, Gallery, Person, Record
 
-router = APIRouter(dependencies=[Depends(require_key)], tags=["records"])
+router = APIRouter(responses=REFUSED, tags=["records"])
 
 MAX_TOP_K = 100
 MAX_PAGE = 1000
@@ -29,9 +29,9 @@ MAX_PAGE = 1000
 @router.post(
     "/records",
     response_model=schemas.RecordCreated,
-    responses=problems(400, 401, 409, 413, 415, 422, 503),
+    responses=problems(400, 409, 413, 415, 422, 503),
     openapi_extra={"requestBody": examples.RECORD},
-    dependencies=[Depends(error_fields(success=False))],
+    dependencies=[needs("gallery"), Depends(error_fields(success=False))],
 )
 async def create(
     request: Request, service: ServiceDep, force: Force = False, engine: EngineName = None
@@ -58,7 +58,7 @@ async def create(
     return {"success": True, "message": f"Face record created successfully for '{name}'", "record": record}
 
 
-@router.get("/records", response_model=schemas.Records, responses=problems(401, 422, 503))
+@router.get("/records", response_model=schemas.Records, responses=problems(422, 503), dependencies=[needs("gallery")])
 async def page(
     service: ServiceDep,
     skip: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
@@ -72,9 +72,9 @@ async def page(
 @router.post(
     "/records/match",
     response_model=schemas.RecordMatch,
-    responses=problems(400, 401, 413, 415, 422, 503),
+    responses=problems(400, 413, 415, 422, 503),
     openapi_extra={"requestBody": examples.RECORD_MATCH},
-    dependencies=[Depends(error_fields(face_detected=False))],
+    dependencies=[needs("match"), Depends(error_fields(face_detected=False))],
 )
 async def match(request: Request, service: ServiceDep, engine: EngineName = None) -> dict[str, Any]:
     """Whose face is this? The nearest records; `recognized` if the nearest is within the threshold.
@@ -102,14 +102,21 @@ async def match(request: Request, service: ServiceDep, engine: EngineName = None
     }
 
 
-@router.get("/records/{record_id}", response_model=schemas.Record, responses=problems(401, 404, 503))
+@router.get(
+    "/records/{record_id}", response_model=schemas.Record, responses=problems(404, 503), dependencies=[needs("gallery")]
+)
 async def one(record_id: str, service: ServiceDep) -> dict[str, Any]:
     """One record."""
     older, record = await service.gallery.run(lambda gallery: gallery.record(record_id))
     return _record(record, older)
 
 
-@router.delete("/records/{record_id}", response_model=schemas.RecordDeleted, responses=problems(401, 404, 503))
+@router.delete(
+    "/records/{record_id}",
+    response_model=schemas.RecordDeleted,
+    responses=problems(404, 503),
+    dependencies=[needs("gallery")],
+)
 async def delete(record_id: str, service: ServiceDep) -> dict[str, Any]:
     """Erase one record: row, vector and index entry, at once and on every worker."""
     record = await service.gallery.run(lambda gallery: gallery.erase_record(record_id))
@@ -117,7 +124,9 @@ async def delete(record_id: str, service: ServiceDep) -> dict[str, Any]:
     return {"success": True, "message": f"Successfully deleted record for '{name}'", "deleted_id": record.id}
 
 
-@router.post("/maintenance/rebuild-index", response_model=schemas.Rebuilt, responses=problems(401, 503))
+@router.post(
+    "/maintenance/rebuild-index", response_model=schemas.Rebuilt, responses=problems(503), dependencies=[needs("admin")]
+)
 async def rebuild(service: ServiceDep) -> dict[str, Any]:
     """Make the index anew from the table, on every worker."""
     start = time.perf_counter()
