@@ -70,9 +70,11 @@ def serve(
 def worker() -> Any:
     """The application of one of several processes, which read the settings themselves."""
     from face128.api.app import create_app
+    from face128.parent import end_with_parent
 
     settings = load_settings()
     _set_up_logging(settings.log_level)
+    end_with_parent()
     return create_app(settings)
 
 
@@ -225,6 +227,8 @@ def _set_up_logging(level: str) -> None:
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s [%(request_id)s] %(message)s"))
     logging.basicConfig(level=level.upper(), handlers=[handler])
     logging.getLogger("uvicorn.access").disabled = True
+    for talkative in ("faiss", "alembic"):  # of the processor's abilities, of each plugin
+        logging.getLogger(talkative).setLevel(logging.WARNING)
 
 
 for command in JOBS:

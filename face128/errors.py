@@ -18,6 +18,7 @@ Face128Error
 │   └── TooFewMembers         too_few_members
 ├── NoFace              422   no_face
 ├── MultipleFaces       422   multiple_faces
+├── HeadTilted          422   head_tilted
 ├── Throttled           429   throttled, with Retry-After
 ├── ClientGone          499   client_gone: for the log, nobody is there to read it
 ├── Overloaded          503   overloaded, with Retry-After
@@ -160,6 +161,14 @@ class ClientGone(Face128Error):
     code = "client_gone"
     status = 499
     sentence = "The client has left."
+
+
+class HeadTilted(Face128Error):
+    """Refuses an enrolment, where the settings have a bound; ``roll`` and ``max_roll`` are in degrees."""
+
+    code = "head_tilted"
+    status = 422
+    sentence = "The head is tilted further than enrolment allows."
 
 
 class TryLater(Face128Error):

@@ -36,6 +36,7 @@ from face128.workers import STOPPING
 T = TypeVar("T")
 
 ELSEWHERE = "This engine works in a process of its own: hand it to a job."
+CRASHED = "The image crashed its decoder or its detector."
 REMEMBERED = 256  # jobs that took a worker along
 FORGET = 600.0  # seconds: what killed a worker may have been something else
 
@@ -98,23 +99,9 @@ class EngineProcesses:
         """
         payload = pickle.dumps((job, args), pickle.HIGHEST_PROTOCOL)
         self._refuse_deadly(payload)
-        worker = self._worker()
-        try:
-            worker.connection.send_bytes(payload)
-            if not worker.connection.poll(self.seconds):
-                self._remember(payload)
-                self._bury(worker)
-                log.error("a job took longer than %g seconds: its worker was ended", self.seconds)
-                raise BadImage(f"The image takes longer than {self.seconds:g} seconds.")
-            answer = worker.connection.recv_bytes()
-        except (EOFError, OSError):
-            status = self._bury(worker)
-            if self._closed:
-                raise Overloaded(STOPPING) from None
-            if status != -signal.SIGKILL:  # that comes from outside: for want of memory, or from the operator
-                self._remember(payload)
-            log.error("a worker died in the middle of a job: %s", _how(status))
-            raise BadImage("The image crashed its decoder or its detector.") from None
+        answer = self._ask_worker(payload) or self._ask_worker(payload)
+        if answer is None:
+            raise BadImage(CRASHED)
         done, outcome, heard = _Answer(io.BytesIO(answer)).load()
         watching.repeat(heard)
         if done:
@@ -123,6 +110,27 @@ class EngineProcesses:
         if isinstance(outcome, Face128Error):
             raise outcome
         raise RuntimeError(f"in a worker process:\n{outcome}")
+
+    def _ask_worker(self, payload: bytes) -> bytes | None:
+        """What this thread's worker answers; None where it was killed from outside: for want of memory, say."""
+        worker = self._worker()
+        try:
+            worker.connection.send_bytes(payload)
+            if worker.connection.poll(self.seconds):
+                return worker.connection.recv_bytes()
+        except (EOFError, OSError):
+            status = self._bury(worker)
+            if self._closed:
+                raise Overloaded(STOPPING) from None
+            log.error("a worker died in the middle of a job: %s", _how(status))
+            if status is None or status == -signal.SIGKILL:
+                return None
+            self._remember(payload)
+            raise BadImage(CRASHED) from None
+        self._bury(worker)
+        self._remember(payload)
+        log.error("a job took longer than %g seconds: its worker was ended", self.seconds)
+        raise BadImage(f"The image takes longer than {self.seconds:g} seconds.")
 
     def ensure_worker(self) -> None:
         """Fork this thread's worker, if it has none that lives."""

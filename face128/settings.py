@@ -113,6 +113,10 @@ class Settings(BaseSettings):
 
     max_members: int = Field(100_000, ge=1, description="Most descriptors in the body of /match.")
 
+    max_roll: float | None = Field(
+        None, gt=0, le=180, description="Most degrees by which a head may be tilted to be enrolled. None: any."
+    )
+
     data: Path = Field(default_factory=_data_home, description="Folder of the gallery, where no database is named.")
     database_url: SecretStr | None = Field(
         None, description="Database of the gallery: sqlite:///..., mysql+pymysql://... or postgresql+psycopg://..."

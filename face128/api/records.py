@@ -12,7 +12,7 @@ from face128.api.answers import error_fields
 from face128.api.auth import ServiceDep, needs
 from face128.api.forms import read_photos
 from face128.api.metrics import metrics_of
-from face128.api.parameters import Force
+from face128.api.parameters import EngineName, Force
 from face128.api.schemas import REFUSED, problems
 from face128.encoding import encode
 from face128.errors import InvalidRequest
@@ -34,22 +34,24 @@ MAX_PAGE = 1000
     openapi_extra={"requestBody": examples.RECORD},
     dependencies=[needs("gallery"), Depends(error_fields(success=False))],
 )
-async def create(request: Request, service: ServiceDep, force: Force = False) -> dict[str, Any]:
+async def create(
+    request: Request, service: ServiceDep, force: Force = False, engine: EngineName = None
+) -> dict[str, Any]:
     """Store a face under a name. The same photo under the same name is stored once, and answered as it stands.
 
     409 `duplicate` where the face is within the threshold of another person's, unless `?force=true`.
     """
-    engine = service.engine()
+    loaded = service.engine(engine)
     sent = await read_photos(request, service.limits)
     image, name, metadata = sent.image(), sent.text("name"), sent.json_object("metadata")
     person = await service.gallery.run(_check, name, metadata)
-    encoding = await service.run(encode, engine, image, service.limits)
+    encoding = await service.encode_to_enrol(loaded, image)
 
     def store(gallery: Gallery) -> dict[str, Any]:
         from face128.gallery import NewFace
 
         face = NewFace(encoding.descriptor, image, metadata)
-        stored = gallery.enrol(person, [face], engine.card, force=force)[0]
+        stored = gallery.enrol(person, [face], loaded.card, force=force)[0]
         older, record = gallery.record(stored.id)
         return _record(record, older)
 
@@ -75,24 +77,24 @@ async def page(
     openapi_extra={"requestBody": examples.RECORD_MATCH},
     dependencies=[needs("match"), Depends(error_fields(face_detected=False))],
 )
-async def match(request: Request, service: ServiceDep) -> dict[str, Any]:
+async def match(request: Request, service: ServiceDep, engine: EngineName = None) -> dict[str, Any]:
     """Whose face is this? The nearest records; `recognized` if the nearest is within the threshold.
 
     The threshold is a distance in the model's own metric: Euclidean and 0.38 for dlib's, not the cosine of document 2.
     """
     start = time.perf_counter()
     refuse_cohort(service.settings.rule)
-    engine = service.engine()
+    loaded = service.engine(engine)
     sent = await read_photos(request, service.limits)
-    top_k, threshold = sent.number("top_k", 5), sent.number("threshold", engine.card.threshold)
+    top_k, threshold = sent.number("top_k", 5), sent.number("threshold", loaded.card.threshold)
     if not (1 <= top_k <= MAX_TOP_K and top_k == int(top_k)):
         raise InvalidRequest(f"top_k is a whole number from 1 to {MAX_TOP_K}.", field="top_k")
     if not 0 < threshold <= 2:
         raise InvalidRequest("A threshold is a number above 0 and not above 2.", field="threshold")
-    encoding = await service.run(encode, engine, sent.image(), service.limits)
-    found = await service.gallery.run(lambda gallery: gallery.search(encoding.descriptor, engine.card, int(top_k)))
+    encoding = await service.run(encode, loaded, sent.image(), service.limits)
+    found = await service.gallery.run(lambda gallery: gallery.search(encoding.descriptor, loaded.card, int(top_k)))
     recognized = bool(found) and found[0].distance <= threshold
-    metrics_of(request).decided(engine.card.name, found[0].distance if found else None, recognized)
+    metrics_of(request).decided(loaded.card.name, found[0].distance if found else None, recognized)
     return {
         "recognized": recognized,
         "best_match": _found(found[0]) if recognized else None,

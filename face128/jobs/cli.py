@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -46,7 +46,8 @@ def reencode(
         from face128.jobs.cluster import ClusterWorkers
 
         workers = ClusterWorkers(cluster, photos_travel=not shared)
-    recipe = Recipe.from_settings(settings, engine, "largest" if faces == "largest" else "one", num_jitters)
+    choice: Literal["one", "largest"] = "largest" if faces == "largest" else "one"
+    recipe = Recipe.from_settings(settings, engine, choice, num_jitters, settings.max_roll)
     key = settings.post_key.get_secret_value() if settings.post_key else None
     service = Service(post, key) if post else None
     result = run_reencode(read_members(members, pattern), recipe, out, workers, service)
