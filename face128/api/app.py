@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from face128 import __version__
 from face128.api import access, faces, fallback, operations, records
 from face128.api.answers import install_error_handlers
+from face128.api.document import Documented
 from face128.api.tracing import RequestId
 from face128.service import Service
 from face128.settings import Settings, load_settings
@@ -35,7 +36,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         yield
         await service.stop()
 
-    app = FastAPI(title="face128", version=__version__, description=DESCRIPTION, lifespan=lifespan)
+    app = Documented(title="face128", version=__version__, description=DESCRIPTION, lifespan=lifespan)
     app.state.service = service
     app.add_middleware(RequestId)
     install_error_handlers(app)

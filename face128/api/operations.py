@@ -1,4 +1,4 @@
-"""/health and /ready: for load balancers and supervisors, without a key."""
+"""/health and /ready: for load balancers and supervisors (some ask with HEAD), without a key."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from face128.errors import DatabaseAway, NotReady
 router = APIRouter(tags=["operations"])
 
 
+@router.head("/health", include_in_schema=False)
 @router.get("/health", response_model=Health)
 async def health(service: ServiceDep) -> dict[str, Any]:
     """The process is alive and answers. `model_loaded` says whether photos can be encoded already."""
@@ -28,6 +29,7 @@ async def health(service: ServiceDep) -> dict[str, Any]:
     }
 
 
+@router.head("/ready", include_in_schema=False)
 @router.get("/ready", response_model=Ready, response_model_exclude_none=True, responses={503: {"model": Problem}})
 async def ready(service: ServiceDep) -> dict[str, Any]:
     """Weights are warm and the gallery, if there is one, answers: send photos now. Else 503 `not_ready`."""
