@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from face128 import __version__
-from face128.api import access, faces, fallback, operations, records
+from face128.api import access, docs, faces, fallback, operations, records
 from face128.api.answers import install_error_handlers
 from face128.api.document import Documented
 from face128.api.tracing import RequestId
@@ -36,7 +36,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         yield
         await service.stop()
 
-    app = Documented(title="face128", version=__version__, description=DESCRIPTION, lifespan=lifespan)
+    app = Documented(
+        title="face128", version=__version__, description=DESCRIPTION, lifespan=lifespan, docs_url=None, redoc_url=None
+    )
     app.state.service = service
     app.add_middleware(RequestId)
     install_error_handlers(app)
@@ -45,4 +47,5 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(records.router)
     app.include_router(access.router)
     app.include_router(operations.router)
+    app.include_router(docs.router)
     return app
