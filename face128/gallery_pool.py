@@ -79,6 +79,10 @@ class GalleryPool:
     async def _load(self) -> None:
         try:
             await self.run(lambda gallery: gallery.load())
+            sizes = await self.run(lambda gallery: gallery.sizes())
+            log.info(
+                "the gallery has %s", ", ".join(f"{n} faces of {model}" for model, n in sizes.items()) or "no faces"
+            )
         except Face128Error as error:
             log.error("the gallery: %s", error)
 

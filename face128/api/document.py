@@ -6,6 +6,8 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from face128.settings import Settings
+
 _HEADERS = {
     "X-Request-ID": "The caller's own id, or a new one; it stands in the log.",
     "Retry-After": "Seconds to wait before the next try.",
@@ -21,10 +23,10 @@ class Documented(FastAPI):
     def openapi(self) -> dict[str, Any]:
         if self.openapi_schema is None:
             document = super().openapi()
-            engines = list(self.state.service.settings.engines)
+            settings = self.state.service.settings
             for path in document["paths"].values():
                 for operation in path.values():
-                    _correct(operation, engines)
+                    _correct(operation, settings)
             components = document["components"]
             for name in ("HTTPValidationError", "ValidationError"):
                 components["schemas"].pop(name, None)
@@ -35,10 +37,12 @@ class Documented(FastAPI):
         return self.openapi_schema
 
 
-def _correct(operation: dict[str, Any], engines: list[str]) -> None:
+def _correct(operation: dict[str, Any], settings: Settings) -> None:
+    if not settings.api_keys:
+        operation.pop("security", None)
     for parameter in operation.get("parameters", ()):
         if parameter["name"] == "engine":
-            parameter["schema"] = {"type": "string", "enum": engines, "title": "Engine"}
+            parameter["schema"] = {"type": "string", "enum": list(settings.engines), "title": "Engine"}
     answers = operation["responses"]
     # FastAPI announces its own shape of 422 for every route with a parameter. It never leaves this service.
     if "HTTPValidationError" in str(answers.get("422")):
