@@ -141,7 +141,8 @@ def score(near: Vector) -> Vector:
 
 def members_needed(alpha: float) -> int:
     """How many members it takes before 1 / (members + 1), the smallest p-value there is, comes down to ``alpha``."""
-    return max(FEWEST, math.ceil(1 / alpha - 1e-9) - 1)
+    # Of an alpha of 1e-310, 1 / alpha is infinite: no list is as long as 1e15.
+    return max(FEWEST, math.ceil(min(1 / alpha, 1e15) - 1e-9) - 1)
 
 
 def check_promise(members: int, alpha: float) -> None:

@@ -108,7 +108,7 @@ class Service:
 
     def engine(self, name: str | None = None) -> Engine:
         """The engine of this name, or the default. Raises NotReady while it loads, InvalidRequest if there is none."""
-        name = name or self.default_engine
+        name = self.default_engine if name is None else name
         if name in self._engines:
             return self._engines[name]
         if name in self.failures:

@@ -200,3 +200,9 @@ def test_after_many_comings_and_goings_the_cohort_is_the_one_made_anew(metric: M
         np.testing.assert_array_equal(cohort.weights, anew.weights)
         finite = np.isfinite(anew.near)
         np.testing.assert_array_equal(cohort.who[finite], anew.who[finite])
+
+
+def test_an_alpha_next_to_nothing_takes_more_members_than_there_are() -> None:
+    for alpha in (1e-300, 5e-324):
+        with pytest.raises(TooFewMembers):
+            check_promise(20_000, alpha)

@@ -29,13 +29,13 @@ router = APIRouter(responses=REFUSED, tags=["enrol and match"])
 
 MOST = 4  # faces of a user: document 3
 
-UserId = Annotated[str, Path(description="Up to 255 characters.")]
+UserId = Annotated[str, Path(description="1 to 255 characters.", json_schema_extra=examples.USER_ID)]
 
 
 @router.post(
     "/enroll_faces/{user_id:path}",
     response_model=schemas.Enrolled,
-    responses=problems(400, 409, 413, 415, 422, 503),
+    responses={200: {"links": examples.ENROL_LINKS}, **problems(400, 409, 413, 415, 422, 503)},
     openapi_extra={"requestBody": examples.ENROL},
     dependencies=[needs("gallery"), Depends(error_fields(status="error"))],
 )

@@ -59,7 +59,17 @@ def _validation(request: Request, error: Exception) -> JSONResponse:
 def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     code = _HTTP_CODES.get(error.status_code, "bad_request")
-    return _answer(request, error.status_code, {"error": str(error.detail), "code": code}, dict(error.headers or {}))
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["Allow"] = ", ".join(_allowed(request, headers))
+    return _answer(request, error.status_code, {"error": str(error.detail), "code": code}, headers)
+
+
+def _allowed(request: Request, headers: dict[str, str]) -> list[str]:
+    """The methods that the path knows: Starlette names only those of the first route that has it."""
+    named = headers.get("Allow", "").split(", ")
+    path = getattr(request.scope.get("route"), "path_format", None)
+    return sorted({*named, *map(str.upper, request.app.openapi()["paths"].get(path, ()))})
 
 
 def _answer(request: Request, status: int, body: dict[str, Any], headers: dict[str, str] | None = None) -> JSONResponse:

@@ -9,10 +9,11 @@ from typing import Any
 from fastapi import FastAPI
 
 from face128 import __version__
-from face128.api import access, faces, fallback, operations, records
+from face128.api import access, docs, faces, fallback, operations, records
 from face128.api.admission import Admission, BodyMemory
 from face128.api.answers import install_error_handlers
 from face128.api.auth import Guard
+from face128.api.document import Documented
 from face128.api.metrics import Metrics
 from face128.api.tracing import RequestId
 from face128.service import Service
@@ -42,7 +43,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         yield {"service": service}  # for the server: server.py
         await service.stop()
 
-    app = FastAPI(title="face128", version=__version__, description=DESCRIPTION, lifespan=lifespan)
+    app = Documented(
+        title="face128", version=__version__, description=DESCRIPTION, lifespan=lifespan, docs_url=None, redoc_url=None
+    )
     app.state.service = service
     metrics = app.state.metrics = Metrics()
     watch(metrics)
@@ -55,4 +58,5 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(records.router)
     app.include_router(access.router)
     app.include_router(operations.router)
+    app.include_router(docs.router)
     return app

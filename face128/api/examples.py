@@ -12,23 +12,45 @@ _DESCRIPTOR = {
     "description": "128 numbers (512 of an InsightFace model), the object of JSON.stringify(Float32Array), or base64 "
     "of little-endian float32.",
     "anyOf": [
-        {"type": "array", "items": {"type": "number"}, "minItems": 128, "maxItems": 512},
-        {"type": "object", "additionalProperties": {"type": "number"}},
-        {"type": "string", "contentEncoding": "base64"},
+        {"type": "array", "items": {"type": "number"}, "minItems": 128, "maxItems": 128},
+        {"type": "array", "items": {"type": "number"}, "minItems": 512, "maxItems": 512},
+        {
+            "type": "object",
+            "propertyNames": {"pattern": "^[0-9]{1,3}$"},
+            "additionalProperties": {"type": "number"},
+            "minProperties": 128,
+            "maxProperties": 512,
+        },
+        # 4 bytes for each of 128 to 512 numbers.
+        {"type": "string", "contentEncoding": "base64", "minLength": 684, "maxLength": 2732},
     ],
 }
+
+_NULL = {"type": "null"}
+
+
+def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"anyOf": [*schema.get("anyOf", [schema]), _NULL]}
+
 
 _MEMBER = {
     "type": "object",
     "required": ["regNo"],
     "properties": {
         "regNo": {"anyOf": [{"type": "number"}, {"type": "string"}]},
-        "name": {"anyOf": [{"type": "string"}, {"type": "null"}]},
-        "descriptor": {"anyOf": [*_DESCRIPTOR["anyOf"], {"type": "null"}]},
-        "descriptors": {"type": "array", "items": _DESCRIPTOR},
-        "model": {"type": "string"},
+        "name": _or_null({"type": "string"}),
+        "descriptor": _or_null(_DESCRIPTOR),
+        "descriptors": _or_null({"type": "array", "items": _DESCRIPTOR}),
+        "model": _or_null({"type": "string"}),
     },
 }
+
+_ALPHA = _or_null({"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1})
+
+
+def _decision(rule: str, alpha: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "required": ["rule"], "properties": {"rule": {"const": rule}, "alpha": alpha}}
+
 
 MATCH: dict[str, Any] = {
     "required": True,
@@ -40,16 +62,9 @@ MATCH: dict[str, Any] = {
                 "properties": {
                     "descriptor": _DESCRIPTOR,
                     "enrolled": {"type": "array", "items": _MEMBER},
-                    "threshold": {"type": "number", "exclusiveMinimum": 0, "maximum": 2},
-                    "model": {"type": "string"},
-                    "decision": {
-                        "type": "object",
-                        "required": ["rule"],
-                        "properties": {
-                            "rule": {"enum": ["threshold", "cohort"]},
-                            "alpha": {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},
-                        },
-                    },
+                    "threshold": _or_null({"type": "number", "exclusiveMinimum": 0, "maximum": 2}),
+                    "model": _or_null({"type": "string"}),
+                    "decision": {"anyOf": [_decision("threshold", _NULL), _decision("cohort", _ALPHA), _NULL]},
                 },
             },
             "example": _EXAMPLE,
@@ -58,7 +73,7 @@ MATCH: dict[str, Any] = {
 }
 
 _FILE = {"type": "string", "format": "binary"}
-_BASE64 = {"type": "string", "contentEncoding": "base64"}
+_BASE64 = {"type": "string", "contentEncoding": "base64", "minLength": 1}
 
 
 def _object(**properties: Any) -> dict[str, Any]:
@@ -86,11 +101,19 @@ def _form(required: list[str], **properties: dict[str, Any]) -> dict[str, Any]:
     return {"required": True, "content": {"multipart/form-data": {"schema": schema}}}
 
 
-_FILE = {"type": "string", "format": "binary"}
+_CONTROLS = r"\x00-\x1f\x7f-\x9f"
+_NAME = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": 255,
+    "pattern": rf"^[^{_CONTROLS}]*[^\s{_CONTROLS}][^{_CONTROLS}]*$",
+}
+USER_ID = {**_NAME, "pattern": rf"^[^\s{_CONTROLS}]([^{_CONTROLS}]*[^\s{_CONTROLS}])?$"}
+
 RECORD = _form(
     ["image", "name"],
     image=_FILE,
-    name={"type": "string", "maxLength": 255},
+    name=_NAME,
     metadata={"type": "string", "contentMediaType": "application/json", "example": '{"department": "Engineering"}'},
 )
 RECORD_MATCH = _form(
@@ -101,6 +124,17 @@ RECORD_MATCH = _form(
 )
 ENROL = _form(
     ["name", "files"],
-    name={"type": "string", "maxLength": 255},
+    name=_NAME,
     files={"type": "array", "items": _FILE, "minItems": 1, "maxItems": 4},
 )
+
+
+def _link(method: str, path: str, parameter: str, where: str) -> dict[str, Any]:
+    reference = f"#/paths/{path.replace('/', '~1')}/{method}"
+    return {"operationRef": reference, "parameters": {parameter: where}}
+
+
+_RECORD = ("/records/{record_id}", "record_id", "$response.body#/record/id")
+RECORD_LINKS = {"read": _link("get", *_RECORD), "erase": _link("delete", *_RECORD)}
+ENROL_LINKS = {"erase": _link("delete", "/enroll_faces/{user_id}", "user_id", "$request.path.user_id")}
+"""How an answer leads on to another route (OpenAPI's links)."""

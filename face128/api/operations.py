@@ -1,4 +1,4 @@
-"""/health and /ready for load balancers and supervisors, without a key; /metrics for Prometheus."""
+"""/health and /ready for load balancers and supervisors (some ask with HEAD), without a key; /metrics for Prometheus."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from face128.errors import DatabaseAway, NotReady
 router = APIRouter(tags=["operations"])
 
 
+@router.head("/health", include_in_schema=False)
 @router.get("/health", response_model=Health)
 async def health(service: ServiceDep) -> dict[str, Any]:
     """The process is alive and answers. `model_loaded` says whether photos can be encoded already."""
@@ -43,6 +44,7 @@ async def metrics(request: Request) -> Response:
     return Response(await to_thread.run_sync(metrics_of(request).exposition), media_type=CONTENT_TYPE_LATEST)
 
 
+@router.head("/ready", include_in_schema=False)
 @router.get("/ready", response_model=Ready, response_model_exclude_none=True, responses={503: {"model": Problem}})
 async def ready(service: ServiceDep) -> dict[str, Any]:
     """Weights are warm and the gallery, if there is one, answers: send photos now. Else 503 `not_ready`."""

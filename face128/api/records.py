@@ -30,7 +30,7 @@ MAX_PAGE = 1000
 @router.post(
     "/records",
     response_model=schemas.RecordCreated,
-    responses=problems(400, 409, 413, 415, 422, 503),
+    responses={200: {"links": examples.RECORD_LINKS}, **problems(400, 409, 413, 415, 422, 503)},
     openapi_extra={"requestBody": examples.RECORD},
     dependencies=[needs("gallery"), Depends(error_fields(success=False))],
 )

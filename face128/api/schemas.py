@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
+
+Box = Annotated[list[int], Field(min_length=4, max_length=4)]
+"""Left, top, right, bottom, in pixels of the upright photo. (Not a tuple: many tools cannot read prefixItems.)"""
+Point = Annotated[list[int], Field(min_length=2, max_length=2)]
 
 
 class Problem(BaseModel):
@@ -70,7 +74,7 @@ class NotMatched(Explained):
 class Encoded(BaseModel):
     descriptor: list[float]
     model: str
-    bbox: tuple[int, int, int, int]
+    bbox: Box
     confidence: float
     face_count: int
     roll: float | None
@@ -80,12 +84,12 @@ class Encoded(BaseModel):
 class Seen(BaseModel):
     """Where a face is, in pixels of the upright photo, and how surely it is one."""
 
-    bbox: tuple[int, int, int, int]
+    bbox: Box
     confidence: float
 
 
 class SeenWithLandmarks(Seen):
-    landmarks: list[tuple[int, int]]
+    landmarks: list[Point]
 
 
 class Detected(BaseModel):
@@ -139,7 +143,7 @@ class BatchResult(BaseModel):
     index: int
     face_detected: bool
     embedding: list[float] | None = None
-    bbox: tuple[int, int, int, int] | None = None
+    bbox: Box | None = None
     confidence: float | None = None
     error: str | None = None
     code: str | None = None
