@@ -17,7 +17,6 @@ from face128.api.schemas import problems
 from face128.api.uploads import read_image
 from face128.encoding import Encoding, encode
 from face128.errors import Face128Error, TooManyImages
-from face128.rules import refuse_cohort
 from face128.service import Service
 
 if TYPE_CHECKING:
@@ -72,12 +71,14 @@ async def enrol(
     dependencies=[Depends(error_fields(status="access_denied"))],
 )
 async def match_face(request: Request, service: ServiceDep) -> JSONResponse:
-    """Whose face is this? Access for the nearest person within the threshold, else `access_denied`."""
-    refuse_cohort(service.settings.rule)
+    """Whose face is this? Access for the nearest person, if he is near enough, else `access_denied`."""
+    rule = service.settings.rule
     engine = service.engine()
     encoding = await service.run(encode, engine, await read_image(request, service.limits), service.limits)
-    found = await service.gallery.run(lambda gallery: gallery.search(encoding.descriptor, engine.card, 1))
-    if not found or found[0].distance > engine.card.threshold:
+    matched, found = await service.gallery.run(
+        lambda gallery: gallery.recognise(encoding.descriptor, engine.card, 1, rule=rule)
+    )
+    if not matched:
         return JSONResponse({"status": "access_denied"})
     person = found[0].record.person
     return JSONResponse({"status": "access_granted", "user_id": person.user_id, "name": person.name})
