@@ -13,7 +13,19 @@ from pathlib import Path
 from benchmarks import plot, publish
 from benchmarks.harness import ROOT, Report
 
-PARTS = ("network", "parity", "encode", "match", "decision", "latency", "batch", "startup", "memory", "gallery")
+PARTS = (
+    "network",
+    "parity",
+    "encode",
+    "match",
+    "decision",
+    "latency",
+    "batch",
+    "startup",
+    "memory",
+    "gallery",
+    "faceapi",
+)
 """Modules of this package with a function ``measure() -> Report``."""
 
 

@@ -1,63 +1,107 @@
-"""face-api.js's pipeline here beside the npm package itself under Node (wasm), on the same pixels: time, and distance.
+"""face-api.js's pipeline here beside the npm package itself under Node (wasm), on the same pixels; and its memory.
 
-    make faceapi && python benchmarks/faceapi.py [--photos 40]
-
-Photos are those of fixtures/photos and, where it is there, ../shared/data/lfw-view1. Each side runs on one thread; both
-take turns, photo by photo, so that whatever else the machine does meets both; a time is a median. Decoding is not
-counted on either side.
+Each side runs on one thread; both take turns, photo by photo. Decoding is counted on neither side.
 """
 
 from __future__ import annotations
 
-import argparse
+import shutil
+import subprocess
 import sys
-import time
+from collections import defaultdict
 from pathlib import Path
-from statistics import median
 
 import numpy as np
 
-ROOT = Path(__file__).parents[1]
+from benchmarks.harness import LFW, ROOT, Figure, Report, medians, milliseconds
+
 sys.path.insert(0, str(ROOT / "tests"))  # the package under Node is the tests' outside truth, too
 
-from faceapi_truth import MODELS, PHOTOS, WAYS, Truth, node, pixels_of  # noqa: E402
+from faceapi_truth import MODELS, PHOTOS, WAYS, Node, Truth, node, pixels_of
 
-from face128.engines.faceapi128 import FaceapiEngine  # noqa: E402
-from face128.images import Photo  # noqa: E402
+from face128.engines import Descriptors
+from face128.engines.faceapi128 import FaceapiEngine
+from face128.images import RGB, Photo
 
-LFW = sorted((ROOT.parent / "shared" / "data" / "lfw-view1" / "images").rglob("*.jpg"))
+COUNT = 20
+NODE = "the npm package under Node (wasm)"
+GOAL = 3.0
+MEMORY_GOAL = 120.0
+
+# In a process of its own: what memory grows by beside dlib's engine, first by loading, then by one photo in one thread.
+MEMORY = """
+import sys
+from face128.encoding import encode
+from face128.engines import load_engine
+from face128.images import Limits
+from face128.service import self_test_photo
+from face128.settings import Settings
+def resident(): return int(open("/proc/self/statm").read().split()[1]) * 4096 / 1e6
+settings = Settings(faceapi_models=sys.argv[1])
+encode(load_engine("dlib", settings), self_test_photo(), Limits())
+assert not [name for name in sys.modules if "faceapi" in name]
+before = resident()
+engine = load_engine("faceapi", settings)
+loaded = resident()
+encode(engine, self_test_photo(), Limits())
+print(loaded - before, resident() - before)
+"""
 
 
-def main(most: int) -> None:
-    if not MODELS.is_dir():
-        sys.exit("face-api.js is not installed: make faceapi")
-    photos = [pixels_of(path) for path in (PHOTOS + LFW[:: max(1, len(LFW) // most)])[:most]]
-    print(
-        f"{len(photos)} photos{'' if LFW else ' (../shared/data/lfw-view1 is not here)'}, ms a photo, one thread each"
-    )
-    print("detector  scaling  faces    Node    here  times as fast  max L2")
-    with node() as faceapi:
+def measure() -> Report:
+    if not MODELS.is_dir() or shutil.which("node") is None:
+        return Report(notes=["Not compared with face-api.js: it is not installed here (make faceapi; needs Node)."])
+    report = Report()
+    apart: list[float] = []
+    photos = _photos()
+    with node() as package:
         for detector, scaling in WAYS:
             engine = FaceapiEngine(MODELS, detector, scaling)  # type: ignore[arg-type]
-            theirs, ours, apart = [], [], []
-            for i, rgb in enumerate([photos[0], *photos]):
-                answer = faceapi.ask(rgb, detector, scaling)
-                start = time.perf_counter()
-                photo = Photo.from_rgb(rgb)
-                descriptors = engine.describe(engine.crop(photo, engine.detect(photo)))
-                took = 1e3 * (time.perf_counter() - start)
-                if i == 0:
-                    continue  # both warm up
-                theirs.append(answer["ms"])
-                ours.append(took)
-                truths = [Truth.of(face).descriptor for face in answer["faces"]]
-                apart += [np.linalg.norm(a - b) for a, b in zip(descriptors, truths, strict=True)]
-            ratio = median(a / b for a, b in zip(theirs, ours, strict=True))
-            times = f"{median(theirs):7.0f} {median(ours):7.0f} {ratio:14.1f}"
-            print(f"{detector:8}  {scaling:7} {len(apart):6} {times} {max(apart):7.1e}", flush=True)
+            times: dict[str, list[float]] = defaultdict(list)
+            for turn, rgb in enumerate([photos[0], *photos]):  # both warm up with the first
+                theirs, ours, differences = _race(package, engine, rgb, detector, scaling)
+                if turn:
+                    times[NODE].append(theirs)
+                    times["face128"].append(ours)
+                    apart += differences
+            typical = medians(times)
+            what = f"a photo by face-api.js's model, {detector}, {scaling}"
+            report.figures.append(Figure(what, typical["face128"], "ms", NODE, typical[NODE], GOAL))
+    worst = max(apart)
+    report.figures.append(Figure(f"L2 between the two, at most, {len(apart)} faces", worst, "", at_most=1e-5))
+    if Path("/proc/self/statm").exists():
+        loaded, used = _memory()
+        report.figures += [
+            Figure("memory for the engine faceapi beside dlib's, loaded", loaded, "MB", at_most=MEMORY_GOAL),
+            Figure("memory, loaded and used by one thread", used, "MB", at_most=MEMORY_GOAL),
+        ]
+    return report
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--photos", type=int, default=40, help="how many photos (default 40)")
-    main(parser.parse_args().photos)
+def _race(
+    package: Node, engine: FaceapiEngine, rgb: RGB, detector: str, scaling: str
+) -> tuple[float, float, list[float]]:
+    """Their milliseconds, ours, and how far each face's descriptors lie apart."""
+    found: list[Descriptors] = []
+
+    def run() -> None:
+        photo = Photo.from_rgb(rgb)
+        found.append(engine.describe(engine.crop(photo, engine.detect(photo))))
+
+    answer = package.ask(rgb, detector, scaling)
+    took = milliseconds(run)
+    truths = [Truth.of(face).descriptor for face in answer["faces"]]
+    pairs = zip(found[0], truths, strict=True)
+    return answer["ms"], took, [float(np.linalg.norm(ours - truth)) for ours, truth in pairs]
+
+
+def _photos() -> list[RGB]:
+    """Those of fixtures/photos and, where it is there, of LFW."""
+    lfw = sorted(LFW.rglob("*.jpg"))
+    return [pixels_of(path) for path in (PHOTOS + lfw[:: max(1, len(lfw) // COUNT)])[:COUNT]]
+
+
+def _memory() -> tuple[float, float]:
+    command = [sys.executable, "-c", MEMORY, str(MODELS)]
+    loaded, used = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    return float(loaded), float(used)

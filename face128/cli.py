@@ -18,10 +18,15 @@ from face128 import __version__
 from face128.errors import BadRequest, Face128Error
 from face128.gallery_cli import app as gallery
 from face128.jobs.cli import COMMANDS as JOBS
+from face128.keys import SHORT
+from face128.keys_cli import app as keys
 from face128.settings import Settings, load_settings, unknown_variables
+
+log = logging.getLogger("face128")
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(gallery, name="gallery")
+app.add_typer(keys, name="keys")
 
 EngineOption = Annotated[str | None, typer.Option("--engine", help="dlib by default.")]
 JittersOption = Annotated[
@@ -51,8 +56,16 @@ def serve(
         settings.check_exposure()
     _set_up_logging(settings.log_level)
     for name in unknown_variables():
-        logging.getLogger("face128").warning("%s is no setting of face128: is it misspelt?", name)
-    options: dict[str, Any] = {"host": settings.host, "port": settings.port, "log_config": None, "access_log": False}
+        log.warning("%s is no setting of face128: is it misspelt?", name)
+    _speak_of_plain_keys(settings)
+    options: dict[str, Any] = {
+        "host": settings.host,
+        "port": settings.port,
+        "log_config": None,
+        "access_log": False,
+        "proxy_headers": bool(settings.trusted_proxies),  # uvicorn's own default believes whoever calls from loopback
+        "forwarded_allow_ips": list(settings.trusted_proxies),
+    }
     if workers == 1:
         uvicorn.run(create_app(settings), **options)
         return
@@ -64,9 +77,11 @@ def serve(
 def worker() -> Any:
     """The application of one of several processes, which read the settings themselves."""
     from face128.api.app import create_app
+    from face128.parent import end_with_parent
 
     settings = load_settings()
     _set_up_logging(settings.log_level)
+    end_with_parent()
     return create_app(settings)
 
 
@@ -201,6 +216,16 @@ def _tell(sentence: str) -> None:
     print(f"face128: {sentence}", file=sys.stderr, flush=True)
 
 
+def _speak_of_plain_keys(settings: Settings) -> None:
+    if any(key.plain for key in settings.api_keys):
+        log.warning(
+            "an API key is set in plain text. It works, and opens everything; 'face128 keys hash NAME' makes an entry "
+            "for FACE128_API_KEYS from which nobody learns the key"
+        )
+    if any(key.short for key in settings.api_keys):
+        log.warning("an API key has fewer than %d characters and might be guessed: 'face128 keys new NAME'", SHORT)
+
+
 def _set_up_logging(level: str) -> None:
     from face128.api.tracing import RequestIdFilter
 
@@ -209,6 +234,8 @@ def _set_up_logging(level: str) -> None:
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s [%(request_id)s] %(message)s"))
     logging.basicConfig(level=level.upper(), handlers=[handler])
     logging.getLogger("uvicorn.access").disabled = True
+    for talkative in ("faiss", "alembic"):  # of the processor's abilities, of each plugin
+        logging.getLogger(talkative).setLevel(logging.WARNING)
 
 
 for command in JOBS:

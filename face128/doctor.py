@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
 
 import numpy as np
 from rich.console import Console
@@ -51,7 +52,13 @@ def _findings(settings: Settings) -> Iterator[Finding]:
     yield from _weights(settings)
     yield _providers(settings)
     yield _self_test(settings)
-    yield _insightface(settings)
+    yield _engine(settings, "faceapi", settings.faceapi_models, "Set FACE128_FACEAPI_MODELS: docs/face-api.md")
+    yield _engine(
+        settings,
+        "insightface",
+        settings.insightface_pack,
+        "Bring a model pack and set FACE128_INSIGHTFACE_PACK: docs/insightface.md",
+    )
     for name in unknown_variables():
         yield Finding(name, False, "is no setting of face128: is it misspelt?")
 
@@ -101,15 +108,13 @@ def _self_test(settings: Settings) -> Finding:
     return Finding(what, True, f"the descriptor of a known photo comes out right, to {off:.1g}")
 
 
-def _insightface(settings: Settings) -> Finding:
-    what = "insightface"
-    if settings.insightface_pack is None and what not in settings.engines:
-        return Finding(
-            what, True, "not set up. Bring a model pack and set FACE128_INSIGHTFACE_PACK: docs/insightface.md"
-        )
+def _engine(settings: Settings, name: str, folder: Path | None, how: str) -> Finding:
+    """Of an engine whose weights the operator brings."""
+    if folder is None and name not in settings.engines:
+        return Finding(name, True, f"not set up. {how}")
     try:
-        engine = load_engine(what, settings)
+        engine = load_engine(name, settings)
         encode(engine, self_test_photo(), Limits())
     except (Face128Error, ImportError) as error:
-        return Finding(what, False, str(error))
-    return Finding(what, True, f"{engine.card.name}, {engine.card.pipeline}. {engine.card.licence}")
+        return Finding(name, False, str(error))
+    return Finding(name, True, f"{engine.card.name}, {engine.card.pipeline}. {engine.card.licence}")

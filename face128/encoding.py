@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from face128.engines import Engine, Face
 from face128.engines.roll import roll
-from face128.errors import MultipleFaces, NoFace
+from face128.errors import HeadTilted, MultipleFaces, NoFace
 from face128.images import Limits, Photo, open_photo
 from face128.jitter import jittered
 
@@ -30,25 +30,34 @@ class Encoding:
 
     def answer(self) -> dict[str, Any]:
         """The JSON that /encode-image and ``face128 encode`` give. The numbers are the float32 values, exactly."""
-        tilt = roll(self.face)
         return {
             "descriptor": self.descriptor.tolist(),
             "model": self.model,
             **face_fields(self.face, self.photo),
             "face_count": self.face_count,
-            "roll": None if tilt is None else round(tilt, 1),
+            "roll": tilt(self.face),
         }
 
 
-def encode(engine: Engine, data: bytes, limits: Limits, which: Which = "one", num_jitters: int = 1) -> Encoding:
+def encode(
+    engine: Engine,
+    data: bytes,
+    limits: Limits,
+    which: Which = "one",
+    num_jitters: int = 1,
+    max_roll: float | None = None,
+) -> Encoding:
     """Decode a photo, find its face and describe it. Blocking.
 
     With ``num_jitters`` above 1 the descriptor is the mean of so many slightly moved copies of the face (jitter.py).
-    Raises what open_photo raises for the file, NoFace, and MultipleFaces with every face's box.
+    Raises what open_photo raises for the file, NoFace, MultipleFaces with every face's box, and HeadTilted for a head
+    that is tilted by more than ``max_roll`` degrees.
     """
     photo = open_photo(data, limits)
     faces = engine.detect(photo)
     face = choose(faces, photo, which)
+    if max_roll is not None:
+        refuse_tilted(face, max_roll)
     chips = engine.crop(photo, [face])
     if num_jitters > 1:
         chips = jittered(chips[0], num_jitters)
@@ -67,6 +76,23 @@ def choose(faces: Sequence[Face], photo: Photo, which: Which) -> Face:
             faces=[face_fields(face, photo) for face in faces],
         )
     return max(faces, key=_area)
+
+
+def tilt(face: Face) -> float | None:
+    """The head's roll in degrees, rounded as answers have it; None where the landmarks do not tell."""
+    degrees = roll(face)
+    return None if degrees is None else round(degrees, 1)
+
+
+def refuse_tilted(face: Face, max_roll: float) -> None:
+    """Raise HeadTilted where the head is tilted by more than so many degrees, to either side."""
+    degrees = tilt(face)
+    if degrees is not None and abs(degrees) > max_roll:
+        raise HeadTilted(
+            f"The head is tilted by {abs(degrees):g} degrees; at most {max_roll:g} can be enrolled.",
+            roll=degrees,
+            max_roll=max_roll,
+        )
 
 
 def face_fields(face: Face, photo: Photo) -> dict[str, Any]:

@@ -5,6 +5,7 @@ Face128Error
 ├── BadRequest          400   bad_request
 │   └── BadImage        400   bad_image
 ├── Unauthorized        401   unauthorized
+├── Forbidden           403   forbidden, with the scope
 ├── NotFound            404   not_found
 ├── ModelMismatch       409   model_mismatch
 ├── TooManyImages       409   too_many_images
@@ -16,6 +17,8 @@ Face128Error
 │   └── TooFewMembers         too_few_members
 ├── NoFace              422   no_face
 ├── MultipleFaces       422   multiple_faces
+├── HeadTilted          422   head_tilted
+├── Throttled           429   throttled, with Retry-After
 ├── Overloaded          503   overloaded, with Retry-After
 └── NotReady            503   not_ready
     └── DatabaseAway
@@ -68,6 +71,14 @@ class Unauthorized(Face128Error):
     code = "unauthorized"
     status = 401
     sentence = "A valid API key is needed: Authorization: Bearer KEY, or X-API-Key: KEY."
+
+
+class Forbidden(Face128Error):
+    """A right key that does not open this; ``scope`` names what it lacks."""
+
+    code = "forbidden"
+    status = 403
+    sentence = "This API key does not have the scope that is needed."
 
 
 class NotFound(Face128Error):
@@ -136,16 +147,36 @@ class MultipleFaces(Face128Error):
     sentence = "More than one face was found in the image."
 
 
-class Overloaded(Face128Error):
-    """The queue is full; ``retry_after`` is in seconds and goes into the Retry-After header."""
+class HeadTilted(Face128Error):
+    """Refuses an enrolment, where the settings have a bound; ``roll`` and ``max_roll`` are in degrees."""
 
-    code = "overloaded"
-    status = 503
-    sentence = "The service is busy. Try again shortly."
+    code = "head_tilted"
+    status = 422
+    sentence = "The head is tilted further than enrolment allows."
+
+
+class TryLater(Face128Error):
+    """``retry_after`` is in seconds and goes into the Retry-After header."""
 
     def __init__(self, sentence: str | None = None, *, retry_after: int = 1, **context: Any) -> None:
         super().__init__(sentence, retry_after=retry_after, **context)
         self.retry_after = retry_after
+
+
+class Throttled(TryLater):
+    """Too many wrong keys from one address."""
+
+    code = "throttled"
+    status = 429
+    sentence = "Too many wrong API keys came from this address. Wait before the next."
+
+
+class Overloaded(TryLater):
+    """The queue is full."""
+
+    code = "overloaded"
+    status = 503
+    sentence = "The service is busy. Try again shortly."
 
 
 class NotReady(Face128Error):

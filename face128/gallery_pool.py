@@ -81,6 +81,10 @@ class GalleryPool:
     async def _load(self) -> None:
         try:
             await self.run(lambda gallery: gallery.load())
+            sizes = await self.run(lambda gallery: gallery.sizes())
+            log.info(
+                "the gallery has %s", ", ".join(f"{n} faces of {model}" for model, n in sizes.items()) or "no faces"
+            )
             if self._settings.decision == "cohort":
                 while not (self._closing or await self.run(lambda gallery: gallery.compare_members(PATIENCE))):
                     pass

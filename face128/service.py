@@ -13,7 +13,7 @@ from typing import TypeVar
 from anyio import CapacityLimiter
 
 from face128.cohorts import WAITING, Cohorts
-from face128.encoding import encode
+from face128.encoding import Encoding, encode
 from face128.engines import Engine, load_engine
 from face128.errors import ConfigurationError, InvalidRequest, NoFace, NotReady
 from face128.gallery_pool import GalleryPool
@@ -90,6 +90,10 @@ class Service:
     async def run(self, job: Callable[..., T], *args: object) -> T:
         """Run blocking engine work in the pool; see WorkerPool.run."""
         return await self.workers.run(job, *args)
+
+    async def encode_to_enrol(self, engine: Engine, data: bytes) -> Encoding:
+        """Encode a photo whose descriptor is to be kept: the settings may refuse a head that is tilted."""
+        return await self.run(encode, engine, data, self.limits, "one", 1, self.settings.max_roll)
 
     def _load_engines(self) -> None:
         for name in self.settings.engines:

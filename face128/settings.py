@@ -13,11 +13,12 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from face128 import keys
 from face128.errors import ConfigurationError
+from face128.keys import ApiKey
 from face128.rules import Rule
 
 PREFIX = "FACE128_"
-PLACEHOLDER_KEYS = {"change-me-in-production"}  # the default of document 4: known to everyone
 
 
 def _cores() -> int:
@@ -41,12 +42,20 @@ class Settings(BaseSettings):
     port: int = Field(
         8000, ge=1, le=65535, validation_alias=AliasChoices("FACE128_PORT", "PORT"), description="Port to listen on."
     )
-    api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+    api_keys: Annotated[tuple[ApiKey, ...], NoDecode] = Field(
         (),
         validation_alias=AliasChoices("FACE128_API_KEYS", "FACE128_API_KEY", "API_KEY"),
-        description="Keys that callers may use, separated by commas. None: no key is asked for.",
+        description="name:sha256[:scope+scope] or plain secrets, separated by commas. None: no key is asked for.",
     )
     allow_anonymous: bool = Field(False, description="Listen beyond loopback without an API key.")
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Addresses and networks of proxies whose X-Forwarded-For is believed, separated by commas."
+    )
+    post_key: SecretStr | None = Field(
+        None,
+        validation_alias=AliasChoices("FACE128_POST_KEY", "API_KEY"),
+        description="The key that `face128 reencode --post` sends.",
+    )
 
     engines: Annotated[tuple[str, ...], NoDecode] = Field(
         ("dlib",), min_length=1, description="Engines to load, separated by commas; the first is the default."
@@ -85,6 +94,10 @@ class Settings(BaseSettings):
     max_batch_bytes: int = Field(32 * 2**20, ge=1, description="Largest body of /batch-extract, in bytes.")
     max_members: int = Field(100_000, ge=1, description="Most descriptors in the body of /match.")
 
+    max_roll: float | None = Field(
+        None, gt=0, le=180, description="Most degrees by which a head may be tilted to be enrolled. None: any."
+    )
+
     data: Path = Field(default_factory=_data_home, description="Folder of the gallery, where no database is named.")
     database_url: SecretStr | None = Field(
         None, description="Database of the gallery: sqlite:///..., mysql+pymysql://... or postgresql+psycopg://..."
@@ -103,17 +116,29 @@ class Settings(BaseSettings):
             return os.environ.get("PORT") or 8000
         return value
 
-    @field_validator("api_keys", "engines", "providers", mode="before")
+    @field_validator("api_keys", "engines", "providers", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
-    @field_validator("api_keys")
+    @field_validator("api_keys", mode="before")
     @classmethod
-    def _no_placeholder(cls, keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
-        if any(key.get_secret_value() in PLACEHOLDER_KEYS for key in keys):
-            raise ValueError("a key is a placeholder from the documentation. Make one with: openssl rand -base64 32")
-        return keys
+    def _read_keys(cls, value: Any) -> Any:
+        entries = cls._split(value)
+        return tuple(keys.parse(entry, i) if isinstance(entry, str) else entry for i, entry in enumerate(entries))
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _addresses(cls, proxies: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            return tuple(str(ipaddress.ip_network(proxy)) for proxy in proxies)
+        except ValueError:
+            raise ValueError("Proxies are addresses and networks: 10.0.0.7, 10.1.0.0/16") from None
+
+    @field_validator("post_key", mode="before")
+    @classmethod
+    def _first(cls, value: Any) -> Any:
+        return value.partition(",")[0].strip() if isinstance(value, str) else value
 
     @property
     def rule(self) -> Rule:
@@ -137,8 +162,9 @@ class Settings(BaseSettings):
         """Raise ConfigurationError where strangers could reach a service that asks for no key."""
         if not (self.api_keys or self.allow_anonymous or self.loopback):
             raise ConfigurationError(
-                f"The service would listen on {self.host} and let anyone in. Set API_KEY to a secret "
-                "(openssl rand -base64 32), or FACE128_ALLOW_ANONYMOUS=1 if that is what you want."
+                f"The service would listen on {self.host} and let anyone in. Set FACE128_API_KEYS to what "
+                "'face128 keys new NAME' prints, or API_KEY to a secret (openssl rand -base64 32), or "
+                "FACE128_ALLOW_ANONYMOUS=1 if that is what you want."
             )
 
 

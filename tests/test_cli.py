@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import faceapi_truth
 import httpx
 import insight
 import pytest
@@ -127,6 +128,16 @@ def test_doctor_says_what_a_pack_allows() -> None:
     assert run.returncode == 0, run.stdout
     (pack,) = (line for line in run.stdout.splitlines() if "w600k_mbf_int8" in line)
     assert "non-commercial research only" in pack
+
+
+def test_doctor_tries_face_apis_models(tmp_path: Path) -> None:
+    models = faceapi_truth.models()
+    run = face128("doctor", FACE128_FACEAPI_MODELS=str(models), COLUMNS="300")
+    assert run.returncode == 0, run.stdout
+    assert any("faceapi-resnet-v1, ssd-canvas" in line for line in run.stdout.splitlines())
+    run = face128("doctor", FACE128_FACEAPI_MODELS=str(tmp_path), COLUMNS="300")
+    assert run.returncode == 1
+    assert any("!!" in line and "faceapi" in line and "manifest" in line for line in run.stdout.splitlines())
 
 
 def test_doctor_says_what_is_wrong_with_a_pack(tmp_path: Path) -> None:

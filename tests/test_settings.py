@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 
 import pytest
 
+from face128 import keys
 from face128.errors import ConfigurationError
 from face128.settings import Settings, load_settings, unknown_variables
 
@@ -17,8 +19,8 @@ def nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
-def keys(settings: Settings) -> list[str]:
-    return [key.get_secret_value() for key in settings.api_keys]
+def opens(settings: Settings, secret: str) -> bool:
+    return keys.find(secret, settings.api_keys) is not None
 
 
 def test_the_defaults_are_those_of_the_documents() -> None:
@@ -34,7 +36,7 @@ def test_port_and_api_key_work_without_the_prefix(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("API_KEY", "a-secret")
     settings = load_settings()
     assert settings.port == 9001
-    assert keys(settings) == ["a-secret"]
+    assert opens(settings, "a-secret")
 
 
 def test_the_prefixed_name_wins(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,12 +53,18 @@ def test_an_option_of_the_command_line_wins_over_the_environment(monkeypatch: py
 @pytest.mark.parametrize("name", ["FACE128_API_KEYS", "FACE128_API_KEY", "API_KEY"])
 def test_several_keys_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, " one , two,")
-    assert keys(load_settings()) == ["one", "two"]
+    settings = load_settings()
+    assert len(settings.api_keys) == 2
+    assert opens(settings, "one")
+    assert opens(settings, "two")
 
 
 def test_keys_do_not_show_when_settings_are_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("API_KEY", "a-secret")
-    assert "a-secret" not in repr(load_settings())
+    shown = repr(load_settings())
+    assert "a-secret" not in shown
+    assert hashlib.sha256(b"a-secret").hexdigest() not in shown
+    assert repr(hashlib.sha256(b"a-secret").digest()) not in shown
 
 
 def test_a_link_that_kubernetes_sets_is_no_port(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,6 +98,37 @@ def test_the_key_of_the_documentation_is_refused(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(ConfigurationError, match="placeholder") as refusal:
         load_settings()
     assert "change-me" not in str(refusal.value)
+
+
+def test_the_hash_of_that_key_is_refused_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    sha256 = hashlib.sha256(b"change-me-in-production").hexdigest()
+    monkeypatch.setenv("FACE128_API_KEYS", f"backend:{sha256}")
+    with pytest.raises(ConfigurationError, match="placeholder"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    "entry", [f"backend:{'a' * 63}", f"backend:{'a' * 65}", f"my key:{'a' * 64}", f"backend:{'a' * 64}:match+root"]
+)
+def test_an_entry_that_is_nearly_right_is_no_plain_secret(monkeypatch: pytest.MonkeyPatch, entry: str) -> None:
+    monkeypatch.setenv("FACE128_API_KEYS", entry)
+    with pytest.raises(ConfigurationError, match="FACE128_API_KEYS") as refusal:
+        load_settings()
+    assert "aaa" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("proxies", ["*", "nginx", "10.0.0.1/8"])
+def test_proxies_are_addresses(monkeypatch: pytest.MonkeyPatch, proxies: str) -> None:
+    monkeypatch.setenv("FACE128_TRUSTED_PROXIES", proxies)
+    with pytest.raises(ConfigurationError, match="FACE128_TRUSTED_PROXIES"):
+        load_settings()
+
+
+def test_the_key_that_is_sent_is_the_first_of_api_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("API_KEY", "one,two")
+    key = load_settings().post_key
+    assert key is not None
+    assert key.get_secret_value() == "one"
 
 
 def test_every_wrong_variable_is_named_and_no_value_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:

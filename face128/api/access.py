@@ -10,19 +10,20 @@ from fastapi.responses import JSONResponse
 
 from face128.api import examples, schemas
 from face128.api.answers import error_fields
-from face128.api.auth import ServiceDep, require_key
+from face128.api.auth import ServiceDep, needs
 from face128.api.forms import read_photos
-from face128.api.parameters import Force
-from face128.api.schemas import problems
+from face128.api.parameters import EngineName, Force
+from face128.api.schemas import REFUSED, problems
 from face128.api.uploads import read_image
 from face128.encoding import Encoding, encode
+from face128.engines import Engine
 from face128.errors import Face128Error, TooManyImages
 from face128.service import Service
 
 if TYPE_CHECKING:
     from face128.gallery import Gallery, Person, Record
 
-router = APIRouter(dependencies=[Depends(require_key)], tags=["enrol and match"])
+router = APIRouter(responses=REFUSED, tags=["enrol and match"])
 
 MOST = 4  # faces of a user: document 3
 
@@ -32,9 +33,9 @@ UserId = Annotated[str, Path(description="Up to 255 characters.")]
 @router.post(
     "/enroll_faces/{user_id:path}",
     response_model=schemas.Enrolled,
-    responses=problems(400, 401, 409, 413, 415, 422, 503),
+    responses=problems(400, 409, 413, 415, 422, 503),
     openapi_extra={"requestBody": examples.ENROL},
-    dependencies=[Depends(error_fields(status="error"))],
+    dependencies=[needs("gallery"), Depends(error_fields(status="error"))],
 )
 async def enrol(
     user_id: UserId,
@@ -42,41 +43,41 @@ async def enrol(
     service: ServiceDep,
     force: Force = False,
     replace: Annotated[bool, Query(description="Erase the faces that the user has.")] = False,
+    engine: EngineName = None,
 ) -> dict[str, Any]:
     """Store one to four photos' faces, all or none. `faces_stored` counts these photos; one sent again is stored once.
 
     An error of one photo names its `index` and `file_name`. 409 `duplicate` where a face is within the threshold of
     another person's, unless `?force=true`; 409 `too_many_images` above four, unless `?replace=true`.
     """
-    engine = service.engine()
+    loaded = service.engine(engine)
     sent = await read_photos(request, service.limits, MOST)
     person = await service.gallery.run(_person, sent.text("name"), user_id)
     if len(sent.images) > MOST:
         raise TooManyImages(f"A user has at most {MOST} faces.")
-    encodings = await _encode_all(service, sent.images)
+    encodings = await _encode_all(service, loaded, sent.images)
 
     def store(gallery: Gallery) -> list[Record]:
         from face128.gallery import NewFace
 
         new = [NewFace(encoding.descriptor, data) for encoding, (_, data) in zip(encodings, sent.images, strict=True)]
-        return gallery.enrol(person, new, engine.card, force=force, replace=replace, most=MOST)
+        return gallery.enrol(person, new, loaded.card, force=force, replace=replace, most=MOST)
 
     return {"status": "success", "faces_stored": len(await service.gallery.run(store))}
 
 
 @router.post(
     "/match_face",
-    responses={200: {"model": schemas.Granted | schemas.Denied}, **problems(400, 401, 413, 415, 422, 503)},
+    responses={200: {"model": schemas.Granted | schemas.Denied}, **problems(400, 413, 415, 422, 503)},
     openapi_extra={"requestBody": examples.IMAGE},
-    dependencies=[Depends(error_fields(status="access_denied"))],
+    dependencies=[needs("match"), Depends(error_fields(status="access_denied"))],
 )
-async def match_face(request: Request, service: ServiceDep) -> JSONResponse:
+async def match_face(request: Request, service: ServiceDep, engine: EngineName = None) -> JSONResponse:
     """Whose face is this? Access for the nearest person, if he is near enough, else `access_denied`."""
-    rule = service.settings.rule
-    engine = service.engine()
-    encoding = await service.run(encode, engine, await read_image(request, service.limits), service.limits)
+    rule, loaded = service.settings.rule, service.engine(engine)
+    encoding = await service.run(encode, loaded, await read_image(request, service.limits), service.limits)
     matched, found = await service.gallery.run(
-        lambda gallery: gallery.recognise(encoding.descriptor, engine.card, 1, rule=rule)
+        lambda gallery: gallery.recognise(encoding.descriptor, loaded.card, 1, rule=rule)
     )
     if not matched:
         return JSONResponse({"status": "access_denied"})
@@ -84,7 +85,12 @@ async def match_face(request: Request, service: ServiceDep) -> JSONResponse:
     return JSONResponse({"status": "access_granted", "user_id": person.user_id, "name": person.name})
 
 
-@router.delete("/enroll_faces/{user_id:path}", response_model=schemas.Erased, responses=problems(401, 404, 422, 503))
+@router.delete(
+    "/enroll_faces/{user_id:path}",
+    response_model=schemas.Erased,
+    responses=problems(404, 422, 503),
+    dependencies=[needs("gallery")],
+)
 async def erase(user_id: UserId, service: ServiceDep) -> dict[str, Any]:
     """Erase a person: rows, vectors and index entries, at once and on every worker."""
     erased = await service.gallery.run(lambda gallery: gallery.erase_user(user_id))
@@ -98,10 +104,9 @@ def _person(_: Gallery, name: str, user_id: str) -> Person:
     return Person(name, user_id)
 
 
-async def _encode_all(service: Service, images: list[tuple[str | None, bytes]]) -> list[Encoding]:
+async def _encode_all(service: Service, engine: Engine, images: list[tuple[str | None, bytes]]) -> list[Encoding]:
     """Raises the error of the first photo that fails, with its index and file name."""
-    engine = service.engine()
-    jobs = [service.run(encode, engine, data, service.limits) for _, data in images]
+    jobs = [service.encode_to_enrol(engine, data) for _, data in images]
     outcomes = await asyncio.gather(*jobs, return_exceptions=True)
     encodings = []
     for index, ((file_name, _), outcome) in enumerate(zip(images, outcomes, strict=True)):

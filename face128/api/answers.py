@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -11,17 +11,17 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from face128.errors import Face128Error, InvalidRequest, NotFound, Overloaded, Unauthorized
+from face128.errors import Face128Error, InvalidRequest, NotFound, TryLater, Unauthorized
 
 log = logging.getLogger("face128")
 
 _HTTP_CODES = {404: NotFound.code, 405: "method_not_allowed"}
 
 
-def error_fields(**fields: Any) -> Callable[[Request], None]:
+def error_fields(**fields: Any) -> Callable[[Request], Awaitable[None]]:
     """A dependency for routes whose errors carry more, such as ``"face_detected": false``."""
 
-    def remember(request: Request) -> None:
+    async def remember(request: Request) -> None:
         request.state.error_fields = fields
 
     return remember
@@ -36,7 +36,7 @@ def install_error_handlers(app: FastAPI) -> None:
 def _ours(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, Face128Error)
     headers = {}
-    if isinstance(error, Overloaded):
+    if isinstance(error, TryLater):
         headers["Retry-After"] = str(error.retry_after)
     if isinstance(error, Unauthorized):
         headers["WWW-Authenticate"] = "Bearer"

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from face128 import __version__
 from face128.api import access, faces, fallback, operations, records
 from face128.api.answers import install_error_handlers
+from face128.api.auth import Guard
 from face128.api.tracing import RequestId
 from face128.service import Service
 from face128.settings import Settings, load_settings
@@ -18,7 +19,9 @@ DESCRIPTION = """
 Whose face is this? 128-d face descriptors, exactly dlib's and much faster.
 
 Every error is `{"error": sentence, "code": code, ...}` with a stable code. Where API keys are set, send
-`Authorization: Bearer KEY` or `X-API-Key: KEY`; `/health` and `/ready` need none.
+`Authorization: Bearer KEY` or `X-API-Key: KEY`; `/health` and `/ready` need none. Each route needs one scope of the
+key: `match` (whose face it is, and whether two are one), `encode` (photos to boxes and descriptors), `gallery` (who is
+enrolled) or `admin` (metrics and maintenance). It stands beside the route as the role of its security scheme.
 """
 
 
@@ -37,6 +40,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     app = FastAPI(title="face128", version=__version__, description=DESCRIPTION, lifespan=lifespan)
     app.state.service = service
+    app.state.guard = Guard(service.settings.api_keys)
     app.add_middleware(RequestId)
     install_error_handlers(app)
     app.include_router(fallback.router)

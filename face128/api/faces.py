@@ -11,19 +11,19 @@ from fastapi import APIRouter, Depends, Request
 from face128 import comparing
 from face128.api import examples, schemas
 from face128.api.answers import error_fields
-from face128.api.auth import ServiceDep, require_key
+from face128.api.auth import ServiceDep, needs
 from face128.api.batch import extract_all
 from face128.api.parameters import EngineName, Faces
-from face128.api.schemas import problems
+from face128.api.schemas import REFUSED, problems
 from face128.api.uploads import read_image, read_images, read_json
 from face128.encoding import encode, face_fields
 from face128.engines import Engine, Face
 from face128.errors import Face128Error, InvalidRequest
 from face128.images import Limits, Photo, open_photo
 
-router = APIRouter(dependencies=[Depends(require_key)], tags=["faces"])
+router = APIRouter(responses=REFUSED, tags=["faces"])
 
-IMAGE_ERRORS = problems(400, 401, 413, 415, 422, 503)
+IMAGE_ERRORS = problems(400, 413, 415, 422, 503)
 DESCRIPTORS_BYTES = 256 * 1024  # a body of two descriptors, with room for 512 numbers each
 
 
@@ -41,7 +41,7 @@ def find(engine: Engine, data: bytes, limits: Limits) -> tuple[Photo, list[Face]
     response_model=schemas.Detected,
     responses=IMAGE_ERRORS,
     openapi_extra={"requestBody": examples.IMAGE},
-    dependencies=[Depends(error_fields(detected=False))],
+    dependencies=[needs("encode"), Depends(error_fields(detected=False))],
 )
 async def detect(request: Request, service: ServiceDep, engine: EngineName = None) -> dict[str, Any]:
     """How many faces are in the photo, and where. A photo without one is an answer too: `detected` is false."""
@@ -63,7 +63,7 @@ async def detect(request: Request, service: ServiceDep, engine: EngineName = Non
     response_model=schemas.Verified | schemas.NotVerified,
     responses=IMAGE_ERRORS,
     openapi_extra={"requestBody": examples.IMAGE},
-    dependencies=[Depends(error_fields(face_detected=False))],
+    dependencies=[needs("encode"), Depends(error_fields(face_detected=False))],
 )
 async def verify_face(request: Request, service: ServiceDep, engine: EngineName = None) -> dict[str, Any]:
     """Whether there is a face in the photo; of several, the one most clearly seen."""
@@ -79,7 +79,7 @@ async def verify_face(request: Request, service: ServiceDep, engine: EngineName 
     response_model=schemas.Extracted,
     responses=IMAGE_ERRORS,
     openapi_extra={"requestBody": examples.IMAGE},
-    dependencies=[Depends(error_fields(success=False, face_detected=False))],
+    dependencies=[needs("encode"), Depends(error_fields(success=False, face_detected=False))],
 )
 async def extract_embedding(
     request: Request, service: ServiceDep, faces: Faces = "one", engine: EngineName = None
@@ -102,7 +102,7 @@ async def extract_embedding(
     response_model=schemas.Compared,
     responses=IMAGE_ERRORS,
     openapi_extra={"requestBody": examples.TWO_IMAGES},
-    dependencies=[Depends(error_fields(success=False))],
+    dependencies=[needs("match"), Depends(error_fields(success=False))],
 )
 async def compare(
     request: Request, service: ServiceDep, faces: Faces = "one", engine: EngineName = None
@@ -128,8 +128,9 @@ async def compare(
 @router.post(
     "/compare-faces",
     response_model=schemas.ComparedFaces,
-    responses=problems(400, 401, 409, 413, 422),
+    responses=problems(400, 409, 413, 422),
     openapi_extra={"requestBody": examples.TWO_DESCRIPTORS},
+    dependencies=[needs("match")],
 )
 async def compare_faces(request: Request) -> dict[str, Any]:
     """The distance of two descriptors: of 128 numbers Euclidean, of 512 cosine. It needs no engine."""
@@ -142,8 +143,9 @@ async def compare_faces(request: Request) -> dict[str, Any]:
     "/batch-extract",
     response_model=schemas.Batch,
     response_model_exclude_unset=True,
-    responses=problems(400, 401, 409, 413, 422, 503),
+    responses=problems(400, 409, 413, 422, 503),
     openapi_extra={"requestBody": examples.BATCH},
+    dependencies=[needs("encode")],
 )
 async def batch_extract(
     request: Request, service: ServiceDep, faces: Faces = "one", engine: EngineName = None

@@ -12,15 +12,15 @@ from fastapi.responses import JSONResponse
 from face128 import enrolled
 from face128.api import examples
 from face128.api.answers import error_fields
-from face128.api.auth import ServiceDep, require_key
+from face128.api.auth import ServiceDep, needs
 from face128.api.parameters import EngineName, Faces
-from face128.api.schemas import Encoded, Matched, NotMatched, problems
+from face128.api.schemas import REFUSED, Encoded, Matched, NotMatched, problems
 from face128.api.uploads import read_body, read_image
 from face128.encoding import encode
 from face128.enrolled import MatchRequest
 from face128.matching import Decision, nearest
 
-router = APIRouter(dependencies=[Depends(require_key)], tags=["original fallback"])
+router = APIRouter(responses=REFUSED, tags=["original fallback"])
 
 # A body of this many bytes is parsed and decided in less time than it takes to wake a thread for it.
 SMALL_BODY = 64 * 1024
@@ -28,8 +28,9 @@ SMALL_BODY = 64 * 1024
 
 @router.post(
     "/match",
-    responses={200: {"model": Matched | NotMatched}, **problems(400, 401, 409, 413, 422, 503)},
+    responses={200: {"model": Matched | NotMatched}, **problems(400, 409, 413, 422, 503)},
     openapi_extra={"requestBody": examples.MATCH},
+    dependencies=[needs("match")],
 )
 async def match(
     request: Request,
@@ -70,9 +71,9 @@ async def match(
 @router.post(
     "/encode-image",
     response_model=Encoded,
-    responses=problems(400, 401, 413, 415, 422, 503),
+    responses=problems(400, 413, 415, 422, 503),
     openapi_extra={"requestBody": examples.IMAGE},
-    dependencies=[Depends(error_fields(face_detected=False))],
+    dependencies=[needs("encode"), Depends(error_fields(face_detected=False))],
 )
 async def encode_image(
     request: Request,

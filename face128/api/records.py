@@ -9,17 +9,17 @@ from fastapi import APIRouter, Depends, Query, Request
 
 from face128.api import examples, schemas
 from face128.api.answers import error_fields
-from face128.api.auth import ServiceDep, require_key
+from face128.api.auth import ServiceDep, needs
 from face128.api.forms import read_photos
-from face128.api.parameters import Force
-from face128.api.schemas import problems
+from face128.api.parameters import EngineName, Force
+from face128.api.schemas import REFUSED, problems
 from face128.encoding import encode
 from face128.errors import InvalidRequest
 
 if TYPE_CHECKING:
     from face128.gallery import Found, Gallery, Person, Record
 
-router = APIRouter(dependencies=[Depends(require_key)], tags=["records"])
+router = APIRouter(responses=REFUSED, tags=["records"])
 
 MAX_TOP_K = 100
 MAX_PAGE = 1000
@@ -28,26 +28,28 @@ MAX_PAGE = 1000
 @router.post(
     "/records",
     response_model=schemas.RecordCreated,
-    responses=problems(400, 401, 409, 413, 415, 422, 503),
+    responses=problems(400, 409, 413, 415, 422, 503),
     openapi_extra={"requestBody": examples.RECORD},
-    dependencies=[Depends(error_fields(success=False))],
+    dependencies=[needs("gallery"), Depends(error_fields(success=False))],
 )
-async def create(request: Request, service: ServiceDep, force: Force = False) -> dict[str, Any]:
+async def create(
+    request: Request, service: ServiceDep, force: Force = False, engine: EngineName = None
+) -> dict[str, Any]:
     """Store a face under a name. The same photo under the same name is stored once, and answered as it stands.
 
     409 `duplicate` where the face is within the threshold of another person's, unless `?force=true`.
     """
-    engine = service.engine()
+    loaded = service.engine(engine)
     sent = await read_photos(request, service.limits)
     image, name, metadata = sent.image(), sent.text("name"), sent.json_object("metadata")
     person = await service.gallery.run(_check, name, metadata)
-    encoding = await service.run(encode, engine, image, service.limits)
+    encoding = await service.encode_to_enrol(loaded, image)
 
     def store(gallery: Gallery) -> dict[str, Any]:
         from face128.gallery import NewFace
 
         face = NewFace(encoding.descriptor, image, metadata)
-        stored = gallery.enrol(person, [face], engine.card, force=force)[0]
+        stored = gallery.enrol(person, [face], loaded.card, force=force)[0]
         older, record = gallery.record(stored.id)
         return _record(record, older)
 
@@ -55,7 +57,7 @@ async def create(request: Request, service: ServiceDep, force: Force = False) ->
     return {"success": True, "message": f"Face record created successfully for '{name}'", "record": record}
 
 
-@router.get("/records", response_model=schemas.Records, responses=problems(401, 422, 503))
+@router.get("/records", response_model=schemas.Records, responses=problems(422, 503), dependencies=[needs("gallery")])
 async def page(
     service: ServiceDep,
     skip: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
@@ -69,27 +71,27 @@ async def page(
 @router.post(
     "/records/match",
     response_model=schemas.RecordMatch,
-    responses=problems(400, 401, 413, 415, 422, 503),
+    responses=problems(400, 413, 415, 422, 503),
     openapi_extra={"requestBody": examples.RECORD_MATCH},
-    dependencies=[Depends(error_fields(face_detected=False))],
+    dependencies=[needs("match"), Depends(error_fields(face_detected=False))],
 )
-async def match(request: Request, service: ServiceDep) -> dict[str, Any]:
+async def match(request: Request, service: ServiceDep, engine: EngineName = None) -> dict[str, Any]:
     """Whose face is this? The nearest records; `recognized` if the nearest is near enough.
 
     The threshold is a distance in the model's own metric: Euclidean and 0.38 for dlib's, not the cosine of document 2.
     """
     start = time.perf_counter()
-    engine = service.engine()
+    loaded = service.engine(engine)
     sent = await read_photos(request, service.limits)
     top_k, threshold = sent.number("top_k", 5), sent.number("threshold", None)
     if not (1 <= top_k <= MAX_TOP_K and top_k == int(top_k)):
         raise InvalidRequest(f"top_k is a whole number from 1 to {MAX_TOP_K}.", field="top_k")
     if not (threshold is None or 0 < threshold <= 2):
         raise InvalidRequest("A threshold is a number above 0 and not above 2.", field="threshold")
-    encoding = await service.run(encode, engine, sent.image(), service.limits)
+    encoding = await service.run(encode, loaded, sent.image(), service.limits)
     recognized, found = await service.gallery.run(
         lambda gallery: gallery.recognise(
-            encoding.descriptor, engine.card, int(top_k), threshold, service.settings.rule
+            encoding.descriptor, loaded.card, int(top_k), threshold, service.settings.rule
         )
     )
     return {
@@ -101,14 +103,21 @@ async def match(request: Request, service: ServiceDep) -> dict[str, Any]:
     }
 
 
-@router.get("/records/{record_id}", response_model=schemas.Record, responses=problems(401, 404, 503))
+@router.get(
+    "/records/{record_id}", response_model=schemas.Record, responses=problems(404, 503), dependencies=[needs("gallery")]
+)
 async def one(record_id: str, service: ServiceDep) -> dict[str, Any]:
     """One record."""
     older, record = await service.gallery.run(lambda gallery: gallery.record(record_id))
     return _record(record, older)
 
 
-@router.delete("/records/{record_id}", response_model=schemas.RecordDeleted, responses=problems(401, 404, 503))
+@router.delete(
+    "/records/{record_id}",
+    response_model=schemas.RecordDeleted,
+    responses=problems(404, 503),
+    dependencies=[needs("gallery")],
+)
 async def delete(record_id: str, service: ServiceDep) -> dict[str, Any]:
     """Erase one record: row, vector and index entry, at once and on every worker."""
     record = await service.gallery.run(lambda gallery: gallery.erase_record(record_id))
@@ -116,7 +125,9 @@ async def delete(record_id: str, service: ServiceDep) -> dict[str, Any]:
     return {"success": True, "message": f"Successfully deleted record for '{name}'", "deleted_id": record.id}
 
 
-@router.post("/maintenance/rebuild-index", response_model=schemas.Rebuilt, responses=problems(401, 503))
+@router.post(
+    "/maintenance/rebuild-index", response_model=schemas.Rebuilt, responses=problems(503), dependencies=[needs("admin")]
+)
 async def rebuild(service: ServiceDep) -> dict[str, Any]:
     """Make the index anew from the table, on every worker."""
     start = time.perf_counter()

@@ -225,3 +225,7 @@ class Denied(BaseModel):
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The error answers of a route, for its OpenAPI entry."""
     return {status: {"model": Problem} for status in statuses}
+
+
+REFUSED = problems(401, 403, 429)
+"""No key, a key without the scope, too many wrong keys: what every route that needs a key may answer."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -29,7 +29,7 @@ def reencode(
     """Describe every member's photos, in all cores or on a cluster. A second run goes on where the first stopped.
 
     Beside --out stand the journal and a CSV of every photo that failed, why, and what to do. Exit status 1 if any did.
-    --post sends API_KEY along, if it is set.
+    --post sends the key in FACE128_POST_KEY (or API_KEY) along, if it is set.
     """
     from face128.jobs.members import read_members
     from face128.jobs.post import Service
@@ -46,8 +46,9 @@ def reencode(
         from face128.jobs.cluster import ClusterWorkers
 
         workers = ClusterWorkers(cluster, photos_travel=not shared)
-    recipe = Recipe.from_settings(settings, engine, "largest" if faces == "largest" else "one", num_jitters)
-    key = settings.api_keys[0].get_secret_value() if settings.api_keys else None
+    choice: Literal["one", "largest"] = "largest" if faces == "largest" else "one"
+    recipe = Recipe.from_settings(settings, engine, choice, num_jitters, settings.max_roll)
+    key = settings.post_key.get_secret_value() if settings.post_key else None
     service = Service(post, key) if post else None
     result = run_reencode(read_members(members, pattern), recipe, out, workers, service)
     print_reencoding(result)

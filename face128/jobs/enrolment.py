@@ -21,6 +21,7 @@ from face128.jobs.members import Listing, MemberPhoto
 ADVICE = {
     "no_face": "Send a photo in which the face is seen from the front, sharp, well lit and at least 40 pixels wide.",
     "multiple_faces": "Crop the photo to one person, or run with --faces largest if the member is the largest face.",
+    "head_tilted": "Turn the photo until the head is upright, or send another; FACE128_MAX_ROLL is the bound.",
     "bad_image": "The file is empty or damaged: copy it again from its source, or take a new photo.",
     "unsupported_format": "Save the photo as JPEG or PNG.",
     "too_large": "Shrink the photo, or raise FACE128_MAX_IMAGE_BYTES or FACE128_MAX_IMAGE_PIXELS.",

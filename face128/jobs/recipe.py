@@ -31,20 +31,31 @@ class Recipe:
     choice: Choice
     num_jitters: int
     limits: Limits
+    max_roll: float | None = None
+    """Degrees; a head that is tilted further is refused."""
 
     @classmethod
     def from_settings(
-        cls, settings: Settings, engine: str | None = None, choice: Choice = "one", num_jitters: int = 1
+        cls,
+        settings: Settings,
+        engine: str | None = None,
+        choice: Choice = "one",
+        num_jitters: int = 1,
+        max_roll: float | None = None,
     ) -> Recipe:
         limits = Limits(settings.max_image_bytes, settings.max_image_pixels)
         name = engine or settings.engines[0]
-        return cls(name, settings.network, settings.detection, choice, num_jitters, limits)
+        return cls(name, settings.network, settings.detection, choice, num_jitters, limits, max_roll)
 
     @property
     def version(self) -> str:
-        """What a descriptor made by this recipe may be compared with bit by bit: model, pipeline, face, passes."""
+        """What a descriptor made by this recipe may be compared with bit by bit: model, pipeline, face, passes.
+
+        And which photos have none: another bound of the roll is another version.
+        """
         card = self.load().card
-        return f"{card.name} {card.pipeline} {self.choice} x{self.num_jitters}"
+        bound = "" if self.max_roll is None else f" roll {self.max_roll:g}"
+        return f"{card.name} {card.pipeline} {self.choice} x{self.num_jitters}{bound}"
 
     def load(self) -> Engine:
         """The engine, loaded once a process. Raises ConfigurationError where it cannot be had."""
@@ -54,7 +65,7 @@ class Recipe:
         """The descriptor of the photo's face, (dimension,). Raises what ``encoding.encode`` raises."""
         engine = self.load()
         if self.choice != "central":
-            return encode(engine, data, self.limits, self.choice, self.num_jitters).descriptor
+            return encode(engine, data, self.limits, self.choice, self.num_jitters, self.max_roll).descriptor
         photo = open_photo(data, self.limits)
         face = _central(engine.detect(photo), photo)
         return engine.describe(engine.crop(photo, [face])).reshape(-1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 
@@ -10,6 +11,7 @@ import httpx
 import numpy as np
 import pytest
 from serving import photo, serving
+from test_cli import face128
 
 BROWSER = {
     # Enrolled with the real face-api.js, as a browser scales photos.
@@ -22,9 +24,9 @@ SEEN = {"obama-2009.jpg": 1029, "obama-2010.jpg": 1029, "biden-2010.jpg": 1030, 
 
 
 @pytest.fixture(scope="module")
-def service() -> Iterator[httpx.Client]:
+def service(gallery: dict[str, str]) -> Iterator[httpx.Client]:
     models = str(faceapi_truth.models())
-    with serving(FACE128_ENGINES="dlib,faceapi", FACE128_FACEAPI_MODELS=models) as client:
+    with serving(FACE128_ENGINES="dlib,faceapi", FACE128_FACEAPI_MODELS=models, **gallery) as client:
         # The service is ready when its first engine is.
         while (state := client.get("/ready").json()["engines"]["faceapi"]) == "loading":
             time.sleep(0.1)
@@ -43,6 +45,17 @@ def enrolled() -> list[dict[str, object]]:
         }
         for reg_no, (name, file) in BROWSER.items()
     ]
+
+
+@pytest.fixture(scope="module")
+def gallery(enrolled: list[dict[str, object]], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The settings of a gallery into which the browser's descriptors were imported."""
+    folder = tmp_path_factory.mktemp("gallery")
+    (folder / "members.json").write_text(json.dumps(enrolled))
+    settings = {"FACE128_DATA": str(folder)}
+    run = face128("gallery", "import", folder / "members.json", **settings)
+    assert run.stdout == "4 faces of faceapi-resnet-v1 in the file, 4 of them new\n", run.stderr
+    return settings
 
 
 def encode(service: httpx.Client, name: str, engine: str) -> dict[str, object]:
@@ -70,6 +83,28 @@ def test_whom_a_browser_enrolled_the_server_recognises(
     assert answer.get("mixed_models", False) == (engine == "dlib")
     # In the one network strangers are further away than this, whoever made the descriptors.
     assert answer["runner_up"]["distance"] > 0.6
+
+
+@pytest.mark.parametrize("engine", ["faceapi", "dlib"])
+@pytest.mark.parametrize("name", SEEN)
+def test_the_gallery_that_a_browser_filled_recognises_them_too(
+    service: httpx.Client, enrolled: list[dict[str, object]], name: str, engine: str
+) -> None:
+    image = {"image": photo(name)}
+    answer = service.post("/records/match", params={"engine": engine}, files=image, data={"threshold": "0.5"}).json()
+    probe = np.array(encode(service, name, engine)["descriptor"])
+    distances = sorted(np.linalg.norm(probe - np.array(member["descriptor"])) for member in enrolled)
+    assert answer["best_match"]["name"] == BROWSER[SEEN[name]][0]
+    assert [one["distance"] for one in answer["top_matches"]] == pytest.approx(distances, abs=1e-6)
+    print(f"{name} by {engine} in the gallery: {distances[0]:.3f}, the next {distances[1]:.3f}")
+
+
+def test_another_persons_name_for_a_face_that_a_browser_enrolled_is_refused(service: httpx.Client) -> None:
+    for engine in ("faceapi", "dlib"):
+        answer = service.post(
+            f"/records?engine={engine}", files={"image": photo("hopper-1984.jpg")}, data={"name": "Jane"}
+        )
+        assert (answer.status_code, answer.json()["name"]) == (409, "Grace Hopper")
 
 
 @pytest.mark.parametrize("name", ["obama-2012.jpg", "hopper-1984.jpg"])

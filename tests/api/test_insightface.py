@@ -95,6 +95,24 @@ def test_one_service_may_hold_both_engines(both: httpx.Client) -> None:
     assert lengths == {"dlib-resnet-v1": 128, MODEL: 512}
 
 
+def test_one_gallery_holds_both_and_each_meets_only_its_own(both: httpx.Client) -> None:
+    engines = ("dlib", "insightface")
+    for engine in engines:
+        enrolled = {"files": {"files": photo(OBAMA_AGAIN)}, "data": {"name": f"By {engine}"}}
+        assert both.post(f"/enroll_faces/{engine}?engine={engine}", **enrolled).json()["faces_stored"] == 1
+    for engine in engines:
+        seen = both.post(f"/match_face?engine={engine}", files={"image": photo(OBAMA)})
+        assert seen.json() == {"status": "access_granted", "user_id": engine, "name": f"By {engine}"}
+        found = both.post(f"/records/match?engine={engine}", files={"image": photo(OBAMA)}).json()["top_matches"]
+        assert [one["name"] for one in found] == [f"By {engine}"]
+        probe = both.post(f"/encode-image?engine={engine}", files={"image": photo(OBAMA)}).json()
+        asked = {"descriptor": probe["descriptor"], "model": probe["model"]}
+        assert both.post("/match", json=asked).json()["regNo"] == engine
+    both.delete("/enroll_faces/dlib")
+    assert both.post("/match_face?engine=dlib", files={"image": photo(OBAMA)}).json() == {"status": "access_denied"}
+    assert both.delete("/enroll_faces/insightface").json()["faces_deleted"] == 1
+
+
 def test_health_says_what_the_weights_allow(both: httpx.Client) -> None:
     licences = both.get("/health").json()["licences"]
     assert set(licences) == {"dlib-resnet-v1", MODEL}
@@ -133,12 +151,17 @@ def corrupt(folder: Path) -> str:
     return "det_tiny.onnx"
 
 
+def wrong(folder: Path) -> str:
+    insight.recogniser(insight.tiny_pack(folder) / "tiny.onnx", numbers=128)
+    return "not an ArcFace network of 512 numbers"
+
+
 def blind(folder: Path) -> str:
     insight.tiny_pack(folder)
     return "does not find the face"
 
 
-@pytest.mark.parametrize("spoil", [missing, corrupt, blind])
+@pytest.mark.parametrize("spoil", [missing, corrupt, wrong, blind])
 def test_a_bad_pack_is_one_sentence_and_the_other_engine_serves(tmp_path: Path, spoil: Any) -> None:
     sentence = spoil(tmp_path / "pack")
     # serving() itself sees to it that there is no traceback in the log.

@@ -25,26 +25,35 @@ def postgresql() -> Iterator[servers.Server]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def new_database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
+    """Makes an empty database of a kind, and gives its URL."""
+
+    def make(kind: str) -> str:
+        if kind == "sqlite":
+            return f"sqlite:///{tmp_path_factory.mktemp('data')}/gallery.sqlite"
+        return str(request.getfixturevalue(kind).new_database())
+
+    return make
+
+
 @pytest.fixture(params=DATABASES)
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return empty_database(request, request.param, tmp_path)
-
-
-def empty_database(request: pytest.FixtureRequest, kind: str, folder: Path) -> str:
-    """Its URL."""
-    if kind == "sqlite":
-        return f"sqlite:///{folder}/gallery.sqlite"
-    return str(request.getfixturevalue(kind).new_database())
+def database_url(request: pytest.FixtureRequest, new_database: Callable[[str], str]) -> str:
+    return new_database(request.param)
 
 
 @pytest.fixture(params=[*DATABASES, "milvus"])
-def open_gallery(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], Gallery]]:
+def open_gallery(
+    request: pytest.FixtureRequest, tmp_path: Path, new_database: Callable[[str], str]
+) -> Iterator[Callable[[], Gallery]]:
     """Opens one gallery after the other on one database, as several workers do; with FAISS, and with Milvus."""
     opened: list[Gallery] = []
     with_milvus = request.param == "milvus"
     if with_milvus:
         servers.start_milvus(f"{tmp_path}/milvus.db")
-    url = empty_database(request, "sqlite" if with_milvus else request.param, tmp_path)
+    url = (
+        f"sqlite:///{tmp_path}/gallery.sqlite" if request.param in ("sqlite", "milvus") else new_database(request.param)
+    )
 
     def open_one() -> Gallery:
         opened.append(Gallery(url, f"{tmp_path}/milvus.db" if with_milvus else None))

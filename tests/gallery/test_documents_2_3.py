@@ -1,26 +1,38 @@
-"""Documents 2 and 3, example by example, and document 2's Python client, on every database."""
+"""Documents 2 and 3, example by example, and document 2's Python client: on every database, with both lengths."""
 
 from __future__ import annotations
 
 import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from pathlib import Path
 
 import httpx
+import insight
 import pytest
 from replay import replay
 from serving import PHOTOS, serving
 
 SEED = Path(__file__).parents[2].parent / "shared" / "seeds" / "2-records-deepface-faiss.md"
+EVERYWHERE = [(kind, engine) for kind in ("sqlite", "mariadb", "postgresql") for engine in ("dlib", "insightface")]
+
+
+@pytest.fixture(scope="module", params=EVERYWHERE, ids="-".join)
+def service(request: pytest.FixtureRequest, new_database: Callable[[str], str]) -> Iterator[httpx.Client]:
+    kind, engine = request.param
+    pack = {"FACE128_INSIGHTFACE_PACK": str(insight.sample_pack())} if engine == "insightface" else {}
+    with serving(FACE128_DATABASE_URL=new_database(kind), FACE128_ENGINES=engine, **pack) as client:
+        yield client
 
 
 @pytest.fixture
-def client(database_url: str) -> Iterator[httpx.Client]:
-    with serving(FACE128_DATABASE_URL=database_url) as client:
-        yield client
+def client(service: httpx.Client) -> Iterator[httpx.Client]:
+    """An empty gallery."""
+    yield service
+    for record in service.get("/records").json()["records"]:
+        service.delete(f"/records/{record['id']}")
 
 
 def test_every_example_is_answered_as_documented(client: httpx.Client) -> None:

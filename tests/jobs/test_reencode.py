@@ -144,6 +144,21 @@ def test_another_way_of_encoding_encodes_everything_again(tmp_path: Path) -> Non
     assert "3 encoded now" in face128("reencode", folder, "--out", out, "--engine", "fake", "--faces", "largest").stderr
 
 
+def test_tilted_heads_are_reported_under_a_bound_and_the_bound_may_change(tmp_path: Path) -> None:
+    folder, out = tmp_path / "photos", tmp_path / "enrolled.json"
+    folder.mkdir()
+    upright = Image.open(PHOTOS / "obama-2012.jpg")
+    for name, degrees in (("1_Upright", 0), ("2_Tilted", 20)):
+        upright.rotate(-degrees, Image.Resampling.BICUBIC).save(folder / f"{name}.jpg", quality=95)
+    run = face128("reencode", folder, "--out", out, FACE128_MAX_ROLL="12")
+    assert (run.returncode, failed(out)) == (1, {"2_Tilted.jpg": "head_tilted"})
+    assert [member["descriptor"] is None for member in json.loads(out.read_text())["enrolled"]] == [False, True]
+    assert face128("reencode", folder, "--out", out).returncode == 0
+    assert failed(out) == {}
+    assert face128("reencode", folder, "--out", out, FACE128_MAX_ROLL="12").returncode == 1
+    assert failed(out) == {"2_Tilted.jpg": "head_tilted"}
+
+
 def test_killed_at_ten_random_moments_it_ends_with_the_same_file_and_encodes_nothing_twice(tmp_path: Path) -> None:
     folder, whole, out = crops(tmp_path / "photos", 240), tmp_path / "whole.json", tmp_path / "enrolled.json"
     assert face128("reencode", folder, "--out", whole, "--engine", "fake").returncode == 0

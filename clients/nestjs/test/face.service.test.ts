@@ -59,6 +59,7 @@ const FAILURES: Record<string, RequestListener> = {
   'an error of its own': answer({ error: 'Oh.', code: 'internal' }, 500),
   overload: answer({ error: 'Busy.', code: 'overloaded' }, 503),
   'overload, by 429': answer({ error: 'Busy.', code: 'overloaded' }, 429),
+  'wrong keys from this address, by 429': answer({ error: 'Wait.', code: 'throttled', retry_after: 6 }, 429),
   "somebody else's 404": answer('Not Found', 404),
   "somebody else's 401": answer({ message: 'Unauthorized' }, 401),
   'a redirect': (_, response) => response.writeHead(307, { location: '/elsewhere' }).end(),
@@ -95,6 +96,7 @@ test("a 4xx in the service's own words is an error, not a fallback", async () =>
     [413, 'too_large', 413],
     [409, 'model_mismatch', 409],
     [401, 'unauthorized', 500],
+    [403, 'forbidden', 500],
   ] as const) {
     behave = answer({ error: 'A sentence.', code, field: 'x' }, status);
     await assert.rejects(faces.findMemberByFace(PROBE, ENROLLED), (error) => {
