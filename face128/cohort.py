@@ -30,7 +30,7 @@ import numpy as np
 
 from face128.descriptors import Block, Metric, Vector
 from face128.errors import TooFewMembers
-from face128.neighbours import Indices, nearest_others, rough_distances
+from face128.neighbours import Indices, nearest_others
 
 NEXT = 5
 """Members after the nearest that make up the crowd of a face."""
@@ -65,26 +65,6 @@ class Cohort:
         _, people = np.unique(people, return_inverse=True)
         return cls(people, *nearest_others(vectors, people, metric, NEXT + 1))
 
-    def changed(self, vectors: Block, people: Indices, metric: Metric, origin: Indices, gone: Block) -> Self:
-        """The cohort after people came and went: what ``of`` makes of ``vectors``, without looking at all pairs again.
-
-        ``origin`` (rows,) is where each row stood before, -1 if it is new; ``gone`` holds the rows that are no more.
-        Only those who had one of the changed rows in reach look around again.
-        """
-        _, people = np.unique(people, return_inverse=True)
-        kept = origin >= 0
-        near, who = np.full((len(vectors), NEXT + 1), math.inf), np.zeros((len(vectors), NEXT + 1), np.intp)
-        near[kept] = self.near[origin[kept]]
-        again, reach = ~kept, near[:, -1] * (1 + 1e-9)
-        for vector in (*gone, *vectors[~kept]):
-            again |= rough_distances(vectors, vector.astype(np.float64), metric) <= reach
-        now = np.full(self.members, -1)
-        now[self.people[origin[kept]]] = people[kept]
-        who[kept] = now[self.who[origin[kept]]]
-        rows = np.flatnonzero(again)
-        near[rows], who[rows] = nearest_others(vectors, people, metric, NEXT + 1, rows)
-        return type(self)(people, near, who)
-
     @property
     def members(self) -> int:
         return int(self.people.max(initial=-1)) + 1
@@ -104,11 +84,12 @@ class Cohort:
         """So many rows are of NEXT + 1 members at least, whichever they are."""
         return (NEXT + 1) * int(np.bincount(self.people).max(initial=0))
 
-    def involved(self, rough: Vector) -> Indices:
-        """The rows that ``standing`` wants to know of a probe, from distances (rows,) good to 1e-9 of themselves."""
-        enough = min(self._enough, len(rough)) - 1
-        reach = np.partition(rough, enough)[enough] if len(rough) else 0
-        return np.flatnonzero((rough <= np.maximum(self.near[:, -1], reach) * (1 + 1e-9)) & np.isfinite(rough))
+    def involved(self, least: Vector, most: Vector) -> Indices:
+        """The rows that ``standing`` wants to know of a probe, (rows,) each between ``least`` and ``most`` far away."""
+        enough = min(self._enough, len(most)) - 1
+        reach = np.partition(most, enough)[enough] if len(most) else 0
+        wide = np.maximum(self.near[:, -1], reach if reach < math.inf else math.inf)
+        return np.flatnonzero((least <= wide) & np.isfinite(least))
 
     def standing(self, rows: Indices, distances: Vector) -> Standing | None:
         """How a probe stands that is at these finite distances from these rows; None with fewer than FEWEST members.

@@ -25,7 +25,7 @@ log = logging.getLogger("face128")
 
 THREADS = 4  # a thread waits for the database, or searches and then keeps a core busy
 QUEUE = 256
-PATIENCE = 2.0  # seconds that /ready waits for the database
+PATIENCE = 2.0  # seconds that /ready waits for the database, and the end for a pause in the loading
 
 
 class GalleryPool:
@@ -37,6 +37,7 @@ class GalleryPool:
         self._gallery: Gallery | None = None
         self._opening = threading.Lock()
         self._first: asyncio.Task[None] | None = None
+        self._closing = False
 
     @property
     def in_use(self) -> bool:
@@ -70,6 +71,7 @@ class GalleryPool:
         return None
 
     async def close(self) -> None:
+        self._closing = True
         if self._first is not None:
             await self._first
         await asyncio.to_thread(self._workers.close)
@@ -83,6 +85,9 @@ class GalleryPool:
             log.info(
                 "the gallery has %s", ", ".join(f"{n} faces of {model}" for model, n in sizes.items()) or "no faces"
             )
+            if self._settings.decision == "cohort":
+                while not (self._closing or await self.run(lambda gallery: gallery.compare_members(PATIENCE))):
+                    pass
         except Face128Error as error:
             log.error("the gallery: %s", error)
 

@@ -104,9 +104,6 @@ def nearest(request: MatchRequest, cohorts: Cohorts | None = None, *, explain: b
     enrolled, card, rule = request.enrolled, request.card, request.rule
     if enrolled is None:
         raise InvalidRequest("There is no list of enrolled members.", field="enrolled")
-    threshold = card.threshold if rule.name == "threshold" else card.cap
-    if request.threshold is not None:
-        threshold = request.threshold
     rough = rough_distances(enrolled.vectors, request.probe, card.metric)
     standing = None
     if rule.name == "cohort" or (explain and len(enrolled.vectors) <= MOST_ROWS):
@@ -117,7 +114,7 @@ def nearest(request: MatchRequest, cohorts: Cohorts | None = None, *, explain: b
         same = np.array([reg_no == best.reg_no for reg_no in enrolled.reg_nos])
         rough[same[enrolled.owners]] = math.inf
         second = _first_nearest(rough, enrolled, request.probe, card.metric)
-    return Decision(best, second, threshold, card.name, rule, standing)
+    return Decision(best, second, rule.limit(card, request.threshold), card.name, rule, standing)
 
 
 def _standing(request: MatchRequest, enrolled: Enrolled, rough: Vector, cohorts: Cohorts) -> Standing | None:
@@ -131,7 +128,7 @@ def _standing(request: MatchRequest, enrolled: Enrolled, rough: Vector, cohorts:
         if len(vectors) > MOST_ROWS:
             raise TooLarge(f"The cohort rule takes at most {MOST_ROWS} descriptors in a request.", field="enrolled")
     cohort = cohorts.of(vectors, people, metric)
-    rows = cohort.involved(rough)
+    rows = cohort.involved(rough * (1 - MARGIN), rough * (1 + MARGIN))
     return cohort.standing(rows, distances(vectors[rows], request.probe, metric))
 
 

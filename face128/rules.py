@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from face128.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from face128.engines import ModelCard
 
 
 @dataclass(frozen=True)
@@ -14,6 +17,12 @@ class Rule:
     """threshold: near enough. cohort: nearer than strangers come (cohort.py), and not beyond the model's cap."""
     alpha: float = 0.01
     """The share of strangers that the cohort rule may accept; nothing to the threshold rule."""
+
+    def limit(self, card: ModelCard, asked: float | None) -> float:
+        """The distance beyond which nobody is let in: what was asked for, or the model's own."""
+        if asked is not None:
+            return asked
+        return card.threshold if self.name == "threshold" else card.cap
 
 
 THRESHOLD = Rule()
@@ -33,9 +42,3 @@ def parse(value: Any, default: Rule) -> Rule:
     if not (type(alpha) in (int, float) and 0 < alpha < 1):
         raise InvalidRequest("An alpha is a number above 0 and below 1.", field="decision.alpha")
     return Rule(name, float(alpha))
-
-
-def refuse_cohort(rule: Rule) -> None:
-    """Raise InvalidRequest for the cohort rule: the gallery does not know it yet, and must not use another instead."""
-    if rule.name == "cohort":
-        raise InvalidRequest("The gallery does not know the cohort rule yet: send enrolled.", field="decision")

@@ -19,7 +19,6 @@ from face128.api.uploads import read_image
 from face128.encoding import Encoding, encode
 from face128.engines import Engine
 from face128.errors import Face128Error, TooManyImages
-from face128.rules import refuse_cohort
 from face128.service import Service
 
 if TYPE_CHECKING:
@@ -75,14 +74,14 @@ async def enrol(
     dependencies=[needs("match"), Depends(error_fields(status="access_denied"))],
 )
 async def match_face(request: Request, service: ServiceDep, engine: EngineName = None) -> JSONResponse:
-    """Whose face is this? Access for the nearest person within the threshold, else `access_denied`."""
-    refuse_cohort(service.settings.rule)
-    loaded = service.engine(engine)
+    """Whose face is this? Access for the nearest person, if he is near enough, else `access_denied`."""
+    rule, loaded = service.settings.rule, service.engine(engine)
     encoding = await service.run(encode, loaded, await read_image(request, service.limits), service.limits)
-    found = await service.gallery.run(lambda gallery: gallery.search(encoding.descriptor, loaded.card, 1))
-    granted = bool(found) and found[0].distance <= loaded.card.threshold
-    metrics_of(request).decided(loaded.card.name, found[0].distance if found else None, granted)
-    if not granted:
+    matched, found = await service.gallery.run(
+        lambda gallery: gallery.recognise(encoding.descriptor, loaded.card, 1, rule=rule)
+    )
+    metrics_of(request).decided(loaded.card.name, found[0].distance if found else None, matched)
+    if not matched:
         return JSONResponse({"status": "access_denied"})
     person = found[0].record.person
     return JSONResponse({"status": "access_granted", "user_id": person.user_id, "name": person.name})

@@ -20,7 +20,6 @@ from face128.api.uploads import read_body, read_image
 from face128.encoding import encode
 from face128.enrolled import MatchRequest
 from face128.matching import Decision, nearest
-from face128.rules import refuse_cohort
 
 router = APIRouter(responses=REFUSED, tags=["original fallback"])
 
@@ -61,8 +60,9 @@ async def match(
     if isinstance(decision, MatchRequest):
         asked = decision
         if asked.enrolled is None:
-            refuse_cohort(asked.rule)
-            decision = await service.gallery.run(lambda found: found.match(asked.probe, asked.card, asked.threshold))
+            decision = await service.gallery.run(
+                lambda gallery: gallery.match(asked.probe, asked.card, asked.threshold, asked.rule, explain=explain)
+            )
         else:
             stand = partial(nearest, asked, service.cohorts, explain=explain)
             decision = await to_thread.run_sync(stand, limiter=service.standing)

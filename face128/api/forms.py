@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import Request
 from starlette.datastructures import UploadFile
@@ -13,6 +13,8 @@ from starlette.datastructures import UploadFile
 from face128.api.uploads import FORM_OVERHEAD, read_form, read_json, refuse_if_full
 from face128.errors import BadImage, BadRequest, InvalidRequest
 from face128.images import Limits, from_base64
+
+T = TypeVar("T")
 
 FILE_FIELDS = ("image", "images", "file", "files")
 
@@ -36,7 +38,7 @@ class Sent:
             raise InvalidRequest(f"The field {field} is missing.", field=field)
         return value.strip()
 
-    def number(self, field: str, default: float) -> float:
+    def number(self, field: str, default: T) -> float | T:
         """A number, or the default where the field is missing or empty. Raises InvalidRequest for anything else."""
         value = self.fields.get(field)
         if value is None or value == "":

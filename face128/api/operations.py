@@ -1,4 +1,4 @@
-"""/health and /ready for load balancers and supervisors (some ask with HEAD), without a key; /metrics for Prometheus."""
+"""/health and /ready for load balancers and supervisors, some of which ask with HEAD; /metrics for Prometheus."""
 
 from __future__ import annotations
 

@@ -16,7 +16,6 @@ from face128.api.parameters import EngineName, Force
 from face128.api.schemas import REFUSED, problems
 from face128.encoding import encode
 from face128.errors import InvalidRequest
-from face128.rules import refuse_cohort
 
 if TYPE_CHECKING:
     from face128.gallery import Found, Gallery, Person, Record
@@ -78,22 +77,24 @@ async def page(
     dependencies=[needs("match"), Depends(error_fields(face_detected=False))],
 )
 async def match(request: Request, service: ServiceDep, engine: EngineName = None) -> dict[str, Any]:
-    """Whose face is this? The nearest records; `recognized` if the nearest is within the threshold.
+    """Whose face is this? The nearest records; `recognized` if the nearest is near enough.
 
     The threshold is a distance in the model's own metric: Euclidean and 0.38 for dlib's, not the cosine of document 2.
     """
     start = time.perf_counter()
-    refuse_cohort(service.settings.rule)
     loaded = service.engine(engine)
     sent = await read_photos(request, service.limits)
-    top_k, threshold = sent.number("top_k", 5), sent.number("threshold", loaded.card.threshold)
+    top_k, threshold = sent.number("top_k", 5), sent.number("threshold", None)
     if not (1 <= top_k <= MAX_TOP_K and top_k == int(top_k)):
         raise InvalidRequest(f"top_k is a whole number from 1 to {MAX_TOP_K}.", field="top_k")
-    if not 0 < threshold <= 2:
+    if not (threshold is None or 0 < threshold <= 2):
         raise InvalidRequest("A threshold is a number above 0 and not above 2.", field="threshold")
     encoding = await service.run(encode, loaded, sent.image(), service.limits)
-    found = await service.gallery.run(lambda gallery: gallery.search(encoding.descriptor, loaded.card, int(top_k)))
-    recognized = bool(found) and found[0].distance <= threshold
+    recognized, found = await service.gallery.run(
+        lambda gallery: gallery.recognise(
+            encoding.descriptor, loaded.card, int(top_k), threshold, service.settings.rule
+        )
+    )
     metrics_of(request).decided(loaded.card.name, found[0].distance if found else None, recognized)
     return {
         "recognized": recognized,

@@ -6,21 +6,26 @@ distance that ``descriptors.distances`` defines: a search and a posted list agre
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 
+import numpy as np
 import sqlalchemy as sa
 
+from face128.cohort import Standing
 from face128.descriptors import Block, Vector
-from face128.engines import ModelCard
-from face128.errors import ConfigurationError, Duplicate, NotFound
+from face128.engines import ModelCard, find_card
+from face128.errors import ConfigurationError, DatabaseAway, Duplicate, NotFound, NotReady, TooLarge
 from face128.gallery import changes
+from face128.gallery.cohorts import Cohorts
 from face128.gallery.database import Database
-from face128.gallery.nearest import neighbours
+from face128.gallery.nearest import AT_ONCE, neighbours
 from face128.gallery.records import COLUMNS, NO_RECORD, Found, NewFace, Person, Record, check_id, check_text
 from face128.gallery.replica import FaissReplica, Replica
 from face128.gallery.tables import faces, state
 from face128.matching import Decision, Near
+from face128.rules import THRESHOLD, Rule
 from face128.settings import Settings
 from face128.watching import stage
 
@@ -33,6 +38,7 @@ class Gallery:
     def __init__(self, database_url: str, milvus_uri: str | None = None) -> None:
         self.database = Database(database_url)
         self._replica: Replica = self._milvus(milvus_uri) if milvus_uri else FaissReplica()
+        self._cohorts = Cohorts(self.database)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Gallery:
@@ -47,6 +53,13 @@ class Gallery:
         """Bring the index up to date. Every search does so; done at the start, the first search need not wait."""
         with self.database.reading() as connection:
             self._replica.catch_up(connection)
+            self._cohorts.follow(connection)
+
+    def compare_members(self, patience: float) -> bool:
+        """Begin what the cohort rule needs, minutes among 100,000 faces; whether it is done within so many seconds."""
+        with self.database.reading() as connection:
+            models = connection.scalars(sa.select(faces.c.model).distinct()).all()
+        return all(self._cohorts.prepare(card, patience) for card in map(find_card, models) if card)
 
     def enrol(
         self,
@@ -98,14 +111,34 @@ class Gallery:
             return list(islice(neighbours(connection, self._replica, probe, card, k + 1), k))
 
     @stage("search")
-    def match(self, probe: Block | Vector, card: ModelCard, threshold: float | None = None) -> Decision:
-        """Whose face it is. The runner-up is the nearest face of another person."""
-        with self.database.reading() as connection:
-            self._replica.catch_up(connection)
-            found = neighbours(connection, self._replica, probe, card)
+    def match(
+        self,
+        probe: Block | Vector,
+        card: ModelCard,
+        threshold: float | None = None,
+        rule: Rule = THRESHOLD,
+        *,
+        explain: bool = False,
+    ) -> Decision:
+        """Whose face it is. The runner-up is the nearest face of another person.
+
+        ``explain`` wants to know how the probe stands by the threshold rule as well. By the cohort rule, raises
+        TooFewMembers, TooLarge, and NotReady while the members are still being compared.
+        """
+        with self._nearest(probe, card, rule, explain=explain) as (found, standing):
             best = next(found, None)
             second = best and next((one for one in found if not one.record.person.same_as(best.record.person)), None)
-        return Decision(_near(best), _near(second), card.threshold if threshold is None else threshold, card.name)
+        return Decision(_near(best), _near(second), rule.limit(card, threshold), card.name, rule, standing)
+
+    @stage("search")
+    def recognise(
+        self, probe: Block | Vector, card: ModelCard, k: int, threshold: float | None = None, rule: Rule = THRESHOLD
+    ) -> tuple[bool, list[Found]]:
+        """Whether the nearest face is that of the probe, and the ``k`` nearest. Raises as ``match`` does."""
+        with self._nearest(probe, card, rule, k + 1) as (faces_, standing):
+            found = list(islice(faces_, k))
+        best = _near(found[0]) if found else None
+        return Decision(best, None, rule.limit(card, threshold), card.name, rule, standing).matched, found
 
     def page(self, skip: int, limit: int) -> tuple[int, list[Record]]:
         """How many faces there are, and some of them in the order in which they were made."""
@@ -118,13 +151,11 @@ class Gallery:
         """One face, and how many older ones there are. Raises NotFound."""
         check_id(record_id)
         with self.database.reading() as connection:
-            wanted = sa.select(*COLUMNS, faces.c.version).where(faces.c.record_id == record_id)
-            row = connection.execute(wanted).one_or_none()
+            row = connection.execute(sa.select(*COLUMNS).where(faces.c.record_id == record_id)).one_or_none()
             if row is None:
                 raise NotFound(NO_RECORD)
-            # By version, whose index is small; by row number SQLite would read the whole table.
-            before = sa.or_(faces.c.version < row.version, (faces.c.version == row.version) & (faces.c.id < row.id))
-            older = sa.select(sa.func.count()).select_from(faces).where(before)
+            # Without the sum SQLite would read the table, and not a small index that has all row numbers.
+            older = sa.select(sa.func.count()).select_from(faces).where(faces.c.id + 0 < row.id)
             return connection.execute(older).scalar_one(), Record.of(row)
 
     def rebuild(self) -> int:
@@ -143,6 +174,28 @@ class Gallery:
         """Raise DatabaseAway if the database does not answer."""
         with self.database.reading() as connection:
             connection.execute(sa.select(state.c.version))
+
+    @contextmanager
+    def _nearest(
+        self, probe: Block | Vector, card: ModelCard, rule: Rule, at_once: int = AT_ONCE, *, explain: bool = False
+    ) -> Iterator[tuple[Iterator[Found], Standing | None]]:
+        """The faces, nearest first, and how the probe stands, where the rule or ``explain`` asks for it."""
+        while True:
+            with self.database.reading() as connection:
+                if rule.name == "threshold" and not explain:
+                    self._replica.catch_up(connection)
+                    yield neighbours(connection, self._replica, probe, card, at_once), None
+                    return
+                try:
+                    view = self._cohorts.view(connection, probe.astype(np.float64), card, rule)
+                except (NotReady, TooLarge) as error:
+                    if rule.name == "cohort" or isinstance(error, DatabaseAway):
+                        raise
+                    explain = False  # the decision can do without
+                    continue
+                if view is not None:
+                    yield neighbours(connection, view, probe, card, at_once), view.standing
+                    return
 
     def _milvus(self, uri: str) -> Replica:
         try:

@@ -36,10 +36,15 @@ def add(connection: sa.Connection, person: Person, new: Sequence[NewFace], card:
 
 
 def settle(connection: sa.Connection, person: Person) -> Person:
-    """The person under the name that is given now, and with the kind of regNo that he was imported with."""
+    """The person under the name that is given now, and with the kind of regNo that he was imported with.
+
+    Faces that get another name count as changed: by its name a record may be the same person.
+    """
     his = faces.c.user_id == person.user_id
     known = connection.execute(sa.select(faces.c.is_number).where(his).limit(1)).scalar()
-    connection.execute(sa.update(faces).where(his).values(name=person.name))
+    otherwise = his & faces.c.name.is_distinct_from(person.name)
+    if connection.execute(sa.select(faces.c.id).where(otherwise).limit(1)).first() is not None:
+        connection.execute(sa.update(faces).where(otherwise).values(name=person.name, version=next_version(connection)))
     return person if known is None else changed(person, numeric=known)
 
 

@@ -1,4 +1,4 @@
-"""The faces nearest to a probe, in the exact order: the index proposes, the rows decide."""
+"""The faces nearest to a probe, in the exact order: an index or a cohort proposes, the rows decide."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from face128.descriptors import Block, Vector, distances
 from face128.engines import ModelCard
 from face128.gallery.database import plainly
 from face128.gallery.records import COLUMNS, Found, Record
-from face128.gallery.replica import Replica
+from face128.gallery.replica import Proposer
 
 # float32 moves a distance by some 1e-7 of the numbers that it is made of; this is far more.
 MARGIN = 1e-5
@@ -22,7 +22,7 @@ _BY_ROW = f"SELECT {', '.join(column.name for column in COLUMNS)} FROM faces WHE
 
 
 def neighbours(
-    connection: sa.Connection, replica: Replica, probe: Block | Vector, card: ModelCard, at_once: int = AT_ONCE
+    connection: sa.Connection, proposer: Proposer, probe: Block | Vector, card: ModelCard, at_once: int = AT_ONCE
 ) -> Iterator[Found]:
     """All faces that may be compared, the nearest first and of equal distances the older; asked for as they are taken.
 
@@ -33,7 +33,7 @@ def neighbours(
         query = probe.astype(np.float32)
     reach = float(np.linalg.norm(probe))
     while True:
-        ids, rough = replica.search(query, card, at_once)
+        ids, rough = proposer.search(query, card, at_once)
         last = len(ids) < at_once
         # Beyond the last one that was proposed there may be others as near, as far as float32 can tell.
         sure = np.inf if last else float(rough[-1]) - MARGIN * (1 + float(rough[-1]) + reach)

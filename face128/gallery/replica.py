@@ -20,15 +20,19 @@ BATCH = 10_000  # rows read at once: 6 MB
 Rows = Iterator[tuple[str, Ids, Descriptors]]
 
 
-class Replica(Protocol):
+class Proposer(Protocol):
+    """Finds who is near."""
+
+    def search(self, vector: Descriptors, card: ModelCard, k: int) -> tuple[Ids, Distances]:
+        """The nearest ``k`` rows of all models that may be compared with ``card``'s, the nearest first."""
+        ...
+
+
+class Replica(Proposer, Protocol):
     """The indexes of all models."""
 
     def catch_up(self, connection: sa.Connection) -> None:
         """Bring the indexes to the version of the gallery that this transaction sees."""
-        ...
-
-    def search(self, vector: Descriptors, card: ModelCard, k: int) -> tuple[Ids, Distances]:
-        """The nearest ``k`` rows of all models that may be compared with ``card``'s, the nearest first."""
         ...
 
     def sizes(self) -> dict[str, int]:

@@ -1,0 +1,193 @@
+"""The gallery's cohorts: one for each set of models that may be compared, at the version that a search sees.
+
+The first is made in the background, when the rule is first asked for or at the start of a service whose rule it is;
+from then on it follows the changes, as the index does. Each worker has its own, and all find the same distances.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+import numpy as np
+import sqlalchemy as sa
+
+from face128.cohort import Cohort, Standing, check_promise
+from face128.descriptors import Vector
+from face128.engines import Descriptors, ModelCard
+from face128.errors import NotReady, TooLarge
+from face128.gallery.database import Database, plainly
+from face128.gallery.index import Distances, Ids
+from face128.gallery.lists import Faces, NeighbourLists
+from face128.gallery.locks import SharedLock
+from face128.gallery.replica import BATCH, comparable
+from face128.gallery.tables import erased, faces
+from face128.rules import Rule
+
+log = logging.getLogger("face128")
+
+MOST = 200_000
+"""Faces: 150 MB in each worker, and some minutes of a core to compare all of them once."""
+AT_ONCE = 100_000_000
+"""Pairs that a request may compare to follow the changes: 1,000 new faces among 100,000 take two seconds."""
+PATIENCE = 3.0
+"""Seconds that a request waits for a cohort that is being made: 20,000 faces are ready by then."""
+
+
+@dataclass(frozen=True)
+class View:
+    """What one look at everybody told of a probe: how it stands, and who is near. Searches as a replica does."""
+
+    standing: Standing | None
+    _ids: Ids
+    _near: Distances
+
+    def search(self, vector: Descriptors, card: ModelCard, k: int) -> tuple[Ids, Distances]:
+        """The nearest ``k`` rows to the probe of this view, the nearest first; good to float32's precision."""
+        k = min(k, len(self._near))
+        nearest = np.argpartition(self._near, k - 1)[:k] if k else np.empty(0, np.intp)
+        nearest = nearest[np.isfinite(self._near[nearest])]
+        nearest = nearest[np.argsort(self._near[nearest], kind="stable")]
+        return self._ids[nearest], self._near[nearest]
+
+
+class Cohorts:
+    """Thread-safe. A connection stands for the gallery as its transaction sees it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._followers: dict[frozenset[str], _Follower] = {}
+
+    def prepare(self, card: ModelCard, patience: float) -> bool:
+        """Begin the cohort that a probe of this model meets; whether it is there within so many seconds."""
+        return self._follower(card).made(patience)
+
+    def follow(self, connection: sa.Connection) -> None:
+        """Bring the cohorts that are in use up to date."""
+        for follower in tuple(self._followers.values()):
+            follower.follow(connection)
+
+    def view(self, connection: sa.Connection, probe: Vector, card: ModelCard, rule: Rule) -> View | None:
+        """Look at a probe; None where the cohort is ahead of this transaction already.
+
+        Raises NotReady while the cohort is being made, TooLarge where the gallery is beyond MOST, and TooFewMembers
+        where the members cannot promise the alpha of the cohort rule.
+        """
+        follower = self._follower(card)
+        while follower.made(PATIENCE):
+            if follower.follow(connection):
+                return follower.view(connection, probe, rule)
+        raise NotReady("The members are being compared with each other. Try again soon.")
+
+    def _follower(self, card: ModelCard) -> _Follower:
+        models = comparable(card)
+        return self._followers.setdefault(models, _Follower(self._database, card, models))
+
+
+class _Follower:
+    """The lists of one set of models, and the version of the gallery that they stand at."""
+
+    def __init__(self, database: Database, card: ModelCard, models: frozenset[str]) -> None:
+        self._database, self._card, self._models = database, card, models
+        self._lists: NeighbourLists | None = None
+        self._cohort: Cohort | None = None
+        self._version = -1
+        self._lock = SharedLock()
+        self._making: Future[None] | None = None
+        self._beginning = threading.Lock()
+
+    def made(self, patience: float) -> bool:
+        """Whether there are lists, of now or of before. Where there are none they are begun, and waited for.
+
+        Raises the error that they ended with.
+        """
+        with self._beginning:
+            if self._lists is not None:
+                return True
+            if self._making is None or self._making.done():
+                self._making = Future()
+                threading.Thread(target=self._make, args=(self._making,), daemon=True).start()
+            making = self._making
+        try:
+            making.result(patience)
+        except TimeoutError:
+            return False
+        return True
+
+    def follow(self, connection: sa.Connection) -> bool:
+        """Bring the lists to the transaction's version; False where there are none, or too much has changed."""
+        version, complete_from = self._state(connection)
+        if self._lists is not None and version <= self._version:
+            return True
+        with self._lock.writing():
+            if self._lists is None or version <= self._version:
+                return self._lists is not None
+            gone = connection.scalars(sa.select(erased.c.face_id).where(erased.c.version > self._version)).all()
+            changes = len(gone) + self._count(connection, faces.c.version > self._version)
+            if self._version < complete_from or changes * (len(self._lists) + changes) > AT_ONCE:
+                self._lists = self._cohort = None
+                return False
+            self._lists.change(np.array(gone, np.int64), self._read(connection, faces.c.version > self._version))
+            self._version, self._cohort = version, None
+        return True
+
+    def view(self, connection: sa.Connection, probe: Vector, rule: Rule) -> View | None:
+        with self._lock.reading():
+            if self._lists is None or self._version != self._state(connection)[0]:
+                return None
+            if self._cohort is None:
+                self._cohort = self._lists.cohort()
+            cohort = self._cohort
+            if rule.name == "cohort":
+                check_promise(cohort.members, rule.alpha)
+            least, most = self._lists.bounds(probe)
+            rows = cohort.involved(least, most)
+            exact = self._lists.exact(rows, probe)
+            rows, exact = rows[np.isfinite(exact)], exact[np.isfinite(exact)]
+            return View(cohort.standing(rows, exact), self._lists.ids.copy(), least)
+
+    def _make(self, done: Future[None]) -> None:
+        try:
+            with self._database.reading() as connection:
+                version, _ = self._state(connection)
+                if (count := self._count(connection)) > MOST:
+                    raise TooLarge(f"The cohort rule takes at most {MOST:,} faces; the gallery has {count:,}.")
+                everybody = self._read(connection)
+            lists = NeighbourLists(self._card.metric, self._card.dimension)
+            lists.change(np.empty(0, np.int64), everybody)
+            with self._lock.writing():
+                self._lists, self._version, self._cohort = lists, version, None
+            done.set_result(None)
+        except BaseException as error:
+            log.error("the gallery's cohort: %s", error)
+            done.set_exception(error)
+
+    def _state(self, connection: sa.Connection) -> tuple[int, int]:
+        version, complete_from = plainly(connection, "SELECT version, complete_from FROM state")[0]
+        return version, complete_from
+
+    def _count(self, connection: sa.Connection, *which: sa.ColumnElement[bool]) -> int:
+        wanted = sa.select(sa.func.count()).select_from(faces).where(faces.c.model.in_(self._models), *which)
+        return int(connection.execute(wanted).scalar_one())
+
+    def _read(self, connection: sa.Connection, *which: sa.ColumnElement[bool]) -> Faces:
+        columns = (faces.c.id, faces.c.embedding, faces.c.user_id, faces.c.name, faces.c.record_id)
+        wanted = sa.select(*columns).where(faces.c.model.in_(self._models), *which)
+        found: list[tuple[int, int, int, bool]] = []
+        vectors = [np.empty((0, self._card.dimension), np.float32)]
+        for batch in connection.execute(wanted.execution_options(stream_results=True)).partitions(BATCH):
+            vectors.append(np.frombuffer(b"".join(row[1] for row in batch), "<f4").reshape(len(batch), -1))
+            for number, _, user_id, name, record_id in batch:
+                # Python's own hash has 64 bits and this process's secret: no two persons will meet.
+                user = hash(("user", user_id))
+                found.append((number, user, hash(("name", name)) if name else user, user_id == record_id))
+        ids, users, names, by_name = zip(*found, strict=True) if found else ((), (), (), ())
+        return Faces(
+            np.array(ids, np.int64),
+            np.concatenate(vectors),
+            np.array(users, np.int64),
+            np.array(names, np.int64),
+            np.array(by_name, np.bool_),
+        )
