@@ -28,7 +28,7 @@ def measure() -> Report:
         for _ in range(TURNS):
             for name, service in services.items():
                 try:
-                    _match_while_encoding(service, times[name])
+                    match_while_encoding(service, times[name])
                 except Crashed as crash:
                     report.notes.append(f"{crash} while {CLIENTS} clients encoded; what it had answered counts.")
                     service.restart()
@@ -41,7 +41,7 @@ def measure() -> Report:
     return report
 
 
-def _match_while_encoding(service: Service, times: list[float]) -> None:
+def match_while_encoding(service: Service, times: list[float]) -> None:
     """Add the milliseconds of one match after the other, with a pause between them. Raises Crashed."""
     over = threading.Event()
 

@@ -51,20 +51,21 @@ class Crashed(Exception):
 class Service:
     """A running process; each thread that sends keeps a connection of its own to it."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, **settings: str) -> None:
         self.name = name
-        self._port = free_port()
+        self._settings = settings
+        self.port = free_port()
         self._local = threading.local()
         self._process = self._start()
 
     def _start(self) -> subprocess.Popen[bytes]:
-        port = ["--port", str(self._port)]
+        port = ["--port", str(self.port)]
         serve = {
             FACE128: ["face128", "serve", *port],
             NAIVE: ["uvicorn", "naive_service:app", "--app-dir", str(NAIVE_FILE.parent), *port],
         }
         command, silent = [sys.executable, "-m", *serve[self.name]], subprocess.DEVNULL
-        return subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=silent, stderr=silent)
+        return subprocess.Popen(command, cwd=ROOT, env=environment(**self._settings), stdout=silent, stderr=silent)
 
     @property
     def process_id(self) -> int:
@@ -74,7 +75,7 @@ class Service:
         """The answer's body. Raises RuntimeError unless it is a 200, Crashed, OSError where nobody listens (yet)."""
         local = self._local
         if not hasattr(local, "connection"):
-            local.connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=PATIENCE)
+            local.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         elif time.monotonic() - local.used > KEEP_ALIVE:
             local.connection.close()
         connection = local.connection

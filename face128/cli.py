@@ -47,8 +47,7 @@ def serve(
     workers: Annotated[int, typer.Option(min=1, help="Processes; they share the cores and the gallery.")] = 1,
 ) -> None:
     """Serve HTTP until SIGTERM or Ctrl-C. Every FACE128_* setting applies."""
-    import uvicorn
-
+    from face128 import server
     from face128.api.app import create_app
 
     with _told():
@@ -58,20 +57,12 @@ def serve(
     for name in unknown_variables():
         log.warning("%s is no setting of face128: is it misspelt?", name)
     _speak_of_plain_keys(settings)
-    options: dict[str, Any] = {
-        "host": settings.host,
-        "port": settings.port,
-        "log_config": None,
-        "access_log": False,
-        "proxy_headers": bool(settings.trusted_proxies),  # uvicorn's own default believes whoever calls from loopback
-        "forwarded_allow_ips": list(settings.trusted_proxies),
-    }
     if workers == 1:
-        uvicorn.run(create_app(settings), **options)
+        server.run(create_app(settings), settings)
         return
     if "threads" not in settings.model_fields_set:
         os.environ["FACE128_THREADS"] = str(max(1, settings.threads // workers))
-    uvicorn.run("face128.cli:worker", factory=True, workers=workers, **options)
+    server.run("face128.cli:worker", settings, workers)
 
 
 def worker() -> Any:

@@ -19,7 +19,7 @@ from face128.engines import load_engine
 from face128.engines.weights import LANDMARKS, LANDMARKS_SHA256, RESNET, RESNET_SHA256, find_weights, read_weights
 from face128.errors import Face128Error
 from face128.images import Limits
-from face128.service import self_test_photo
+from face128.loading import self_test_photo
 from face128.settings import Settings, unknown_variables
 
 # The first numbers that face_recognition 1.3.0 with dlib 20.0.1 gives for the self-test photo.

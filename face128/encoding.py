@@ -9,10 +9,10 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from face128.engines import Engine, Face
+from face128.engines import Chips, Engine, Face
 from face128.engines.roll import roll
-from face128.errors import HeadTilted, MultipleFaces, NoFace
-from face128.images import Limits, Photo, open_photo
+from face128.errors import BadImage, HeadTilted, MultipleFaces, NoFace
+from face128.images import Limits, Photo, from_base64, open_photo
 from face128.jitter import jittered
 
 Which = Literal["one", "largest"]
@@ -63,6 +63,24 @@ def encode(
         chips = jittered(chips[0], num_jitters)
     descriptor = engine.describe(chips).mean(axis=0, dtype=np.float32)
     return Encoding(descriptor, engine.card.name, face, len(faces), photo)
+
+
+def find(engine: Engine, data: bytes, limits: Limits) -> tuple[Photo, list[Face]]:
+    """Decode a photo and find its faces; the descriptor network does not run. Blocking."""
+    photo = open_photo(data, limits)
+    return photo, engine.detect(photo)
+
+
+def crop_face(engine: Engine, image: object, limits: Limits, which: Which) -> tuple[Chips, dict[str, Any]]:
+    """The chip of the one face of a photo in base64, ready for the network, and the fields of ``face_fields``.
+
+    Blocking. Raises what ``encode`` raises.
+    """
+    if not isinstance(image, str):
+        raise BadImage("An image is a string in base64.")
+    photo = open_photo(from_base64(image, limits.max_bytes), limits)
+    face = choose(engine.detect(photo), photo, which)
+    return engine.crop(photo, [face]), face_fields(face, photo)
 
 
 def choose(faces: Sequence[Face], photo: Photo, which: Which) -> Face:

@@ -8,6 +8,7 @@ Face128Error
 ├── Forbidden           403   forbidden, with the scope
 ├── NotFound            404   not_found
 ├── ModelMismatch       409   model_mismatch
+├── TooSlow             408   too_slow
 ├── TooManyImages       409   too_many_images
 ├── Duplicate           409   duplicate
 ├── TooLarge            413   too_large
@@ -19,6 +20,7 @@ Face128Error
 ├── MultipleFaces       422   multiple_faces
 ├── HeadTilted          422   head_tilted
 ├── Throttled           429   throttled, with Retry-After
+├── ClientGone          499   client_gone: for the log, nobody is there to read it
 ├── Overloaded          503   overloaded, with Retry-After
 └── NotReady            503   not_ready
     └── DatabaseAway
@@ -87,6 +89,12 @@ class NotFound(Face128Error):
     sentence = "There is nothing here."
 
 
+class TooSlow(Face128Error):
+    code = "too_slow"
+    status = 408
+    sentence = "The body comes too slowly."
+
+
 class ModelMismatch(Face128Error):
     code = "model_mismatch"
     status = 409
@@ -145,6 +153,14 @@ class MultipleFaces(Face128Error):
     code = "multiple_faces"
     status = 422
     sentence = "More than one face was found in the image."
+
+
+class ClientGone(Face128Error):
+    """The client left before its body was there; 499 is what nginx writes into its log for it."""
+
+    code = "client_gone"
+    status = 499
+    sentence = "The client has left."
 
 
 class HeadTilted(Face128Error):

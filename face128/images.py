@@ -44,6 +44,10 @@ class Photo:
         self._decode = decode
         self._kept: dict[int, RGB] = {}
 
+    def __reduce__(self) -> tuple[type[Photo], tuple[object, ...]]:
+        # It travels to another process without its pixels.
+        return Photo, (self.width, self.height, left_behind, self.shrinks)
+
     @classmethod
     def from_rgb(cls, rgb: RGB) -> Photo:
         """The photo of an upright (height, width, 3) uint8 array. Raises BadImage for any other array."""
@@ -64,6 +68,11 @@ class Photo:
             rgb.flags.writeable = False
             self._kept[shrink] = rgb
         return self._kept[shrink]
+
+
+def left_behind(_: int) -> RGB:
+    """Pixels of a photo that another process has decoded."""
+    raise RuntimeError("The pixels are in the process that decoded them.")
 
 
 def open_photo(data: bytes, limits: Limits = Limits()) -> Photo:

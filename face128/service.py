@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import threading
+import time
 from collections import deque
-from collections.abc import Callable
-from functools import cache
-from importlib.resources import files
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from anyio import CapacityLimiter
 
 from face128.cohorts import WAITING, Cohorts
 from face128.encoding import Encoding, encode
-from face128.engines import Engine, load_engine
-from face128.errors import ConfigurationError, InvalidRequest, NoFace, NotReady
+from face128.engines import Engine
+from face128.errors import InvalidRequest, NotReady
 from face128.gallery_pool import GalleryPool
 from face128.images import Limits
+from face128.loading import load_all
+from face128.processes import EngineProcesses
 from face128.settings import Settings
 from face128.workers import WorkerPool
 
@@ -32,7 +35,8 @@ class Service:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.limits = Limits(settings.max_image_bytes, settings.max_image_pixels)
-        self.workers = WorkerPool(settings.threads, settings.queue)
+        self.processes = EngineProcesses(settings) if settings.in_processes else None
+        self.workers = WorkerPool(settings.threads, settings.queue, self.processes.call if self.processes else None)
         self.gallery = GalleryPool(settings)
         self.bodies: deque[bytearray] = deque(maxlen=2)
         """Memory of bodies of /match that are done with: fresh memory for 27 MB costs more than filling it."""
@@ -43,6 +47,10 @@ class Service:
         """Lists by which a probe's standing is told at once: one thread is left for a known list."""
         self.failures: dict[str, str] = {}
         """Why an engine could not be loaded, by its name."""
+        self.reading: set[asyncio.Timeout] = set()
+        """What bodies that are being received wait for."""
+        self.stopping = False
+        self._deadline = 0.0
         self._engines: dict[str, Engine] = {}
         self._loading: asyncio.Task[None] | None = None
 
@@ -70,11 +78,31 @@ class Service:
         self._loading = asyncio.create_task(asyncio.to_thread(self._load_engines))
         self.gallery.start()
 
+    def begin_to_stop(self) -> None:
+        """Work that has not begun is dropped and answered "overloaded", and so is what comes from now on."""
+        if not self.stopping:
+            self.stopping = True
+            self._deadline = time.monotonic() + self.settings.grace
+            self.workers.drop_waiting()
+            for timeout in tuple(self.reading):
+                timeout.reschedule(0)
+
     async def stop(self) -> None:
-        if self._loading is not None:
-            await self._loading
-        await asyncio.to_thread(self.workers.close)
-        await self.gallery.close()
+        """Finish what runs, within the grace that is left."""
+        self.begin_to_stop()
+        try:
+            async with asyncio.timeout(max(1.0, self._deadline - time.monotonic())):
+                if self._loading is not None:
+                    await self._loading
+                await asyncio.to_thread(self.workers.close)
+                await self.gallery.close()
+        except TimeoutError:
+            log.error("work goes on after %g seconds of grace: it is given up", self.settings.grace)
+            # Python waits for its threads, and a thread in native code for nobody.
+            threading.Thread(target=_exit_soon, daemon=True).start()
+        finally:
+            if self.processes is not None:
+                self.processes.close()
 
     def engine(self, name: str | None = None) -> Engine:
         """The engine of this name, or the default. Raises NotReady while it loads, InvalidRequest if there is none."""
@@ -96,23 +124,23 @@ class Service:
         return await self.run(encode, engine, data, self.limits, "one", 1, self.settings.max_roll)
 
     def _load_engines(self) -> None:
-        for name in self.settings.engines:
-            try:
-                engine = load_engine(name, self.settings)
-                # In every thread: each makes its own detector, and the first answer is as quick as the next.
-                self.workers.warm(lambda engine=engine: encode(engine, self_test_photo(), self.limits))  # type: ignore[misc]
-            except ConfigurationError as error:
-                self.failures[name] = str(error)
-            except NoFace:
-                self.failures[name] = "The engine does not find the face in the self-test photo."
-            if name in self.failures:
-                log.error("engine %s: %s", name, self.failures[name])
+        for name, engine in self._loaded():
+            if isinstance(engine, str):
+                self.failures[name] = engine
+                log.error("engine %s: %s", name, engine)
                 continue
             self._engines[name] = engine
             log.info("engine %s is ready: model %s, licence: %s", name, engine.card.name, engine.card.licence)
 
+    def _loaded(self) -> Iterator[tuple[str, Engine | str]]:
+        # In every thread: each makes its own detector or its own process, and the first answer is as quick as the next.
+        if self.processes is None:
+            return load_all(self.settings, self.workers.warm)
+        loaded = self.processes.start()
+        self.workers.warm(self.processes.ensure_worker)
+        return iter(loaded.items())
 
-@cache
-def self_test_photo() -> bytes:
-    """A small portrait (Eileen Collins, NASA, public domain) for warming up and for ``face128 doctor``."""
-    return files("face128.engines").joinpath("self_test.jpg").read_bytes()
+
+def _exit_soon() -> None:
+    time.sleep(2)
+    os._exit(1)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -26,6 +27,11 @@ def _cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def _isolation() -> Literal["process", "thread"]:
+    """Processes where they can be forked safely: macOS's own libraries do not allow it."""
+    return "process" if sys.platform == "linux" else "thread"
 
 
 def _data_home() -> Path:
@@ -88,10 +94,23 @@ class Settings(BaseSettings):
     threads: int = Field(default_factory=_cores, ge=1, le=256, description="Photos encoded at once. Default: cores.")
     queue: int = Field(32, ge=0, le=100_000, description="Photos that may wait; one more is answered 'overloaded'.")
 
+    isolation: Literal["process", "thread"] = Field(
+        default_factory=_isolation, description="Where photos are worked on: in processes that are replaced, or here."
+    )
+    photo_seconds: float = Field(30, gt=0, description="After this long the process that works on a photo is ended.")
+
     max_image_bytes: int = Field(12 * 2**20, ge=1, description="Largest photo, in bytes of the file.")
     max_image_pixels: int = Field(50_000_000, ge=1, description="Largest photo, in pixels.")
     max_match_bytes: int = Field(64 * 2**20, ge=1, description="Largest body of /match, in bytes.")
     max_batch_bytes: int = Field(32 * 2**20, ge=1, description="Largest body of /batch-extract, in bytes.")
+    max_body_memory: int = Field(
+        256 * 2**20, ge=2**20, description="Bytes that the bodies of all requests may take at once."
+    )
+    body_seconds: float = Field(20, gt=0, description="Time for a body, and a second more for each 64 KiB of it.")
+    client_seconds: float = Field(10, gt=0, description="Time for the head of a request, and to read what waits.")
+    max_connections: int = Field(1000, ge=1, description="Connections at once, of each process.")
+    grace: float = Field(30, gt=0, description="Seconds that running work may take after SIGTERM.")
+
     max_members: int = Field(100_000, ge=1, description="Most descriptors in the body of /match.")
 
     max_roll: float | None = Field(
@@ -144,6 +163,11 @@ class Settings(BaseSettings):
     def rule(self) -> Rule:
         """The decision's rule where a request names none."""
         return Rule(self.decision, self.alpha)
+
+    @property
+    def in_processes(self) -> bool:
+        """Whether photos are worked on in other processes. What ONNX Runtime keeps on a GPU does not survive a fork."""
+        return self.isolation == "process" and self.providers == ("CPUExecutionProvider",)
 
     @property
     def gallery_file(self) -> Path:

@@ -13,11 +13,12 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from face128.errors import Overloaded
 
 PATIENCE = 30.0
+STOPPING = "The service is stopping. Try again shortly."
 BEHIND = 5  # of 19; a third of the share of a thread at 0 (sched(7))
 
 P = ParamSpec("P")
@@ -33,12 +34,16 @@ def _step_back() -> None:
 class WorkerPool:
     """``threads`` jobs run at once and ``queue`` more may wait; the next is refused."""
 
-    def __init__(self, threads: int, queue: int) -> None:
+    def __init__(self, threads: int, queue: int, call: Callable[..., Any] | None = None) -> None:
+        """``call(job, *args)``, if given, is how a thread does a job: for example in another process."""
         self.threads = threads
+        self._call = call
         self._capacity = threads + queue
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="face128-worker", initializer=_step_back)
         self._lock = threading.Lock()
         self._pending = 0
+        self._futures: set[Future[Any]] = set()
+        self._stopping = False
         self._seconds_a_job = 0.1  # a first guess; every finished job corrects it
 
     @property
@@ -51,7 +56,14 @@ class WorkerPool:
 
         Raises Overloaded where the queue is full. A caller that is cancelled takes its job along, if it has not begun.
         """
-        return await asyncio.wrap_future(self._submit(job, *args, **kwargs))
+        future = self._submit(job, *args, **kwargs)
+        try:
+            return await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if self._stopping and task is not None and not task.cancelling():  # dropped, not given up by its caller
+                raise Overloaded(STOPPING) from None
+            raise
 
     async def run_patiently(self, job: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """As ``run``, but wait for a place in the queue. Raises Overloaded only after PATIENCE seconds without one."""
@@ -60,7 +72,7 @@ class WorkerPool:
             try:
                 return await self.run(job, *args, **kwargs)
             except Overloaded:
-                if time.monotonic() > deadline:
+                if self._stopping or time.monotonic() > deadline:
                     raise
                 await asyncio.sleep(0.02)
 
@@ -75,32 +87,55 @@ class WorkerPool:
         for future in [self._executor.submit(hold_the_thread) for _ in range(self.threads)]:
             future.result()
 
+    def refuse_if_full(self) -> None:
+        """Raise Overloaded where a job would be refused now."""
+        with self._lock:
+            self._refuse_if_full()
+
+    def drop_waiting(self) -> None:
+        """Answer "overloaded" to every job that has not begun, and to those to come."""
+        self._stopping = True
+        with self._lock:
+            futures = tuple(self._futures)
+        for future in futures:
+            future.cancel()  # nothing happens to those that run
+
     def close(self) -> None:
         """Finish the jobs that run, and drop those that wait."""
-        self._executor.shutdown(wait=True, cancel_futures=True)
+        self.drop_waiting()
+        self._executor.shutdown(wait=True)
 
     def _submit(self, job: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         with self._lock:
-            if self._pending >= self._capacity:
-                wait = self._seconds_a_job * self._pending / self.threads
-                raise Overloaded(retry_after=max(1, math.ceil(wait)))
+            self._refuse_if_full()
             self._pending += 1
 
         def timed() -> T:
             start = time.perf_counter()
             try:
-                return job(*args, **kwargs)
+                return self._call(job, *args, **kwargs) if self._call else job(*args, **kwargs)
             finally:
                 self._seconds_a_job += 0.1 * (time.perf_counter() - start - self._seconds_a_job)
 
         try:
             future = self._executor.submit(timed)
-        except RuntimeError:  # the service is stopping
+        except RuntimeError:  # closed in this very moment
             self._leave()
-            raise Overloaded("The service is stopping.") from None
+            raise Overloaded(STOPPING) from None
+        with self._lock:
+            self._futures.add(future)
         future.add_done_callback(self._leave)
         return future
 
-    def _leave(self, _: object = None) -> None:
+    def _refuse_if_full(self) -> None:
+        if self._stopping:
+            raise Overloaded(STOPPING)
+        if self._pending >= self._capacity:
+            wait = self._seconds_a_job * self._pending / self.threads
+            raise Overloaded(retry_after=max(1, math.ceil(wait)))
+
+    def _leave(self, future: Future[Any] | None = None) -> None:
         with self._lock:
             self._pending -= 1
+            if future is not None:
+                self._futures.discard(future)

@@ -38,7 +38,17 @@ def environment(**settings: str) -> dict[str, str]:
 
 @contextmanager
 def serving(headers: dict[str, str] | None = None, *, workers: int = 1, **settings: str) -> Iterator[httpx.Client]:
-    """``face128 serve`` with these settings until the block ends; it must then leave by itself."""
+    """``face128 serve`` with these settings until the block ends; it must then leave by itself, with exit status 0."""
+    with started(workers=workers, **settings) as (process, port):
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=60) as client:
+            yield client
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) == 0
+
+
+@contextmanager
+def started(*, workers: int = 1, **settings: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """The process of ``face128 serve`` with these settings, and its port; its log must be without a traceback."""
     port = free_port()
     command = [sys.executable, "-m", "face128", "serve", "--workers", str(workers)]
     folder = tempfile.TemporaryDirectory()  # a gallery of its own, unless the settings name one
@@ -46,11 +56,9 @@ def serving(headers: dict[str, str] | None = None, *, workers: int = 1, **settin
     log = tempfile.TemporaryFile()  # noqa: SIM115  (a pipe would fill: nobody reads while the service runs)
     process = subprocess.Popen(command, env=environment(PORT=str(port), **settings), stderr=log)
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=60) as client:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
             assert _ready(client, process), _text(log)
-            yield client
-        process.send_signal(signal.SIGTERM)
-        process.wait(timeout=30)
+        yield process, port
         assert "Traceback" not in _text(log), _text(log)
     finally:
         process.kill()

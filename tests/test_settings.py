@@ -158,3 +158,9 @@ def test_the_detector_takes_multiples_of_32(monkeypatch: pytest.MonkeyPatch, siz
     monkeypatch.setenv("FACE128_INSIGHTFACE_DETECTION_SIZE", size)
     with pytest.raises(ConfigurationError, match="FACE128_INSIGHTFACE_DETECTION_SIZE"):
         load_settings()
+
+
+def test_what_is_on_a_gpu_is_not_forked() -> None:
+    assert Settings(isolation="process").in_processes
+    assert not Settings(isolation="process", providers=("CUDAExecutionProvider", "CPUExecutionProvider")).in_processes
+    assert not Settings(isolation="thread").in_processes

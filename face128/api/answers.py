@@ -11,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from face128.errors import Face128Error, InvalidRequest, NotFound, TryLater, Unauthorized
+from face128.errors import Face128Error, InvalidRequest, NotFound, TooSlow, TryLater, Unauthorized
 
 log = logging.getLogger("face128")
 
@@ -38,6 +38,8 @@ def _ours(request: Request, error: Exception) -> JSONResponse:
     headers = {}
     if isinstance(error, TryLater):
         headers["Retry-After"] = str(error.retry_after)
+    if isinstance(error, TooSlow):
+        headers["Connection"] = "close"  # what of the body still comes is nobody's
     if isinstance(error, Unauthorized):
         headers["WWW-Authenticate"] = "Bearer"
     if error.status == 500:

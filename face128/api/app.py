@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI
 
 from face128 import __version__
 from face128.api import access, faces, fallback, operations, records
+from face128.api.admission import Admission, BodyMemory
 from face128.api.answers import install_error_handlers
 from face128.api.auth import Guard
 from face128.api.tracing import RequestId
@@ -33,13 +35,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     service = Service(settings or load_settings())
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
         service.start()
-        yield
+        yield {"service": service}  # for the server: server.py
         await service.stop()
 
     app = FastAPI(title="face128", version=__version__, description=DESCRIPTION, lifespan=lifespan)
     app.state.service = service
+    app.add_middleware(Admission, BodyMemory(service.settings.max_body_memory))
     app.state.guard = Guard(service.settings.api_keys)
     app.add_middleware(RequestId)
     install_error_handlers(app)

@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from face128.encoding import Which, choose, face_fields
+from face128.encoding import Which, crop_face
 from face128.engines import Chips, Descriptors, Engine
-from face128.errors import BadImage, Face128Error, TooManyImages
-from face128.images import Limits, from_base64, open_photo
+from face128.errors import Face128Error, TooManyImages
 from face128.service import Service
 
 MAX_IMAGES = 64
@@ -29,7 +28,7 @@ async def extract_all(service: Service, engine: Engine, images: list[Any], which
     async def crop(image: Any) -> tuple[Chips, dict[str, Any]] | Face128Error:
         async with turns:
             try:
-                return await service.workers.run_patiently(_crop, engine, image, service.limits, which)
+                return await service.workers.run_patiently(crop_face, engine, image, service.limits, which)
             except Face128Error as error:
                 return error
 
@@ -43,14 +42,6 @@ async def extract_all(service: Service, engine: Engine, images: list[Any], which
     described = await asyncio.gather(*(describe(group) for group in groups))
     descriptors = (descriptor for group in described for descriptor in group)
     return [_result(index, outcome, descriptors) for index, outcome in enumerate(outcomes)]
-
-
-def _crop(engine: Engine, image: Any, limits: Limits, which: Which) -> tuple[Chips, dict[str, Any]]:
-    if not isinstance(image, str):
-        raise BadImage("An image is a string in base64.")
-    photo = open_photo(from_base64(image, limits.max_bytes), limits)
-    face = choose(engine.detect(photo), photo, which)
-    return engine.crop(photo, [face]), face_fields(face, photo)
 
 
 def _result(index: int, outcome: tuple[Chips, dict[str, Any]] | Face128Error, descriptors: Any) -> dict[str, Any]:

@@ -16,10 +16,8 @@ from face128.api.batch import extract_all
 from face128.api.parameters import EngineName, Faces
 from face128.api.schemas import REFUSED, problems
 from face128.api.uploads import read_image, read_images, read_json
-from face128.encoding import encode, face_fields
-from face128.engines import Engine, Face
+from face128.encoding import encode, face_fields, find
 from face128.errors import Face128Error, InvalidRequest
-from face128.images import Limits, Photo, open_photo
 
 router = APIRouter(responses=REFUSED, tags=["faces"])
 
@@ -28,12 +26,6 @@ DESCRIPTORS_BYTES = 256 * 1024  # a body of two descriptors, with room for 512 n
 
 
 T = TypeVar("T")
-
-
-def find(engine: Engine, data: bytes, limits: Limits) -> tuple[Photo, list[Face]]:
-    """Decode a photo and find its faces; the descriptor network does not run."""
-    photo = open_photo(data, limits)
-    return photo, engine.detect(photo)
 
 
 @router.post(

@@ -10,7 +10,7 @@ from typing import Any
 from fastapi import Request
 from starlette.datastructures import UploadFile
 
-from face128.api.uploads import FORM_OVERHEAD, read_form, read_json
+from face128.api.uploads import FORM_OVERHEAD, read_form, read_json, refuse_if_full
 from face128.errors import BadImage, BadRequest, InvalidRequest
 from face128.images import Limits, from_base64
 
@@ -66,6 +66,7 @@ async def read_photos(request: Request, limits: Limits, most: int = 1) -> Sent:
     Multipart with files in ``image``, ``images``, ``file`` or ``files``, or JSON with one photo in ``image_base64``.
     Raises BadRequest for a body of another shape, BadImage for an empty photo, TooLarge as soon as it is seen.
     """
+    refuse_if_full(request)
     if request.headers.get("content-type", "").lower().startswith("application/json"):
         document = await read_json(request, limits.max_bytes * 4 // 3 + FORM_OVERHEAD)
         text = document.get("image_base64") if isinstance(document, dict) else None

@@ -223,8 +223,9 @@ class Denied(BaseModel):
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The error answers of a route, for its OpenAPI entry."""
-    return {status: {"model": Problem} for status in statuses}
+    """The error answers of a route, for its OpenAPI entry; who reads a body (413) may also wait for it, or be full."""
+    also = (408, 503) if 413 in statuses else ()
+    return {status: {"model": Problem} for status in sorted({*statuses, *also})}
 
 
 REFUSED = problems(401, 403, 429)

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
-from collections.abc import AsyncGenerator, Sequence
+import time
+from collections.abc import AsyncGenerator, Awaitable, Sequence
 from typing import Any
 
 from fastapi import Request
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import ClientDisconnect
 
-from face128.errors import BadImage, BadRequest, TooLarge
+from face128.errors import BadImage, BadRequest, ClientGone, Overloaded, TooLarge, TooSlow
 from face128.images import Limits, from_base64
+from face128.service import Service
+from face128.workers import STOPPING
 
 IMAGE_FIELDS = ("image", "file")
+SLOWEST = 64 * 1024  # bytes a second: each 64 KiB that have come add a second to the time that a body may take
 FORM_OVERHEAD = 64 * 1024  # bytes for boundaries, part headers and small text fields
 
 
@@ -27,6 +33,7 @@ async def read_image(request: Request, limits: Limits) -> bytes:
 
     Raises BadRequest for a body of another shape, BadImage for an empty photo, TooLarge as soon as it is seen.
     """
+    refuse_if_full(request)
     content_type = _content_type(request)
     if content_type == "multipart/form-data":
         form = await read_form(request, limits.max_bytes + FORM_OVERHEAD)
@@ -46,6 +53,7 @@ async def read_image(request: Request, limits: Limits) -> bytes:
 
 async def read_images(request: Request, limits: Limits, fields: Sequence[str]) -> list[tuple[str, bytes]]:
     """Each of the named photos: the files of a multipart form, or strings in base64 of a JSON object."""
+    refuse_if_full(request)
     max_bytes = len(fields) * limits.max_bytes
     if _content_type(request) == "application/json":
         document = await read_json(request, max_bytes * 4 // 3 + FORM_OVERHEAD)
@@ -97,17 +105,51 @@ async def read_body(request: Request, max_bytes: int, into: bytearray | None = N
 
 
 async def _bounded(request: Request, max_bytes: int) -> AsyncGenerator[bytes, None]:
-    """The body's chunks. Raises TooLarge at once where the announced length is, else as soon as it is passed."""
+    """The body's chunks, for which there is room in memory.
+
+    Raises TooLarge and Overloaded at once where the announced length is too much, else as soon as it is; TooSlow and
+    ClientGone.
+    """
     too_large = TooLarge(f"The body has more than {max_bytes} bytes.", max_bytes=max_bytes)
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced) > max_bytes:
         raise too_large
-    received = 0
-    async for chunk in request.stream():
+    service, share = request.app.state.service, request.state.memory
+    share.grow(int(announced) if announced.isdecimal() else 0)
+    chunks = aiter(request.stream())
+    received, deadline = 0, time.monotonic() + service.settings.body_seconds
+    while True:
+        try:
+            chunk = await _in_time(anext(chunks), deadline + received / SLOWEST - time.monotonic(), service)
+        except StopAsyncIteration:
+            return
+        except ClientDisconnect:
+            raise ClientGone() from None
         received += len(chunk)
         if received > max_bytes:
             raise too_large
+        share.grow(received)
         yield chunk
+
+
+async def _in_time(chunk: Awaitable[bytes], seconds: float, service: Service) -> bytes:
+    """Raises TooSlow, and Overloaded where the service begins to stop meanwhile."""
+    if service.stopping:
+        raise Overloaded(STOPPING)
+    try:
+        async with asyncio.timeout(seconds) as timeout:
+            service.reading.add(timeout)
+            try:
+                return await chunk
+            finally:
+                service.reading.discard(timeout)
+    except TimeoutError:
+        raise (Overloaded(STOPPING) if service.stopping else TooSlow()) from None
+
+
+def refuse_if_full(request: Request) -> None:
+    """Raise Overloaded before a photo is read that could only be refused afterwards."""
+    request.app.state.service.workers.refuse_if_full()
 
 
 async def _one_file(form: FormData, fields: Sequence[str]) -> bytes:

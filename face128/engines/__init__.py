@@ -6,7 +6,7 @@ Importing this module imports no engine: reading a model card costs nothing, and
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
@@ -62,6 +62,25 @@ class Face:
     """0..1, rising with the detector's score."""
     eyes: ClassVar[tuple[slice, slice] | None] = None
     """The landmarks of the eye on the photo's left and of the other, where a subclass has an order of its own."""
+
+    def __reduce__(self) -> tuple[Callable[..., Face], tuple[object, ...]]:
+        # It travels to another process as a plain Face: what an engine added serves that engine alone, and its class
+        # would load the engine there.
+        eyes = self.eyes and tuple((eye.start, eye.stop) for eye in self.eyes)
+        return travelled_face, (self.box, self.landmarks, self.confidence, eyes)
+
+
+def travelled_face(
+    box: tuple[int, int, int, int],
+    landmarks: tuple[tuple[int, int], ...],
+    confidence: float,
+    eyes: tuple[tuple[int, int], tuple[int, int]] | None,
+) -> Face:
+    """The face that another process has found."""
+    face = Face(box, landmarks, confidence)
+    if eyes:
+        object.__setattr__(face, "eyes", tuple(slice(*eye) for eye in eyes))
+    return face
 
 
 class Engine(Protocol):

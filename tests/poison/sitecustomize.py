@@ -1,0 +1,30 @@
+"""For processes with this folder on PYTHONPATH: the engine ``fake`` does to some photos what native code can do.
+
+A photo 13 pixels wide: a segmentation fault. 17: an endless loop under the GIL. 19: two seconds of work. 29: no end.
+Each photo that is begun adds a line to the file POISON_LOG.
+"""
+
+import ctypes
+import os
+import time
+
+from face128.engines.fake import FakeEngine
+
+_detect = FakeEngine.detect
+
+
+def detect(self, photo):
+    if log := os.environ.get("POISON_LOG"):
+        with open(log, "a") as file:
+            file.write(f"{photo.width}\n")
+    if photo.width == 13:
+        ctypes.string_at(0)
+    if photo.width == 17:
+        while True:
+            pow(3, 10**7, 10**5000)  # one long call of C code after the other, all under the GIL
+    if photo.width in (19, 29):
+        time.sleep(2 if photo.width == 19 else 1000)
+    return _detect(self, photo)
+
+
+FakeEngine.detect = detect

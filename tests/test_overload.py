@@ -1,0 +1,32 @@
+"""Many more requests than the service can answer; benchmarks/overload.py does the same for a minute, and measures."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from benchmarks import traffic
+from benchmarks.overload import health
+from benchmarks.services import FACE128, READY, Service
+
+SECONDS = 4.0
+RATE = 250.0  # 100 photos a second for one worker
+
+
+def test_every_answer_is_right_or_overloaded_and_afterwards_all_is_as_before(tmp_path: Path) -> None:
+    service = Service(FACE128, FACE128_DATA=str(tmp_path), FACE128_THREADS="1", FACE128_QUEUE="4")
+    try:
+        service.wait_for(READY)
+        mix = traffic.mixed(traffic.prepare(service))
+        with ThreadPoolExecutor(1) as pool:
+            waits = pool.submit(health, service.port, SECONDS)
+            storm = traffic.paced(service, mix, RATE, SECONDS)
+        assert storm.wrong == []
+        assert set(storm.right) == set(traffic.MIX)
+        assert storm.refused["/encode-image"] > 0
+        assert storm.refused["/match_face"] > 0
+        assert max(waits.result()) < 5_000  # it was answered all the time: no measurement
+        after = traffic.closed(service, mix, clients=1, seconds=1)
+        assert (after.wrong, sum(after.refused.values())) == ([], 0)
+    finally:
+        service.stop()
