@@ -20,6 +20,7 @@ from face128.engines.weights import LANDMARKS, LANDMARKS_SHA256, RESNET, RESNET_
 from face128.images import Photo
 from face128.settings import Settings
 
+DETECTORS = {"fast": "fast2", "exact": "exact"}  # and the version of what they find
 CHIP_SIDE = 150  # what the network was trained on (dlib's face_recognition_model_v1)
 CHIP_PADDING = 0.25  # of the face's size on every side; face_recognition_model_v1's default
 
@@ -34,7 +35,7 @@ class DlibEngine:
         detection: Literal["fast", "exact"] = "fast",
         providers: Sequence[str] = ("CPUExecutionProvider",),
     ) -> None:
-        self.card: ModelCard = replace(DLIB, pipeline=f"hog-{detection}/{DLIB.pipeline}")
+        self.card: ModelCard = replace(DLIB, pipeline=f"hog-{DETECTORS[detection]}/{DLIB.pipeline}")
         self._detector = HogDetector(detection)
         self._exact = detection == "exact"
         read_weights(weights / LANDMARKS, LANDMARKS_SHA256)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -77,3 +78,25 @@ def test_confidence_is_half_at_the_detectors_own_threshold_and_rises() -> None:
     assert confidences[0] == 0.5
     assert confidences == sorted(set(confidences))
     assert confidences[-1] < 1
+
+
+LFW = Path(__file__).parents[3] / "shared" / "data" / "lfw-view1" / "images"
+# In each exact finds two faces, the second with a score of 0.29, 0.17, 0.08, 0.02, and 36 to 75 pixels wide.
+FAINT = ("Simon_Cowell_0001", "Rod_Blagojevich_0001", "Patrick_Leahy_0001", "Sofyan_Dawood_0001")
+
+
+@pytest.mark.skipif(not LFW.exists(), reason="../shared/data/lfw-view1 is not there")
+@pytest.mark.parametrize("name", FAINT)
+def test_a_faint_second_face_of_a_small_photo_is_counted(name: str) -> None:
+    small = open_photo((LFW / name[:-5] / f"{name}.jpg").read_bytes())
+    assert len(EXACT.find(small)) == len(FAST.find(small)) == 2
+
+
+def test_a_small_portrait_is_not_searched_exactly(monkeypatch: pytest.MonkeyPatch) -> None:
+    portrait = Image.open(io.BytesIO(photo("obama-2012.jpg"))).crop((250, 50, 720, 520)).resize((250, 250))
+    small = Photo.from_rgb(np.asarray(portrait))
+    (wanted,) = EXACT.find(small)
+    fast = HogDetector("fast")
+    monkeypatch.setattr(fast, "_exact", lambda _: pytest.fail("it was"))
+    (hit,) = fast.find(small)
+    assert np.abs(np.array(hit.box) - wanted.box).max() < 0.15 * wanted.width
