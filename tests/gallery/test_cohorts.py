@@ -69,7 +69,7 @@ def come_and_go(workers: list[Gallery], changes: int, every: int) -> None:
             probe = synthetic(1, step)[0].astype(np.float64)
             wanted = recomputed(worker, probe)
             assert [standing(each, probe) for each in workers] == [wanted] * len(workers)
-    assert len(there) > 15
+    assert len(there) > 5
 
 
 @pytest.fixture
