@@ -69,6 +69,7 @@ ROUTES = {
     ("POST", "/enroll_faces/{user_id}"): "gallery",
     ("DELETE", "/enroll_faces/{user_id}"): "gallery",
     ("POST", "/maintenance/rebuild-index"): "admin",
+    ("GET", "/metrics"): "admin",
 }
 OPEN = {("GET", "/health"), ("GET", "/ready")}
 SECRETS = {scope: f"the-key-for-{scope}-{'x' * 30}" for scope in sorted(keys.SCOPES)}
