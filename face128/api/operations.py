@@ -6,7 +6,6 @@ from typing import Any
 
 from anyio import to_thread
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from face128 import __version__
@@ -35,8 +34,11 @@ async def health(service: ServiceDep) -> dict[str, Any]:
 
 @router.get(
     "/metrics",
-    response_class=PlainTextResponse,
-    responses={200: {"description": "Prometheus's text format"}, **REFUSED},
+    response_class=Response,  # of no type: a refusal is JSON
+    responses={
+        200: {"description": "Prometheus's text format", "content": {"text/plain": {"schema": {"type": "string"}}}},
+        **REFUSED,
+    },
     dependencies=[needs("admin")],
 )
 async def metrics(request: Request) -> Response:

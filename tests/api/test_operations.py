@@ -30,7 +30,9 @@ def test_health_has_the_fields_of_both_documents(service: httpx.Client) -> None:
 
 
 def test_ready_names_the_engines(service: httpx.Client) -> None:
-    assert service.get("/ready").json() == {"status": "ready", "engines": {"dlib": "ready"}}
+    answer = service.get("/ready").json()
+    answer.pop("database", None)  # another test may have asked for the gallery
+    assert answer == {"status": "ready", "engines": {"dlib": "ready"}}
 
 
 def test_every_answer_has_a_request_id_and_a_callers_own_is_kept(fake_service: httpx.Client) -> None:
