@@ -7,6 +7,8 @@ cannot both find that a face is new, and versions become visible in the order of
 from __future__ import annotations
 
 import logging
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import as_file, files
@@ -163,8 +165,9 @@ def _sqlite(address: sa.URL) -> sa.Engine:
     def prepare(connection: Any, _: object) -> None:
         connection.isolation_level = None  # sqlite3 leaves BEGIN to us
         cursor = connection.cursor()
-        # WAL: readers and the writer do not wait for each other. FULL: what was acknowledged also survives a power cut.
-        for pragma in ("journal_mode = WAL", "synchronous = FULL", "secure_delete = ON"):
+        _use_wal(cursor)
+        # FULL: what was acknowledged also survives a power cut.
+        for pragma in ("synchronous = FULL", "secure_delete = ON"):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
@@ -178,3 +181,20 @@ def _sqlite(address: sa.URL) -> sa.Engine:
             driver.execute("BEGIN")
 
     return engine
+
+
+def _use_wal(cursor: sqlite3.Cursor) -> None:
+    """WAL: readers and the writer do not wait for each other. The file keeps it; only a new one is changed.
+
+    Those who change it at the same moment could block each other for ever, so that SQLite refuses all but one at once,
+    whatever the timeout.
+    """
+    deadline = time.monotonic() + BUSY
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)

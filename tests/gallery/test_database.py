@@ -1,0 +1,26 @@
+"""What only SQLite does: several processes open a file that is not there yet."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
+
+import sqlalchemy as sa
+
+from face128.gallery.database import _engine
+
+
+def test_a_new_file_may_be_opened_by_many_at_the_same_moment(tmp_path: Path) -> None:
+    together = Barrier(4)
+
+    def journal_mode(number: int) -> str:
+        engine = _engine(f"sqlite:///{tmp_path}/{number}.sqlite")
+        together.wait()
+        with engine.connect() as connection:
+            mode: str = connection.execute(sa.text("PRAGMA journal_mode")).scalar_one()
+        engine.dispose()
+        return mode
+
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(journal_mode, (n // 4 for n in range(4 * 100)))) == {"wal"}
