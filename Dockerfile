@@ -5,12 +5,12 @@ ENV PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 
 WORKDIR /app
 # Dependencies first: they change seldom, and the weights among them are the largest layer.
-COPY requirements.txt ./
-RUN pip install -r requirements.txt
+COPY requirements.lock ./
+RUN pip install --require-hashes -r requirements.lock
 
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml requirements.txt README.md LICENSE ./
 COPY face128 face128
-RUN pip install '.[mysql,postgresql]' && face128 doctor
+RUN pip install --no-deps . && face128 doctor
 
 RUN useradd --system --no-create-home face128 && install -d -o face128 /data
 USER face128

@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-nestjs faceapi check bench docker clean
+.PHONY: help install run test test-nestjs faceapi check bench lock audit licences docker clean
 
 help: ## Say what can be made.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -32,6 +32,18 @@ check: $(VENV)/.test ## Lint, formatting and types.
 bench: $(VENV)/.test ## Measure against face_recognition and the naive service; ten minutes. Writes docs/benchmarks.*
 	$(BIN)/python -m benchmarks
 
+lock: $(VENV)/.release ## Pin and hash what the image installs, into requirements.lock.
+	$(BIN)/uv pip compile --quiet --upgrade pyproject.toml --extra mysql --extra postgresql --python-version 3.11 \
+		--python-platform linux --generate-hashes --no-annotate --custom-compile-command 'make lock' -o requirements.lock
+
+audit: $(VENV)/.release ## Ask the advisory database for what is known against requirements.lock.
+	$(BIN)/pip-audit --require-hashes --no-deps --strict -r requirements.lock
+
+licences: $(VENV)/.release ## List the licences of what requirements.lock installs.
+	$(PYTHON) -m venv $(VENV)/image
+	$(VENV)/image/bin/python -m pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/pip-licenses --python=$(VENV)/image/bin/python --from=mixed --format=markdown
+
 docker: ## Build the image face128.
 	docker build -t face128 .
 
@@ -52,4 +64,8 @@ $(VENV)/.run: $(VENV)/.python requirements.txt pyproject.toml
 $(VENV)/.test: $(VENV)/.run
 	$(BIN)/python -m pip install --quiet --editable '.[test,dev]'
 	$(BIN)/python -m pip install --quiet --no-deps 'face_recognition>=1.3,<2'
+	@touch $@
+
+$(VENV)/.release: $(VENV)/.python pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable '.[release]'
 	@touch $@

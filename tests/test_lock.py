@@ -1,0 +1,44 @@
+"""requirements.lock is what the image installs: within the ranges, complete, and every file by its hash."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[1]
+
+
+def locked() -> dict[str, tuple[str, int]]:
+    """By package: its version, and how many hashes stand beside it."""
+    text = (ROOT / "requirements.lock").read_text()
+    found = re.findall(r"^([A-Za-z0-9_.-]+)==(\S+)((?:.*\\\n)*.*)$", text, re.MULTILINE)
+    return {canonicalize_name(name): (version, rest.count("--hash=sha256:")) for name, version, rest in found}
+
+
+def wanted() -> list[Requirement]:
+    """What the service needs, and the extras that the image has."""
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    lines = [line for line in lines if line and not line.startswith("#")] + extras["mysql"] + extras["postgresql"]
+    return [Requirement(line) for line in lines]
+
+
+def test_the_lock_holds_a_version_inside_each_range() -> None:
+    versions = {name: version for name, (version, _) in locked().items()}
+    outside = [str(r) for r in wanted() if not r.specifier.contains(versions.get(canonicalize_name(r.name), "0"))]
+    assert not outside, f"make lock: {outside}"
+
+
+def test_every_package_of_the_lock_has_hashes() -> None:
+    assert len(locked()) > len(wanted())
+    assert [name for name, (_, hashes) in locked().items() if not hashes] == []
+
+
+def test_the_image_installs_the_lock_by_its_hashes() -> None:
+    steps = [line for line in (ROOT / "Dockerfile").read_text().splitlines() if "pip install" in line]
+    assert "--require-hashes -r requirements.lock" in steps[0]
+    assert all("--no-deps" in step for step in steps[1:])
