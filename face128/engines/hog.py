@@ -6,7 +6,7 @@ and looks again on a larger copy wherever a second, smaller face could make a di
 1. a copy with its longest side at most 250 pixels, then 400, then 1000, then the finest, until there is a face;
 2. one face, clearly seen: look quickly (half_size.py) whether there could be others, down to about 2/5 of its width, in
    a small photo down to the finest scale; where there could, search at that scale;
-3. several faces, or one that is doubtful: look again at the finest scale.
+3. several faces: look again at the finest scale; one that is doubtful: on the next larger copy.
 
 The finest scale is exact's own (2), as long as the copy stays within 10 megapixels. All copies are levels of exact's
 own pyramid (2 * (5/6)^n), in its phase, so that most faces get the very box that exact gives them.
@@ -112,7 +112,7 @@ class HogDetector:
                 hits = self._at(photo, again)
                 if len(hits) == 1 or again == finest:
                     return hits
-            if hits:
+            if len(hits) > 1:
                 break
         return self._at(photo, finest)
 
