@@ -14,6 +14,7 @@ from face128.descriptors import distance
 from face128.engines import DLIB, FACEAPI
 from face128.enrolled import RegNo
 from face128.errors import InvalidDescriptor
+from face128.jobs.crowds import Crowd, crowds_of
 from face128.jobs.findings import Finding
 from face128.jobs.near import pairs_within
 from face128.jobs.origin import from_faceapi
@@ -27,6 +28,8 @@ class Audit:
     members: int
     descriptors: int
     findings: list[Finding]
+    crowds: list[Crowd]
+    """What the set says of strangers; it informs, and needs nobody."""
 
     @property
     def needs_person(self) -> bool:
@@ -40,6 +43,7 @@ class Audit:
             "needs_person": self.needs_person,
             "counts": dict(Counter(finding.kind for finding in self.findings)),
             "findings": [{**asdict(found), "needs_person": found.needs_person} for found in self.findings],
+            "crowds": [crowd.answer() for crowd in self.crowds],
         }
 
 
@@ -59,7 +63,8 @@ def audit(data: bytes, threshold: float | None = None) -> Audit:
         findings += _between_people(group, suspects.people, limit)
         findings += _within_people(group, suspects.people, limit)
         findings += _origin(group, suspects)
-    return Audit(suspects.members, sum(len(group.models) for group in suspects.groups), findings)
+    count = sum(len(group.models) for group in suspects.groups)
+    return Audit(suspects.members, count, findings, crowds_of(suspects, threshold))
 
 
 def _between_people(group: Group, people: list[RegNo], limit: float) -> Iterator[Finding]:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from face128.errors import BadRequest, ConfigurationError
 from face128.settings import load_settings
+
+if TYPE_CHECKING:
+    from face128.jobs.crowds import Crowd
 
 EngineOption = Annotated[str | None, typer.Option("--engine", help="dlib by default.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, with every name.")]
@@ -58,9 +62,10 @@ def reencode(
 def audit(
     enrolled: Annotated[Path, typer.Argument(help="JSON: a list of members, or a body of /match.")],
     threshold: Annotated[float | None, typer.Option(help="Instead of the model's own.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="A folder for crowd.png: how near members come.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say what is wrong with a set of descriptors. Exit status 1 if something needs a person."""
+    """Say what is wrong with a set of descriptors, and how near strangers come. Exit status 1 if it needs a person."""
     from face128.jobs.audit import audit as run_audit
     from face128.jobs.tables import print_audit
 
@@ -69,6 +74,8 @@ def audit(
     except OSError as error:
         raise BadRequest(f"The file cannot be read: {error.strerror}.") from None
     result = run_audit(data, threshold)
+    if out:
+        _write(out, _crowd_plots(result.crowds))
     if as_json:
         print(json.dumps(result.answer()))
     else:
@@ -99,8 +106,12 @@ def evaluate(
 
 
 def calibrate(
-    photos: Annotated[Path, typer.Argument(help="A folder for each person: PHOTOS/person/any.jpg.")],
+    photos: Annotated[Path | None, typer.Argument(help="A folder for each person: PHOTOS/person/any.jpg.")] = None,
     pairs: Annotated[Path | None, typer.Option("--pairs", help="Only these pairs, in the format of LFW.")] = None,
+    gallery: Annotated[
+        Path | None,
+        typer.Option("--gallery", help="Who is enrolled, as audit takes it: what the members themselves say."),
+    ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="A folder for calibration.html and the plots.")] = None,
     engine: EngineOption = None,
     as_json: JsonOption = False,
@@ -108,29 +119,51 @@ def calibrate(
     """Measure what each threshold costs on your own photos: FAR, FRR, and the risk by the number enrolled.
 
     Of several faces the one nearest to the middle counts. The page shows small pictures of the pairs to look at.
+    --gallery, alone or besides, needs no photo: the members are strangers to each other.
     """
     from face128.jobs.calibrate import calibrate as run_calibrate
+    from face128.jobs.crowds import read_crowds
     from face128.jobs.recipe import Recipe
-    from face128.jobs.tables import print_calibration
+    from face128.jobs.tables import print_calibration, print_crowd
 
+    if photos is None and (gallery is None or pairs):
+        raise BadRequest("calibrate takes PHOTOS, --gallery ENROLLED.json, or both.")
     settings = load_settings()
     recipe = Recipe.from_settings(settings, engine, "central")
-    result = run_calibrate(photos, recipe, settings.threads, pairs)
+    crowds = read_crowds(gallery) if gallery else []
+    result = run_calibrate(photos, recipe, settings.threads, pairs) if photos else None
     if out:
         from face128.jobs.page import write_page
         from face128.jobs.plots import PLOTS, draw
 
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-            for name, plot in PLOTS.items():
-                (out / f"{name}.png").write_bytes(draw(plot, result))
-            (out / "calibration.html").write_text(write_page(result, recipe.limits), encoding="utf-8")
-        except OSError as error:
-            raise ConfigurationError(f"The page cannot be written: {error.strerror}.") from None
+        plots = {f"{name}.png": draw(plot, result) for name, plot in PLOTS.items()} if result else {}
+        page = write_page(result, crowds, recipe.limits).encode()
+        _write(out, plots | _crowd_plots(crowds) | {"calibration.html": page})
     if as_json:
-        print(json.dumps(result.answer()))
-    else:
+        told = {"crowds": [crowd.answer() for crowd in crowds]} if gallery else {}
+        print(json.dumps((result.answer() if result else {}) | told))
+        return
+    if result:
         print_calibration(result)
+    for crowd in crowds:
+        print_crowd(crowd)
+
+
+def _crowd_plots(crowds: Sequence[Crowd]) -> dict[str, bytes]:
+    """By the name of the file: crowd.png, or one for each model where there are several."""
+    from face128.jobs.plots import draw, nearest_others
+
+    names = ["crowd.png"] if len(crowds) == 1 else [f"crowd-{crowd.card.name}.png" for crowd in crowds]
+    return {name: draw(nearest_others, crowd) for name, crowd in zip(names, crowds, strict=True)}
+
+
+def _write(folder: Path, files: dict[str, bytes]) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, data in files.items():
+            (folder / name).write_bytes(data)
+    except OSError as error:
+        raise ConfigurationError(f"{folder} cannot be written: {error.strerror}.") from None
 
 
 COMMANDS = (reencode, audit, calibrate, evaluate)

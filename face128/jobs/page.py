@@ -1,26 +1,34 @@
-"""One self-contained HTML page of a calibration, for a browser in light or dark and for a telephone."""
+"""One self-contained HTML page of a calibration and a crowd, for a browser in light or dark and for a telephone."""
 
 from __future__ import annotations
 
 import base64
 import io
+import math
 from html import escape
 from importlib.resources import files
 from string import Template
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from PIL import Image
 
 from face128.errors import Face128Error
 from face128.images import Limits, open_photo
 from face128.jobs.calibrate import ENROLLED
-from face128.jobs.plots import PLOTS, draw
+from face128.jobs.plots import PLOTS, draw, nearest_others
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from matplotlib.axes import Axes
+
+    from face128.crowd import Estimate
     from face128.jobs.calibrate import Calibration, WorstPair
     from face128.jobs.confidence import Rate
+    from face128.jobs.crowds import Crowd, Promise
+
+T = TypeVar("T")
 
 THUMBNAIL = 160  # pixels
 CAPTIONS = {
@@ -29,14 +37,21 @@ CAPTIONS = {
     "det": "The same against each other: a curve further to the lower left is a better model for these people.",
     "growth": "Every further member is one more face to resemble. Dashed: more members than there are people to count.",
 }
+CROWD = "How far each member's nearest other member is: so near a stranger comes. Left of the dotted line he is let in."
+NOT_ENOUGH = "not enough members to say"
 
 
-def write_page(calibration: Calibration, limits: Limits) -> str:
+def write_page(calibration: Calibration | None, crowds: Sequence[Crowd], limits: Limits) -> str:
     """The page, with the plots and small pictures of the pairs to look at inside. Raises as plots.draw does."""
+    measured = [] if calibration is None else [_calibration(calibration, limits)]
+    return _filled("page.html", body="".join([*measured, *map(_crowd, crowds)]))
+
+
+def _calibration(calibration: Calibration, limits: Limits) -> str:
     card, sample = calibration.card, calibration.sample
     far, frr = calibration.at(card.threshold)
-    template = Template(files("face128.jobs").joinpath("page.html").read_text(encoding="utf-8"))
-    return template.substitute(
+    return _filled(
+        "calibration.html",
         model=escape(f"{card.name}, {card.pipeline}"),
         people=f"{sample.person_count:,}",
         photos=f"{len(sample.photos):,}",
@@ -44,15 +59,64 @@ def write_page(calibration: Calibration, limits: Limits) -> str:
         genuine=f"{int(sample.same.sum()):,}",
         impostor=f"{int((~sample.same).sum()):,}",
         threshold=card.threshold,
-        far=_rate(far),
-        frr=_rate(frr),
+        far=_rate(far.value, far),
+        frr=_rate(frr.value, frr),
         wanted="".join(_wanted(calibration, wanted) for wanted in calibration.wanted),
         at="".join(f"<th>at {threshold}</th>" for threshold in calibration.growth),
         growth="".join(_growth(calibration, enrolled) for enrolled in ENROLLED),
-        plots="".join(_figure(calibration, name) for name in PLOTS),
+        plots="".join(_figure(PLOTS[name], calibration, CAPTIONS[name]) for name in PLOTS),
         most_like="".join(_pair(pair, limits) for pair in calibration.most_like),
         least_like="".join(_pair(pair, limits) for pair in calibration.least_like),
     )
+
+
+def _crowd(crowd: Crowd) -> str:
+    at = crowd.expected[crowd.threshold]
+    doorways = "<p>Nobody attracts strangers: no member is nearest to several others.</p>"
+    if crowd.doorways:
+        rows = "".join(
+            f"<tr><td>{escape(str(one.member))}</td><td>{one.nearest_to:g}</td><td>{one.within:g}</td></tr>"
+            for one in crowd.doorways
+        )
+        doorways = (
+            f"<table><tr><th>member</th><th>nearest to</th><th>of them within {crowd.threshold}</th></tr>{rows}</table>"
+        )
+    return _filled(
+        "crowd.html",
+        model=escape(crowd.card.name),
+        members=f"{crowd.members:,}",
+        threshold=crowd.threshold,
+        fpir=_rate(at.share, at),
+        plot=_figure(nearest_others, crowd, CROWD),
+        expected="".join(
+            f"<tr><td>{threshold}</td><td>{_rate(found.share, found)}</td></tr>"
+            for threshold, found in crowd.expected.items()
+        ),
+        promises="".join(
+            f"<tr><td>{percent(share)}</td><td>{to_set(promise)}</td><td>{alpha_to_set(promise)}</td></tr>"
+            for share, promise in crowd.promises.items()
+        ),
+        doorways=doorways,
+    )
+
+
+def to_set(promise: Promise) -> str:
+    """The threshold that keeps it, in words."""
+    if promise.threshold is None:
+        return f"{NOT_ENOUGH}: it takes {promise.threshold_needs:,}"
+    # Down, never up: it is the greatest that keeps the promise.
+    return f"{math.floor(1e4 * promise.threshold) / 1e4:.4f}"
+
+
+def alpha_to_set(promise: Promise) -> str:
+    """The alpha that keeps it, in words."""
+    if promise.alpha is None or promise.at_most is None:
+        return f"{NOT_ENOUGH}: it takes {promise.alpha_needs:,}"
+    return f"{promise.alpha:g} ({percent(promise.at_most)} at most)"
+
+
+def _filled(name: str, **values: object) -> str:
+    return Template(files("face128.jobs").joinpath(name).read_text(encoding="utf-8")).substitute(values)
 
 
 def percent(share: float) -> str:
@@ -60,8 +124,8 @@ def percent(share: float) -> str:
     return f"{100 * share:.0f} %" if share in (0, 1) or share >= 0.1 else f"{100 * share:.2g} %"
 
 
-def _rate(rate: Rate) -> str:
-    return f"<strong>{percent(rate.value)}</strong> <small>({percent(rate.low)} to {percent(rate.high)})</small>"
+def _rate(value: float, interval: Rate | Estimate) -> str:
+    return f"<strong>{percent(value)}</strong> <small>({percent(interval.low)} to {percent(interval.high)})</small>"
 
 
 def _wanted(calibration: Calibration, wanted: float) -> str:
@@ -69,7 +133,7 @@ def _wanted(calibration: Calibration, wanted: float) -> str:
     if threshold is None:
         return f"<tr><td>{percent(wanted)}</td><td colspan=2>not enough people to say</td></tr>"
     frr = calibration.at(threshold)[1]
-    return f"<tr><td>{percent(wanted)}</td><td>{threshold:.3f}</td><td>{_rate(frr)}</td></tr>"
+    return f"<tr><td>{percent(wanted)}</td><td>{threshold:.3f}</td><td>{_rate(frr.value, frr)}</td></tr>"
 
 
 def strangers(calibration: Calibration, threshold: float, enrolled: int) -> str:
@@ -85,11 +149,11 @@ def _growth(calibration: Calibration, enrolled: int) -> str:
     return f"<tr><td>{enrolled:,}</td>{''.join(cells)}</tr>"
 
 
-def _figure(calibration: Calibration, name: str) -> str:
-    light, dark = (_data_url(draw(PLOTS[name], calibration, look), "png") for look in ("light", "dark"))
+def _figure(plot: Callable[[Axes, T], None], subject: T, caption: str) -> str:
+    light, dark = (_data_url(draw(plot, subject, look), "png") for look in ("light", "dark"))
     return (
         f'<figure><picture><source media="(prefers-color-scheme: dark)" srcset="{dark}"><img src="{light}" '
-        f'alt="{escape(CAPTIONS[name])}"></picture><figcaption>{escape(CAPTIONS[name])}</figcaption></figure>'
+        f'alt="{escape(caption)}"></picture><figcaption>{escape(caption)}</figcaption></figure>'
     )
 
 

@@ -1,10 +1,10 @@
-"""The curves of a calibration, as PNG. Needs matplotlib: pip install 'face128[plots]'."""
+"""The curves of a calibration and of a crowd, as PNG. Needs matplotlib: pip install 'face128[plots]'."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
     from face128.jobs.calibrate import Calibration
     from face128.jobs.confidence import Rate
+    from face128.jobs.crowds import Crowd
 
+T = TypeVar("T")
 Look = Literal["light", "dark"]
 SAME, OTHERS = "#2a9d5c", "#d9534f"  # green and red of equal weight on white and on black
 INK = {"light": "#222222", "dark": "#dddddd"}
@@ -23,8 +25,11 @@ THRESHOLD_COLOURS = ("#4a7fd4", "#b07aa1", OTHERS, SAME)
 GROUND = {"light": "#ffffff", "dark": "#1b1d21"}
 
 
-def draw(plot: Callable[[Axes, Calibration], None], calibration: Calibration, look: Look = "light") -> bytes:
-    """One of PLOTS, as the bytes of a PNG. Raises ConfigurationError where matplotlib is missing."""
+def draw(plot: Callable[[Axes, T], None], subject: T, look: Look = "light") -> bytes:
+    """One of PLOTS of a calibration, or nearest_others of a crowd, as the bytes of a PNG.
+
+    Raises ConfigurationError where matplotlib is missing.
+    """
     try:
         from matplotlib import rc_context
         from matplotlib.figure import Figure
@@ -36,7 +41,7 @@ def draw(plot: Callable[[Axes, Calibration], None], calibration: Calibration, lo
     style |= {"axes.spines.top": False, "axes.spines.right": False, "font.size": 11, "axes.grid": True}
     with rc_context(style | {"grid.alpha": 0.25, "grid.color": ink}):
         figure = Figure(figsize=(7, 4), layout="constrained")
-        plot(figure.add_subplot(), calibration)
+        plot(figure.add_subplot(), subject)
         png = io.BytesIO()
         figure.savefig(png, dpi=130)
     return png.getvalue()
@@ -48,7 +53,7 @@ def distances(axes: Axes, calibration: Calibration) -> None:
     edges = np.linspace(0, float(sample.apart.max()), 80)
     for chosen, colour, label in ((sample.same, SAME, "one person"), (~sample.same, OTHERS, "two people")):
         axes.hist(sample.apart[chosen], edges.tolist(), density=True, color=colour, alpha=0.6, label=label)
-    _threshold(axes, calibration)
+    _threshold(axes, calibration.card.threshold)
     axes.set(xlabel="distance between two photos", ylabel="density", yticks=[])
     axes.legend()
 
@@ -63,7 +68,7 @@ def rates(axes: Axes, calibration: Calibration) -> None:
             calibration.thresholds, _percent(curve, "low"), _percent(curve, "high"), color=colour, alpha=0.3
         )
         axes.plot(calibration.thresholds, _percent(curve, "value"), color=colour, label=label)
-    _threshold(axes, calibration)
+    _threshold(axes, calibration.card.threshold)
     axes.set(xlabel="threshold", ylabel="%", yscale="log", ylim=(_floor(calibration), 100))
     _plain(axes.yaxis)
     axes.legend(loc="lower right")
@@ -94,6 +99,21 @@ def growth(axes: Axes, calibration: Calibration) -> None:
     axes.legend()
 
 
+def nearest_others(axes: Axes, crowd: Crowd) -> None:
+    """How far each member's nearest other is, the threshold, and those that the members propose."""
+    there = np.isfinite(crowd.nearest)
+    most = max(crowd.card.cap, crowd.threshold, float(crowd.nearest[there].max(initial=0)))
+    axes.set_axisbelow(True)
+    axes.hist(crowd.nearest[there], np.linspace(0, most, 80).tolist(), weights=crowd.weights[there], color=OTHERS)
+    _threshold(axes, crowd.threshold)
+    for (share, promise), style in zip(crowd.promises.items(), ("--", "-."), strict=True):
+        if promise.threshold is not None:
+            label = f"{promise.threshold:.3f}, for {100 * share:g} % of strangers"
+            axes.axvline(promise.threshold, linestyle=style, color=SAME, label=label)
+    axes.set(xlabel="distance to the nearest other member", ylabel="members", xlim=(0, most))
+    axes.legend(loc="upper left")
+
+
 PLOTS = {"distances": distances, "rates": rates, "det": tradeoff, "growth": growth}
 """By the name of the file."""
 
@@ -104,8 +124,8 @@ def _plain(*axes: Any) -> None:
         axis.set_major_formatter(lambda value, _: f"{value:,g}")
 
 
-def _threshold(axes: Axes, calibration: Calibration) -> None:
-    axes.axvline(calibration.card.threshold, linestyle=":", color="#4a7fd4", label=f"{calibration.card.threshold}")
+def _threshold(axes: Axes, threshold: float) -> None:
+    axes.axvline(threshold, linestyle=":", color="#4a7fd4", label=f"{threshold}")
 
 
 def _percent(curve: list[Rate], field: str) -> list[float]:

@@ -12,6 +12,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     from face128.jobs.audit import Audit
     from face128.jobs.calibrate import Calibration
+    from face128.jobs.crowds import Crowd
     from face128.jobs.evaluate import Evaluation
     from face128.jobs.reencode import Reencoding
 
@@ -50,6 +51,32 @@ def print_audit(result: Audit) -> None:
             table.add_row(escape(names), escape(finding.detail))
         if count > LISTED:
             table.add_row("…", f"and {count - LISTED} more: --json lists them")
+        console.print(table)
+    for crowd in result.crowds:
+        print_crowd(crowd)
+
+
+def print_crowd(crowd: Crowd) -> None:
+    from face128.jobs.page import alpha_to_set, percent, to_set
+
+    console = Console()
+    console.print(
+        f"\nWhat {crowd.members:,} members of {crowd.card.name} say of strangers who resemble them:", highlight=False
+    )
+    table = Table("threshold", "strangers let in as somebody (FPIR)")
+    for threshold, found in crowd.expected.items():
+        share = f"{percent(found.share)} ({percent(found.low)} to {percent(found.high)})"
+        table.add_row(f"{threshold:.2f}", share)
+    console.print(table)
+    table = Table("FPIR wanted", "threshold", "or the cohort rule's alpha")
+    for wanted, promise in crowd.promises.items():
+        table.add_row(percent(wanted), to_set(promise), alpha_to_set(promise))
+    console.print(table)
+    if crowd.doorways:
+        title = "Members who are the nearest to most others: a face like many, or a bad photo"
+        table = Table("member", "nearest to", f"of them within {crowd.threshold}", title=title, title_justify="left")
+        for one in crowd.doorways:
+            table.add_row(escape(str(one.member)), f"{one.nearest_to:g}", f"{one.within:g}")
         console.print(table)
 
 
