@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,6 +22,9 @@ from face128.keys import SHORT
 from face128.keys_cli import app as keys
 from face128.logs import set_up_logging
 from face128.settings import Settings, load_settings, unknown_variables
+
+if TYPE_CHECKING:
+    from face128.processes import EngineProcesses
 
 log = logging.getLogger("face128")
 
@@ -48,10 +51,6 @@ def serve(
     workers: Annotated[int, typer.Option(min=1, help="Processes; they share the cores and the gallery.")] = 1,
 ) -> None:
     """Serve HTTP until SIGTERM or Ctrl-C. Every FACE128_* setting applies."""
-    from face128 import server
-    from face128.api.app import create_app
-    from face128.api.metrics_folder import metrics_folder
-
     with _told():
         settings = load_settings(host=host, port=port)
         settings.check_exposure()
@@ -59,24 +58,43 @@ def serve(
     for name in unknown_variables():
         log.warning("%s is no setting of face128: is it misspelt?", name)
     _speak_of_plain_keys(settings)
-    with _told(), metrics_folder(workers):
-        if workers == 1:
-            server.run(create_app(settings), settings)
-            return
-        if "threads" not in settings.model_fields_set:
-            os.environ["FACE128_THREADS"] = str(max(1, settings.threads // workers))
-        server.run("face128.cli:worker", settings, workers)
+    with _told():
+        processes = _begin(settings) if workers == 1 else None
+        from face128 import server
+        from face128.api.app import create_app
+        from face128.api.metrics_folder import metrics_folder
+
+        with metrics_folder(workers):
+            if workers == 1:
+                server.run(create_app(settings, processes), settings)
+                return
+            if "threads" not in settings.model_fields_set:
+                os.environ["FACE128_THREADS"] = str(max(1, settings.threads // workers))
+            server.run("face128.cli:worker", settings, workers)
 
 
 def worker() -> Any:
     """The application of one of several processes, which read the settings themselves."""
-    from face128.api.app import create_app
     from face128.parent import end_with_parent
 
     settings = load_settings()
     set_up_logging(settings.log_level, settings.log_format)
     end_with_parent()
-    return create_app(settings)
+    processes = _begin(settings)
+    from face128.api.app import create_app
+
+    return create_app(settings, processes)
+
+
+def _begin(settings: Settings) -> EngineProcesses | None:
+    """Let the engines load in their process while this one imports the rest, which takes about as long."""
+    if not settings.in_processes:
+        return None
+    from face128.processes import EngineProcesses
+
+    processes = EngineProcesses(settings)
+    processes.begin()
+    return processes
 
 
 @app.command()

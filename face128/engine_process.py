@@ -16,6 +16,7 @@ import signal
 import socket
 import sys
 from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING
 
 from face128 import watching
 from face128.engines import Engine, ModelCard
@@ -23,7 +24,9 @@ from face128.errors import Face128Error
 from face128.loading import load_all
 from face128.logs import plain_traceback, request_id, set_up_logging
 from face128.memory import give_back_memory
-from face128.settings import Settings
+
+if TYPE_CHECKING:
+    from face128.settings import Settings
 
 BEHIND = 5  # of 19, as workers.BEHIND: the event loop comes first
 PR_SET_PDEATHSIG = 1  # linux/prctl.h

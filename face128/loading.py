@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import cache
 from importlib.resources import files
+from typing import TYPE_CHECKING
 
 from face128.encoding import encode
 from face128.engines import Engine, load_engine
 from face128.errors import ConfigurationError, NoFace
 from face128.images import Limits
-from face128.settings import Settings
+
+if TYPE_CHECKING:
+    from face128.settings import Settings
 
 
 def load_all(settings: Settings, warm: Callable[[Callable[[], object]], object]) -> Iterator[tuple[str, Engine | str]]:

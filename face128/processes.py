@@ -21,8 +21,10 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from types import SimpleNamespace
 from typing import Any, TypeVar
 
 from face128 import engine_process, errors, watching
@@ -78,13 +80,22 @@ class EngineProcesses:
     def __init__(self, settings: Settings) -> None:
         self.seconds = settings.photo_seconds
         # Whoever breaks into a decoder finds neither keys nor the database.
-        self._settings = settings.model_copy(update={"api_keys": (), "database_url": None, "milvus_uri": None})
+        secret = {"api_keys": (), "database_url": None, "milvus_uri": None}
+        # Plain values: the other process need not import what makes settings of variables, which takes long.
+        self._settings = SimpleNamespace(**(dict(settings) | secret))
+        self._beginning: socket.socket | None = None
+        """Where the process that has begun will tell its engines."""
         self._control: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._talking = threading.Lock()
         self._local = threading.local()
         self._deadly: OrderedDict[bytes, float] = OrderedDict()
         self._closed = False
+
+    def begin(self) -> None:
+        """Start the process, and return while it loads: a service has much to import meanwhile."""
+        with self._talking:
+            self._begin()
 
     def start(self) -> dict[str, Engine | str]:
         """Load the engines; each by its name, or why it could not be loaded. Blocking: some seconds."""
@@ -189,7 +200,20 @@ class EngineProcesses:
         return int.from_bytes(answer, "little", signed=True)
 
     def _launch(self) -> dict[str, ModelCard | str]:
-        """Start the process of the engines; ``_talking`` is held. What it says of each engine."""
+        """Start the process of the engines, unless it has begun; ``_talking`` is held. What it says of each engine."""
+        if self._beginning is None:
+            self._begin()
+        ours, self._beginning = self._beginning, None
+        assert ours is not None
+        try:
+            told: dict[str, ModelCard | str] = pickle.loads(receive(ours))  # noqa: S301  (no photo has been there yet)
+        except (OSError, EOFError):
+            ours.close()
+            return dict.fromkeys(self._settings.engines, "The process of the engines died at its start.")
+        self._control = ours
+        return told
+
+    def _begin(self) -> None:
         if self._closed:
             raise Overloaded(STOPPING)
         self._end()
@@ -204,20 +228,16 @@ class EngineProcesses:
             start_new_session=True,
         )
         theirs.close()
-        try:
+        with suppress(OSError):  # if it has died: who listens will know
             send(ours, pickle.dumps(self._settings))
-            told: dict[str, ModelCard | str] = pickle.loads(receive(ours))  # noqa: S301  (no photo has been there yet)
-        except (OSError, EOFError):
-            ours.close()
-            return dict.fromkeys(self._settings.engines, "The process of the engines died at its start.")
-        self._control = ours
-        return told
+        self._beginning = ours
 
     def _end(self) -> None:
         """End the process of the engines, and with it its workers; ``_talking`` is held."""
-        if self._control is not None:
-            self._control.close()
-            self._control = None
+        for connection in (self._control, self._beginning):
+            if connection is not None:
+                connection.close()
+        self._control = self._beginning = None
         if self._process is not None:
             self._process.kill()
             self._process.wait()

@@ -33,10 +33,10 @@ log = logging.getLogger("face128")
 class Service:
     """What the routes share. ``start`` returns at once; the engines load and warm up in the background."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, processes: EngineProcesses | None = None) -> None:
         self.settings = settings
         self.limits = Limits(settings.max_image_bytes, settings.max_image_pixels)
-        self.processes = EngineProcesses(settings) if settings.in_processes else None
+        self.processes = processes or (EngineProcesses(settings) if settings.in_processes else None)
         call = self.processes.call if self.processes else None
         self.workers = WorkerPool("images", settings.threads, settings.queue, call)
         self.gallery = GalleryPool(settings)

@@ -16,6 +16,7 @@ from face128.api.auth import Guard
 from face128.api.document import Documented
 from face128.api.metrics import Metrics
 from face128.api.tracing import RequestId
+from face128.processes import EngineProcesses
 from face128.service import Service
 from face128.settings import Settings, load_settings
 from face128.watching import watch
@@ -30,12 +31,13 @@ enrolled) or `admin` (metrics and maintenance). It stands beside the route as th
 """
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
+def create_app(settings: Settings | None = None, processes: EngineProcesses | None = None) -> FastAPI:
     """Build the application; without ``settings`` they are read from the environment.
 
-    Raises ConfigurationError where the settings are wrong.
+    ``processes`` are those of the engines, where they have begun already. Raises ConfigurationError where the settings
+    are wrong.
     """
-    service = Service(settings or load_settings())
+    service = Service(settings or load_settings(), processes)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:

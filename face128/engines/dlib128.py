@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import dlib
 import numpy as np
@@ -18,7 +18,9 @@ from face128.engines import DLIB, Chips, Descriptors, Face, ModelCard
 from face128.engines.hog import HogDetector, shrink_for
 from face128.engines.weights import LANDMARKS, LANDMARKS_SHA256, RESNET, RESNET_SHA256, find_weights, read_weights
 from face128.images import Photo
-from face128.settings import Settings
+
+if TYPE_CHECKING:
+    from face128.settings import Settings
 
 DETECTORS = {"fast": "fast2", "exact": "exact"}  # and the version of what they find
 CHIP_SIDE = 150  # what the network was trained on (dlib's face_recognition_model_v1)

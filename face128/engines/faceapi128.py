@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +30,9 @@ from face128.engines.weights.onnx_graph import to_onnx
 from face128.engines.weights.resnet import SIDE
 from face128.errors import ConfigurationError
 from face128.images import Photo
-from face128.settings import Settings
+
+if TYPE_CHECKING:
+    from face128.settings import Settings
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,13 @@ from __future__ import annotations
 import dlib
 
 
-def half_size_detector() -> dlib.fhog_object_detector:
+def half_size_detector(original: dlib.fhog_object_detector) -> dlib.fhog_object_detector:
     """The detector with cells of half the size, for a single scale: it makes no pyramid of the picture it is given.
 
-    Its weights are those of ``dlib.get_frontal_face_detector``. Raises AssertionError for another detector than that.
+    Its weights are those of ``original``, which is ``dlib.get_frontal_face_detector()``: making one takes long. Raises
+    AssertionError for another detector.
     """
-    (state,) = dlib.get_frontal_face_detector().__getstate__()
+    (state,) = original.__getstate__()
     before, after = _head(cell=8, window=80, levels=1000, least=64), _head(cell=4, window=40, levels=1, least=32)
     assert state.startswith(before)
     detector = dlib.fhog_object_detector.__new__(dlib.fhog_object_detector)

@@ -85,7 +85,7 @@ class HogDetector:
 
     def __init__(self, mode: Literal["fast", "exact"]) -> None:
         self._first = dlib.get_frontal_face_detector()
-        self._first_half_size = half_size_detector() if mode == "fast" else None
+        self._first_half_size = half_size_detector(self._first) if mode == "fast" else None
         self._find = self._exact if mode == "exact" else self._fast
         self._local = threading.local()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,9 @@ from face128.engines.scrfd import Scrfd
 from face128.engines.sessions import CPU, open_session
 from face128.errors import ConfigurationError
 from face128.images import RGB, SHRINKS, Photo
-from face128.settings import Settings
+
+if TYPE_CHECKING:
+    from face128.settings import Settings
 
 
 @dataclass(frozen=True)
