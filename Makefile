@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-nestjs faceapi check bench lock audit licences docker clean
+.PHONY: help install run test test-nestjs faceapi check fuzz bench lock audit licences docker clean
 
 help: ## Say what can be made.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -28,6 +28,9 @@ check: $(VENV)/.test ## Lint, formatting and types.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+fuzz: $(VENV)/.test ## Damage 80,000 photos, 100,000 bodies of /match and 28,000 weight files; ten minutes.
+	FUZZ_FULL=1 $(BIN)/python -m pytest -s tests/fuzz
 
 bench: $(VENV)/.test ## Measure against face_recognition and the naive service; ten minutes. Writes docs/benchmarks.*
 	$(BIN)/python -m benchmarks

@@ -8,6 +8,7 @@ a good regNo, and an error should name the member that has the NaN.
 from __future__ import annotations
 
 import json
+import re
 from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -23,6 +24,7 @@ OBJECTS = (simdjson.Object, dict)
 ARRAYS = (simdjson.Array, list)
 
 COLON, SPACE = b": "
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 # A parser keeps memory of some three times its largest document, and a new one costs half a parse in page faults.
 KEPT_BYTES = 64 * 2**20
@@ -58,7 +60,9 @@ def plain(value: Any) -> Any:
     if isinstance(value, simdjson.Array):
         return value.as_list()
     if isinstance(value, simdjson.Object):
-        return value.as_dict()
+        fields = value.as_dict()
+        # Of two fields of one name as_dict has the last.
+        return fields if len(fields) == len(value) else {name: plain(value[name]) for name in fields}
     return value
 
 
@@ -88,7 +92,11 @@ def _second_look(body: Body, take: Callable[[Any], T]) -> T:
         return float(token)
 
     try:
-        root = json.loads(str(body, "utf-8"), parse_constant=number, object_pairs_hook=_first_wins)
+        text = str(body, "utf-8-sig")  # simdjson passes over a byte order mark, too
+        root = json.loads(text, parse_constant=number, object_pairs_hook=_first_wins)
+        if _SURROGATE.search(text):
+            # Half a pair (Python takes the escape) could never be sent back: encoding it raises ValueError.
+            json.dumps(root, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         raise BadRequest("The body is not JSON in UTF-8.") from None
     result = take(root)
@@ -98,6 +106,4 @@ def _second_look(body: Body, take: Callable[[Any], T]) -> T:
 
 
 def _first_wins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    # Half a surrogate pair (an escape that Python takes) could never be sent back: encoding it raises ValueError.
-    "".join(text for pair in pairs for text in pair if isinstance(text, str)).encode()
     return dict(reversed(pairs))

@@ -31,7 +31,14 @@ def test_a_document_is_what_json_says_it_is(document: Any) -> None:
 
 
 NO_JSON = [b"", b" ", b"{", b"nul", b"{} {}", b"[1,]", b"01", b"[NaN]", b'{"a":-Infinity}', b"[" * 5000]
-NO_UTF8 = [b'{"a":\xff}', b'"\xff"', b'{"a":"\\ud800"}', b'[{"\\udc00x":1}]', '{"a":1}'.encode("utf-16")]
+NO_UTF8 = [
+    b'{"a":\xff}',
+    b'"\xff"',
+    b'{"a":"\\ud800"}',
+    b'[{"\\udc00x":1}]',
+    b'{"a":["\\uDBFF"]}',
+    '{"a":1}'.encode("utf-16"),
+]
 
 
 @pytest.mark.parametrize("body", [*NO_JSON, *NO_UTF8, b"[" + b"9" * 5000 + b"]"])
@@ -45,6 +52,12 @@ def test_what_is_no_json_in_utf8_is_refused(body: bytes) -> None:
 def test_of_two_fields_of_one_name_the_first_counts(more: str) -> None:
     body = f'{{"a": 1, "a": 2{more}}}'.encode()
     assert read(body, lambda root: root["a"]) == 1
+    assert taken(body)["a"] == 1
+
+
+@pytest.mark.parametrize("more", ["1", "99999999999999999999"], ids=["simdjson", "second look"])
+def test_a_byte_order_mark_is_passed_over(more: str) -> None:
+    assert taken(b"\xef\xbb\xbf[%b]" % more.encode()) == [int(more)]
 
 
 LARGE = b'{"a": 1, "b": "' + b"x" * 2**25 + b'"}'

@@ -1,0 +1,102 @@
+"""The body of /match read the plain way, by json.loads and one ``descriptors.parse`` after the other.
+
+What face128/enrolled.py reads fast must be this, to the last bit, and so must the code and the place of an error.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from face128 import descriptors, rules
+from face128.engines import DLIB, find_card
+from face128.errors import BadRequest, Face128Error, InvalidDescriptor, InvalidRequest, ModelMismatch
+
+Reading = tuple[Any, ...]
+"""Card, threshold, rule, probe; then regNos, names, the rows as doubles, their owners and the foreign, or None."""
+
+
+def read(body: bytes) -> Reading:
+    """Raises Face128Error with the code, and the field and regNo."""
+    foreign_tokens: list[str] = []
+
+    def constant(token: str) -> float:
+        foreign_tokens.append(token)
+        return float(token)
+
+    try:
+        root = json.loads(str(body, "utf-8-sig"), parse_constant=constant, object_pairs_hook=_first_wins)
+        json.dumps(root, ensure_ascii=False).encode()  # half a surrogate pair is no text
+    except (ValueError, RecursionError):
+        raise BadRequest from None
+    reading = _request(root)
+    if foreign_tokens:
+        raise BadRequest
+    return reading
+
+
+def _first_wins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        found.setdefault(name, value)
+    return found
+
+
+def _request(root: Any) -> Reading:
+    if not isinstance(root, dict):
+        raise BadRequest
+    card = DLIB if root.get("model") is None else find_card(root["model"])
+    if card is None:
+        raise InvalidRequest(field="model")
+    threshold = root.get("threshold")
+    if threshold is not None and not (_is_number(threshold) and 0 < threshold <= 2):
+        raise InvalidRequest(field="threshold")
+    rule = rules.THRESHOLD if root.get("decision") is None else rules.parse(root["decision"], rules.THRESHOLD)
+    probe = descriptors.parse(root.get("descriptor"), card.dimension).tolist()
+    threshold = None if threshold is None else float(threshold)
+    if "enrolled" not in root:
+        return card.name, threshold, rule, probe, None
+    if not isinstance(root["enrolled"], list):
+        raise InvalidRequest(field="enrolled")
+    reg_nos, names, rows, owners, foreign = [], [], [], [], set()
+    for index, member in enumerate(root["enrolled"]):
+        place = f"enrolled[{index}]"
+        if not isinstance(member, dict):
+            raise InvalidRequest(field=place)
+        reg_no, name, model = member.get("regNo"), member.get("name"), member.get("model")
+        if not (isinstance(reg_no, str) or (_is_number(reg_no) and (isinstance(reg_no, int) or math.isfinite(reg_no)))):
+            raise InvalidRequest(field=f"{place}.regNo")
+        if not (name is None or isinstance(name, str)):
+            raise InvalidRequest(field=f"{place}.name", regNo=reg_no)
+        reg_nos.append(reg_no)
+        names.append(name)
+        one, several = member.get("descriptor"), member.get("descriptors")
+        if model is not None:
+            other = find_card(model)
+            if (one is not None or several is not None) and not (other and card.comparable(other)):
+                raise ModelMismatch(field=f"{place}.model", regNo=reg_no)
+            if model != card.name:
+                foreign.add(index)
+        values = [] if one is None else [(f"{place}.descriptor", one)]
+        if several is not None:
+            # The member's own descriptor is looked at before the list of the others.
+            if not isinstance(several, list):
+                _parse_all(values, card.dimension, reg_no)
+                raise InvalidDescriptor(field=f"{place}.descriptors", regNo=reg_no)
+            values += [(f"{place}.descriptors[{i}]", value) for i, value in enumerate(several)]
+        rows += _parse_all(values, card.dimension, reg_no)
+        owners += [index] * len(values)
+    return card.name, threshold, rule, probe, (reg_nos, names, rows, owners, foreign)
+
+
+def _parse_all(values: list[tuple[str, Any]], dimension: int, reg_no: Any) -> list[list[float]]:
+    return [descriptors.parse(value, dimension, field, regNo=reg_no).tolist() for field, value in values]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def outcome(error: Face128Error) -> tuple[Any, ...]:
+    return error.code, error.context.get("field"), repr(error.context.get("regNo"))
