@@ -20,6 +20,7 @@ from face128.gallery_cli import app as gallery
 from face128.jobs.cli import COMMANDS as JOBS
 from face128.keys import SHORT
 from face128.keys_cli import app as keys
+from face128.logs import set_up_logging
 from face128.settings import Settings, load_settings, unknown_variables
 
 log = logging.getLogger("face128")
@@ -54,7 +55,7 @@ def serve(
     with _told():
         settings = load_settings(host=host, port=port)
         settings.check_exposure()
-    _set_up_logging(settings.log_level)
+    set_up_logging(settings.log_level, settings.log_format)
     for name in unknown_variables():
         log.warning("%s is no setting of face128: is it misspelt?", name)
     _speak_of_plain_keys(settings)
@@ -73,7 +74,7 @@ def worker() -> Any:
     from face128.parent import end_with_parent
 
     settings = load_settings()
-    _set_up_logging(settings.log_level)
+    set_up_logging(settings.log_level, settings.log_format)
     end_with_parent()
     return create_app(settings)
 
@@ -217,18 +218,6 @@ def _speak_of_plain_keys(settings: Settings) -> None:
         )
     if any(key.short for key in settings.api_keys):
         log.warning("an API key has fewer than %d characters and might be guessed: 'face128 keys new NAME'", SHORT)
-
-
-def _set_up_logging(level: str) -> None:
-    from face128.api.tracing import RequestIdFilter
-
-    handler = logging.StreamHandler()
-    handler.addFilter(RequestIdFilter())
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s [%(request_id)s] %(message)s"))
-    logging.basicConfig(level=level.upper(), handlers=[handler])
-    logging.getLogger("uvicorn.access").disabled = True
-    for talkative in ("faiss", "alembic"):  # of the processor's abilities, of each plugin
-        logging.getLogger(talkative).setLevel(logging.WARNING)
 
 
 for command in JOBS:

@@ -15,13 +15,13 @@ import pickle
 import signal
 import socket
 import sys
-import traceback
 from multiprocessing.connection import Connection
 
 from face128 import watching
 from face128.engines import Engine, ModelCard
 from face128.errors import Face128Error
 from face128.loading import load_all
+from face128.logs import plain_traceback, request_id, set_up_logging
 from face128.memory import give_back_memory
 from face128.settings import Settings
 
@@ -46,6 +46,7 @@ def main(descriptor: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold the photo
     control = socket.socket(fileno=descriptor)
     settings: Settings = pickle.loads(receive(control))  # noqa: S301  (from the service, which started this process)
+    set_up_logging(settings.log_level, settings.log_format)
     told: dict[str, ModelCard | str] = {}
     for name, engine in load_all(settings, lambda trial: trial()):
         if isinstance(engine, str):
@@ -85,6 +86,7 @@ def _work(connection: Connection) -> None:
     os.nice(BEHIND)
     while True:
         try:
+            request_id.set(connection.recv_bytes().decode())
             question = connection.recv_bytes()
         except (EOFError, OSError):
             os._exit(0)
@@ -99,8 +101,8 @@ def _answer(question: bytes) -> bytes:
             outcome = True, job(*args)
         except Face128Error as error:
             outcome = False, error
-        except Exception:  # a bug; its traceback goes into the service's log
-            outcome = False, RuntimeError(traceback.format_exc())
+        except Exception as error:  # a bug; its traceback goes into the service's log
+            outcome = False, plain_traceback(error)
     return pickle.dumps((*outcome, heard), pickle.HIGHEST_PROTOCOL)
 
 

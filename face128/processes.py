@@ -30,6 +30,7 @@ from face128.engine_process import receive, send
 from face128.engines import Chips, Descriptors, Engine, Face, ModelCard
 from face128.errors import BadImage, Face128Error, Overloaded
 from face128.images import Photo
+from face128.logs import WorkerError, request_id
 from face128.settings import Settings
 from face128.workers import STOPPING
 
@@ -109,12 +110,13 @@ class EngineProcesses:
             return result
         if isinstance(outcome, Face128Error):
             raise outcome
-        raise RuntimeError(f"in a worker process:\n{outcome}")
+        raise WorkerError(f"in a worker process:\n{outcome}")
 
     def _ask_worker(self, payload: bytes) -> bytes | None:
         """What this thread's worker answers; None where it was killed from outside: for want of memory, say."""
         worker = self._worker()
         try:
+            worker.connection.send_bytes(request_id.get().encode())
             worker.connection.send_bytes(payload)
             if worker.connection.poll(self.seconds):
                 return worker.connection.recv_bytes()
@@ -235,7 +237,6 @@ class _Answer(pickle.Unpickler):
 
     ALLOWED = frozenset(
         {
-            ("builtins", "RuntimeError"),
             ("face128.encoding", "Encoding"),
             ("face128.engines", "travelled_face"),
             ("face128.images", "Photo"),

@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from face128 import keys
 from face128.errors import ConfigurationError
 from face128.keys import ApiKey
+from face128.logs import Format
 from face128.rules import Rule
 
 PREFIX = "FACE128_"
@@ -126,6 +127,7 @@ class Settings(BaseSettings):
     )
 
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged.")
+    log_format: Format = Field("lines", description="json: an object a line.")
 
     @field_validator("port", mode="before")
     @classmethod

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
-CRASHES, HANGS, TAKES_TWO_SECONDS, HARMLESS, SLEEPS = 13, 17, 19, 23, 29
+CRASHES, HANGS, TAKES_TWO_SECONDS, HARMLESS, SLEEPS, FAILS = 13, 17, 19, 23, 29, 31
 FOLDER = Path(__file__).parent / "poison"
 
 

@@ -47,23 +47,29 @@ def serving(headers: dict[str, str] | None = None, *, workers: int = 1, **settin
 
 
 @contextmanager
-def started(*, workers: int = 1, **settings: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """The process of ``face128 serve`` with these settings, and its port; its log must be without a traceback."""
+def started(
+    *, workers: int = 1, stderr: IO[bytes] | None = None, wait: str = "/ready", **settings: str
+) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """The process of ``face128 serve`` with these settings, and its port, once ``wait`` is answered with 200.
+
+    Its log must be without a traceback, unless a file is given for it.
+    """
     port = free_port()
     command = [sys.executable, "-m", "face128", "serve", "--workers", str(workers)]
     folder = tempfile.TemporaryDirectory()  # a gallery of its own, unless the settings name one
     settings = {"FACE128_DATA": folder.name, **settings}
-    log = tempfile.TemporaryFile()  # noqa: SIM115  (a pipe would fill: nobody reads while the service runs)
+    log = stderr or tempfile.TemporaryFile()  # noqa: SIM115  (a pipe would fill: nobody reads while the service runs)
     process = subprocess.Popen(command, env=environment(PORT=str(port), **settings), stderr=log)
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
-            assert _ready(client, process), _text(log)
+            assert _ready(client, process, wait), _text(log)
         yield process, port
-        assert "Traceback" not in _text(log), _text(log)
+        assert stderr or "Traceback" not in _text(log), _text(log)
     finally:
         process.kill()
         process.wait()
-        log.close()
+        if stderr is None:
+            log.close()
         folder.cleanup()
 
 
@@ -72,11 +78,11 @@ def _text(log: IO[bytes]) -> str:
     return log.read().decode(errors="replace")
 
 
-def _ready(client: httpx.Client, process: subprocess.Popen[bytes]) -> bool:
+def _ready(client: httpx.Client, process: subprocess.Popen[bytes], path: str) -> bool:
     deadline = time.monotonic() + STARTUP
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            if client.get("/ready").status_code == 200:
+            if client.get(path).status_code == 200:
                 return True
         except httpx.TransportError:
             pass

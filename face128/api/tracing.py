@@ -6,7 +6,6 @@ import logging
 import re
 import time
 import uuid
-from contextvars import ContextVar
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
@@ -14,10 +13,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from face128.api.metrics import Metrics
 from face128.errors import Face128Error
-
-request_id: ContextVar[str] = ContextVar("request_id", default="-")
+from face128.logs import request_id
 
 log = logging.getLogger("face128.access")
+
+PROBES = ("/health", "/ready", "/metrics")
+"""Asked every few seconds by supervisors and Prometheus: their good answers are no news."""
 
 # A caller's own id is kept where it is harmless in a log.
 _SAFE = re.compile(r"[A-Za-z0-9._:-]{1,64}")
@@ -62,13 +63,11 @@ class RequestId:
             seconds = time.perf_counter() - start
             status = status or 499  # nobody was there to answer: what nginx writes into its log for it
             self._metrics.request(route, scope["method"], status, seconds)
-            log.info("%s %s %d %.1f ms", scope["method"], route, status, 1000 * seconds)
+            _tell(scope["method"], route, status, 1000 * seconds)
             request_id.reset(token)
 
 
-class RequestIdFilter(logging.Filter):
-    """Gives every log record the id of the request that it was written for."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        record.request_id = request_id.get()
-        return True
+def _tell(method: str, route: str, status: int, milliseconds: float) -> None:
+    level = logging.WARNING if status >= 500 else logging.DEBUG if route in PROBES else logging.INFO
+    fields = {"method": method, "route": route, "status": status, "milliseconds": round(milliseconds, 1)}
+    log.log(level, "%s %s %d %.1f ms", *fields.values(), extra={"fields": fields})

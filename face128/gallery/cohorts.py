@@ -17,13 +17,14 @@ import sqlalchemy as sa
 from face128.cohort import Cohort, Standing, check_promise
 from face128.descriptors import Vector
 from face128.engines import Descriptors, ModelCard
-from face128.errors import NotReady, TooLarge
+from face128.errors import Face128Error, NotReady, TooLarge
 from face128.gallery.database import Database, plainly
 from face128.gallery.index import Distances, Ids
 from face128.gallery.lists import Faces, NeighbourLists
 from face128.gallery.locks import SharedLock
 from face128.gallery.replica import BATCH, comparable
 from face128.gallery.tables import erased, faces
+from face128.logs import plain_traceback
 from face128.rules import Rule
 
 log = logging.getLogger("face128")
@@ -161,7 +162,7 @@ class _Follower:
                 self._lists, self._version, self._cohort = lists, version, None
             done.set_result(None)
         except BaseException as error:
-            log.error("the gallery's cohort: %s", error)
+            log.error("the gallery's cohort: %s", error if isinstance(error, Face128Error) else plain_traceback(error))
             done.set_exception(error)
 
     def _state(self, connection: sa.Connection) -> tuple[int, int]:

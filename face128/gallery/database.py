@@ -26,6 +26,7 @@ log = logging.getLogger("face128")
 BUSY = 30  # seconds that a writer waits for the writer before it
 CONNECT = 5  # seconds until a server counts as away
 MIGRATION_LOCK = 128_128  # any number that nothing else takes
+QUIET: dict[str, Any] = {"hide_parameters": True}  # they are names and descriptors, and errors would quote them
 
 DRIVERS = {"sqlite": "pysqlite", "mysql": "pymysql", "mariadb": "pymysql", "postgresql": "psycopg"}
 
@@ -142,7 +143,9 @@ def _engine(url: str) -> sa.Engine:
         if backend != "postgresql":
             # TIMESTAMP is kept in UTC and handed out in the session's zone.
             options |= {"init_command": "SET time_zone = '+00:00'", "charset": "utf8mb4"}
-        return sa.create_engine(address, connect_args=options, isolation_level="REPEATABLE READ", pool_pre_ping=True)
+        return sa.create_engine(
+            address, connect_args=options, isolation_level="REPEATABLE READ", pool_pre_ping=True, **QUIET
+        )
     except sa.exc.ArgumentError:
         raise ConfigurationError("FACE128_DATABASE_URL is no database's address.") from None
     except ModuleNotFoundError as error:
@@ -159,7 +162,7 @@ def _sqlite(address: sa.URL) -> sa.Engine:
     except OSError as error:
         log.error("the gallery's folder: %s", error)
         raise DatabaseAway() from None
-    engine = sa.create_engine(address, connect_args={"timeout": BUSY})
+    engine = sa.create_engine(address, connect_args={"timeout": BUSY}, **QUIET)
 
     @sa.event.listens_for(engine, "connect")
     def prepare(connection: Any, _: object) -> None:
