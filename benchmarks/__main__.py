@@ -1,6 +1,6 @@
 """Side by side with the naive service, with face_recognition and with dlib: ``python -m benchmarks [PART ...]``.
 
-Without parts all run, and docs/benchmarks.md, .json and .png are written anew. isolation and overload have to be named.
+Without parts all run, and docs/benchmarks.md, .json and .png are written anew. Those of NAMED have to be named.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PARTS = (
     "faceapi",
 )
 """Modules of this package with a function ``measure() -> Report``."""
-NAMED = ("isolation", "overload")
+NAMED = ("isolation", "overload", "metrics")
 """More of them, which run only where they are named: minutes of all processors."""
 
 

@@ -55,13 +55,13 @@ def measure() -> Report:
     with tempfile.TemporaryDirectory() as folder:
         url = f"sqlite:///{folder}/gallery.sqlite"
         gallery = Gallery(url)
-        real = _real()
+        originals = real()
         for size in SIZES:
             for start in range(gallery.page(0, 1)[0], size, BATCH):
-                _fill(gallery, _synthetic(real, start, min(size, start + BATCH), random), start)
+                fill(gallery, synthetic(originals, start, min(size, start + BATCH), random), start)
             gallery.load()
             bare = _faiss(gallery)
-            probes = iter(_around(real, random.integers(len(real), size=ROUNDS + 1), random))
+            probes = iter(around(originals, random.integers(len(originals), size=ROUNDS + 1), random))
             times = _search(gallery, bare, next(probes), probes)
             goal = SEARCH_GOAL if size >= 100_000 else None
             report.figures.append(
@@ -102,7 +102,7 @@ def _faiss(gallery: Gallery) -> faiss.IndexFlatL2:
     return gallery._replica._indexes[DLIB.name]._flat
 
 
-def _real() -> Descriptors:
+def real() -> Descriptors:
     engine = load_engine("dlib", Settings())
     found = []
     for photo in sorted(PHOTOS.glob("*.jpg")):
@@ -113,19 +113,19 @@ def _real() -> Descriptors:
     return np.array(found)
 
 
-def _around(real: Descriptors, which: object, random: np.random.Generator) -> Descriptors:
+def around(real: Descriptors, which: object, random: np.random.Generator) -> Descriptors:
     base = real[which]
     return (base + random.normal(0, 0.06, base.shape)).astype(np.float32)
 
 
-def _synthetic(real: Descriptors, start: int, stop: int, random: np.random.Generator) -> Descriptors:
-    block = _around(real, random.integers(len(real), size=stop - start), random)
+def synthetic(real: Descriptors, start: int, stop: int, random: np.random.Generator) -> Descriptors:
+    block = around(real, random.integers(len(real), size=stop - start), random)
     if start == 0:
         block[: len(real)] = real
     return block
 
 
-def _fill(gallery: Gallery, vectors: Descriptors, start: int) -> None:
+def fill(gallery: Gallery, vectors: Descriptors, start: int) -> None:
     rows = []
     for number, vector in enumerate(vectors, start):
         face = NewFace(vector, number.to_bytes(8, "big"))

@@ -23,9 +23,13 @@ _AVIF_BRANDS = {b"avif", b"avis"}
 _HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
 
 _MAX_JPEG_SEGMENTS = 1000
-# A progressive JPEG has ten or so scans. Each costs a pass over the whole picture (33 ms at 50 megapixels) however few
-# bytes it has: a file of 12 MB could keep a decoder busy for more than an hour.
+# A progressive JPEG has ten or so scans. Each costs a pass over the whole picture (50 ms at 50 megapixels) however few
+# bytes it has: a file of 12 MB could keep a decoder busy for more than an hour. Hence bounds on the scans, and on the
+# pixels of all scans together: 20 scans at 50 megapixels, a second's work.
 _MAX_JPEG_SCANS = 100
+_MAX_JPEG_SCANNED = 10**9
+_LARGEST = 50_000_000  # beyond it a picture is too large, not damaged
+_JPEG_FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _SOS, _EOI, _COMMENT = 0xDA, 0xD9, 0xFE
 # What is neither a stuffed byte, nor a restart, nor a fill byte, nor the start of an image.
 _JPEG_MARKER = re.compile(rb"\xff([\x02-\xcf\xd9-\xfe])")
@@ -73,7 +77,7 @@ def trim(name: str, data: bytes) -> bytes:
 def _trim_jpeg(data: bytes) -> bytes:
     kept = [data[:2]]
     position = 2
-    code = scans = 0
+    code = scans = pixels = 0
     for _ in range(_MAX_JPEG_SEGMENTS):
         marker = _JPEG_MARKER.search(data, position)
         start = marker.start() if marker else len(data)
@@ -84,8 +88,11 @@ def _trim_jpeg(data: bytes) -> bytes:
             return b"".join([*kept, data[start : start + 2]])
         code = marker[1][0]
         position = start + 2 + int.from_bytes(data[start + 2 : start + 4], "big")
+        if code in _JPEG_FRAMES:
+            height, width = (int.from_bytes(data[start + at : start + at + 2], "big") for at in (5, 7))
+            pixels = max(pixels, min(height * width, _LARGEST))
         scans += code == _SOS
-        if scans > _MAX_JPEG_SCANS:
+        if scans > _MAX_JPEG_SCANS or scans * pixels > _MAX_JPEG_SCANNED:
             break
         is_app = 0xE0 <= code <= 0xEF
         wanted = code in _JPEG_APPS and data.startswith(_JPEG_APPS[code], start + 4) if is_app else code != _COMMENT

@@ -86,6 +86,17 @@ def test_a_jpeg_with_more_scans_than_a_photo_has_is_refused_before_it_is_decoded
         open_photo(data[:-2] + scan * 100 + b"\xff\xd9")
 
 
+def test_a_large_jpeg_may_have_fewer_scans_than_a_small_one() -> None:
+    data = written("JPEG", portrait(), progressive=True)
+    (size,) = re.finditer(rb"\xff\xc2..\x08(....)", data, re.DOTALL)
+    large = data[: size.start(1)] + (7000).to_bytes(2, "big") * 2 + data[size.end(1) :]
+    *_, last = re.finditer(rb"\xff\xda", data)
+    scan, more = data[last.start() : -2], 20 - data.count(b"\xff\xda")
+    assert trim("JPEG", large[:-2] + scan * more + b"\xff\xd9")
+    with pytest.raises(BadImage, match="scans"):
+        trim("JPEG", large[:-2] + scan * (more + 1) + b"\xff\xd9")
+
+
 def test_a_jpeg_of_millions_of_empty_segments_is_refused() -> None:
     data = written("JPEG", portrait())
     with pytest.raises(BadImage, match="segments"):

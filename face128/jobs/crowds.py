@@ -125,7 +125,7 @@ def _crowd(group: Group, people: list[RegNo], threshold: float | None) -> Crowd 
 
 
 def _promise(cohort: Cohort, share: float) -> Promise:
-    at_most = attainable_alpha(cohort.members, share) if cohort.members >= members_needed(share) else None
+    at_most = attainable_alpha(cohort.members, share)
     return Promise(
         threshold_for(cohort, share),
         math.ceil(2 / share - 1e-9) - 1,

@@ -137,6 +137,18 @@ def test_several_faces_of_a_person_are_one_member(gallery: Gallery) -> None:
     assert gallery.match(OBAMA, DLIB, rule=COHORT).standing is not None
 
 
+def test_a_transaction_that_the_cohort_is_ahead_of_is_told_nothing(gallery: Gallery) -> None:
+    """Another thread may have followed a change that this one cannot see."""
+    for index, descriptor in enumerate(synthetic(20)):
+        enrol(gallery, str(index), descriptor, force=True)
+    assert standing(gallery, OBAMA) is not None
+    with gallery.database.reading() as connection:
+        probe = OBAMA.astype(np.float64)
+        assert gallery._cohorts.view(connection, probe, DLIB, COHORT) is not None
+        enrol(gallery, "100", OBAMA, force=True)
+        assert gallery._cohorts.view(connection, probe, DLIB, COHORT) is None
+
+
 def test_no_more_faces_than_can_be_compared(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cohorts, "MOST", 30)
     for index, descriptor in enumerate(synthetic(31)):

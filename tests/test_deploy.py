@@ -1,0 +1,123 @@
+"""deploy/: what the dashboard and the alerts ask for exists, and the files are what their programs take.
+
+No Docker engine has started the compose file, no Grafana drawn the dashboard: they are held against what can be known.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+from face128.settings import Settings, load_settings
+
+DEPLOY = Path(__file__).parents[1] / "deploy"
+PROMETHEUS = DEPLOY / "prometheus"
+SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "gauge": ("",)}
+BY_PROMETHEUS = {"job", "instance"}
+
+
+def read(name: str) -> Any:
+    return yaml.safe_load((DEPLOY / name).read_text())
+
+
+def alerts() -> list[dict[str, Any]]:
+    return [rule for group in read("prometheus/alerts.yml")["groups"] for rule in group["rules"]]
+
+
+def board() -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads((DEPLOY / "grafana" / "face128.json").read_text())
+    return loaded
+
+
+def queries() -> list[str]:
+    return [rule["expr"] for rule in alerts()] + [t["expr"] for panel in board()["panels"] for t in panel["targets"]]
+
+
+def test_every_metric_that_is_asked_for_exists(fake_service: httpx.Client) -> None:
+    families = list(text_string_to_metric_families(fake_service.get("/metrics").text))
+    exist = {family.name + suffix for family in families for suffix in SUFFIXES[family.type]}
+    asked = {name for query in queries() for name in re.findall(r"\bface128_\w+", query)}
+    assert asked <= exist, asked - exist
+    assert len(asked) > 12
+
+
+def test_every_label_that_is_asked_for_is_documented() -> None:
+    page = (DEPLOY.parent / "docs" / "operations.md").read_text()
+    documented = set(
+        re.findall(r"`(\w+)`", "".join(line for line in page.splitlines() if line.startswith("| `face128_")))
+    )
+    matched = {label for query in queries() for label in re.findall(r"(\w+)(?:=~|!~|!=|=)\"", query)}
+    grouped = {
+        label
+        for query in queries()
+        for group in re.findall(r"\b(?:by|on) \(([^)]+)\)", query)
+        for label in group.split(", ")
+    }
+    assert matched | grouped <= documented | BY_PROMETHEUS | {"le"}
+
+
+def test_the_dashboard_has_panels_of_their_own_place() -> None:
+    panels = board()["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    assert len({(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in panels}) == len(panels)
+
+
+@pytest.mark.skipif(not shutil.which("promtool"), reason="promtool is not installed")
+@pytest.mark.parametrize(
+    "check",
+    [
+        ["check", "rules", "alerts.yml"],
+        ["test", "rules", "alerts_test.yml"],
+        ["check", "config", "--syntax-only", "prometheus.yml"],
+    ],
+)
+def test_prometheus_takes_its_files(check: list[str]) -> None:
+    done = subprocess.run(["promtool", *check], cwd=PROMETHEUS, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_compose_file_holds_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    compose = read("compose.yml")
+    services = compose["services"]
+    assert set(services) == {"face128", "mariadb", "prometheus"}
+    for service in services.values():
+        assert service["healthcheck"]["test"][0] == "CMD"
+        assert not [port for port in service.get("ports", ()) if not port.startswith("127.0.0.1:")]
+        assert set(service.get("depends_on", ())) <= set(services)
+        named = [volume.partition(":")[0] for volume in service.get("volumes", ())]
+        assert all(volume in compose["volumes"] or (DEPLOY / volume).exists() for volume in named)
+        assert set(service.get("secrets", ())) <= set(compose["secrets"])
+        secrets = service.get("env_file")
+        assert secrets is None or (DEPLOY / f"{secrets}.example").exists()
+    (scrape,) = read("prometheus/prometheus.yml")["scrape_configs"]
+    assert scrape["static_configs"][0]["targets"] == ["face128:8000"]
+    assert scrape["authorization"]["credentials_file"] == "/run/secrets/metrics_key"
+    # The examples name settings that there are, and the database of the other file.
+    lines = (DEPLOY / "face128.env.example").read_text().splitlines()
+    example = dict(line.split("=", 1) for line in lines if not line.startswith("#"))
+    assert {name.removeprefix("FACE128_").lower() for name in example} <= set(Settings.model_fields)
+    monkeypatch.setenv("FACE128_DATABASE_URL", example["FACE128_DATABASE_URL"])
+    assert load_settings().database_url is not None
+
+
+def test_systemd_takes_the_unit(tmp_path: Path) -> None:
+    unit = (DEPLOY / "face128.service").read_text()
+    grace = load_settings().grace
+    assert int(re.findall(r"TimeoutStopSec=(\d+)", unit)[0]) > grace
+    if not shutil.which("systemd-analyze"):
+        pytest.skip("systemd-analyze is not installed")
+    installed = tmp_path / "face128.service"
+    installed.write_text(re.sub("ExecStart=.*", "ExecStart=/bin/true", unit))  # face128 is not in /opt here
+    done = subprocess.run(["systemd-analyze", "verify", str(installed)], capture_output=True, text=True)
+    assert not [line for line in done.stderr.splitlines() if "face128" in line]  # (others' units may have complaints)
+    security = ["systemd-analyze", "security", "--offline=true", "--threshold=20", str(installed)]
+    assert subprocess.run(security, capture_output=True).returncode == 0
