@@ -10,12 +10,15 @@ import math
 import signal
 import socket
 import sys
+from functools import partial
 from types import FrameType
 from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from face128.api import straight
+from face128.api.straight import Straight
 from face128.settings import Settings
 
 UNREAD_BYTES = 128 * 1024  # of answers, in the system's buffer; Linux doubles it
@@ -76,6 +79,22 @@ class Connection(HttpToolsProtocol):
         self._head_bytes = 0
         super().on_headers_complete()
         self._cycles.append(self.cycle)
+        self.scope["state"][straight.BEGIN] = partial(self._begin_straight, self.cycle)
+
+    def on_body(self, body: bytes) -> None:
+        way: Straight | None = self.cycle.scope["state"].get(straight.WAY)
+        if way is None:
+            super().on_body(body)
+        elif not self.cycle.response_complete:
+            way.take(body)
+
+    def _begin_straight(self, cycle: RequestResponseCycle, buffer: bytearray) -> Straight:
+        """From now on uvicorn's own ``receive`` tells only the end of the body."""
+        way = Straight(buffer)
+        way.take(cycle.body)
+        cycle.body = bytearray()
+        cycle.scope["state"][straight.WAY] = way
+        return way
 
     def on_message_complete(self) -> None:
         self._in_body = False

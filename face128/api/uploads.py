@@ -7,20 +7,25 @@ import json
 import sys
 import time
 from collections.abc import AsyncGenerator, Awaitable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import Request
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect
 
+from face128.api import straight
+from face128.api.straight import Straight
 from face128.errors import BadImage, BadRequest, ClientGone, Overloaded, TooLarge, TooSlow
 from face128.images import Limits, from_base64
 from face128.service import Service
 from face128.workers import STOPPING
 
+T = TypeVar("T")
+
 IMAGE_FIELDS = ("image", "file")
 SLOWEST = 64 * 1024  # bytes a second: each 64 KiB that have come add a second to the time that a body may take
+STRAIGHT = 256 * 1024  # bytes of a body for which the straight way is worth its while
 FORM_OVERHEAD = 64 * 1024  # bytes for boundaries, part headers and small text fields
 
 
@@ -94,28 +99,64 @@ async def read_json(request: Request, max_bytes: int) -> Any:
 
 
 async def read_body(request: Request, max_bytes: int, into: bytearray | None = None) -> bytearray:
-    """The whole body; ``into``, if given, is overwritten and returned, as long as the body is."""
-    body = bytearray() if into is None else into
-    end = 0
-    async for chunk in _bounded(request, max_bytes):
-        body[end : end + len(chunk)] = chunk
-        end += len(chunk)
-    del body[end:]
-    return body
-
-
-async def _bounded(request: Request, max_bytes: int) -> AsyncGenerator[bytes, None]:
-    """The body's chunks, for which there is room in memory.
+    """The whole body; ``into``, if given, is overwritten and returned, as long as the body is.
 
     Raises TooLarge and Overloaded at once where the announced length is too much, else as soon as it is; TooSlow and
     ClientGone.
     """
-    too_large = TooLarge(f"The body has more than {max_bytes} bytes.", max_bytes=max_bytes)
+    body = bytearray() if into is None else into
+    if announced_bytes(request) > STRAIGHT and (way := straight.begin(request.scope, body)):
+        end = await _straight(request, way, max_bytes)
+    else:
+        end = 0
+        async for chunk in _bounded(request, max_bytes):
+            body[end : end + len(chunk)] = chunk
+            end += len(chunk)
+    del body[end:]
+    return body
+
+
+def announced_bytes(request: Request) -> int:
+    """The length that the head of the request tells; 0 where it does not."""
     announced = request.headers.get("content-length", "")
-    if announced.isdecimal() and int(announced) > max_bytes:
-        raise too_large
+    return int(announced) if announced.isdecimal() else 0
+
+
+def _admit(request: Request, max_bytes: int) -> None:
+    """Refuse a body that is announced to be too large, or for which there is no room in memory."""
+    announced = announced_bytes(request)
+    if announced > max_bytes:
+        raise _too_large(max_bytes)
+    request.state.memory.grow(announced)
+
+
+def _too_large(max_bytes: int) -> TooLarge:
+    return TooLarge(f"The body has more than {max_bytes} bytes.", max_bytes=max_bytes)
+
+
+async def _straight(request: Request, way: Straight, max_bytes: int) -> int:
+    """How long the body was that went ``way``; the server holds it to the length that was announced."""
+    _admit(request, max_bytes)
+    service = request.app.state.service
+    latest = time.monotonic() + service.settings.body_seconds
+    while True:
+        deadline = latest + way.received / SLOWEST
+        try:
+            message = await _in_time(request.receive(), deadline - time.monotonic(), service)
+        except TooSlow:
+            if latest + way.received / SLOWEST > time.monotonic():
+                continue  # more has come meanwhile
+            raise
+        if message["type"] == "http.disconnect":
+            raise ClientGone()
+        if not message.get("more_body"):
+            return way.received
+
+
+async def _bounded(request: Request, max_bytes: int) -> AsyncGenerator[bytes, None]:
+    """The body's chunks, for which there is room in memory. Raises as ``read_body`` does."""
+    _admit(request, max_bytes)
     service, share = request.app.state.service, request.state.memory
-    share.grow(int(announced) if announced.isdecimal() else 0)
     chunks = aiter(request.stream())
     received, deadline = 0, time.monotonic() + service.settings.body_seconds
     while True:
@@ -127,12 +168,12 @@ async def _bounded(request: Request, max_bytes: int) -> AsyncGenerator[bytes, No
             raise ClientGone() from None
         received += len(chunk)
         if received > max_bytes:
-            raise too_large
+            raise _too_large(max_bytes)
         share.grow(received)
         yield chunk
 
 
-async def _in_time(chunk: Awaitable[bytes], seconds: float, service: Service) -> bytes:
+async def _in_time(chunk: Awaitable[T], seconds: float, service: Service) -> T:
     """Raises TooSlow, and Overloaded where the service begins to stop meanwhile."""
     if service.stopping:
         raise Overloaded(STOPPING)
