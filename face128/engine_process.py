@@ -1,8 +1,8 @@
 """The process in which photos are decoded and faces described, apart from the service: see processes.py.
 
 It loads and warms the engines once, and is then forked for every worker: a worker shares its memory until it writes,
-and begins in milliseconds. So is the reader of large bodies (reader_process.py). It has one thread, no keys, no database, and nothing of the network but the two sockets that
-it is given.
+and begins in milliseconds. It has one thread, no keys, no database, and nothing of the network but the two sockets that
+it is given. The reader of large bodies is forked from it too (reader_process.py).
 """
 
 from __future__ import annotations
