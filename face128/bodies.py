@@ -60,7 +60,10 @@ class Bodies:
     def lend(self, announced: int) -> Memory:
         if self._shared_from is None or not self._shared_from <= announced <= self._most:
             return self._plain.pop() if self._plain else PlainMemory()
-        return self._shared.pop() if self._shared else SharedMemory(self._most)
+        try:
+            return self._shared.pop() if self._shared else SharedMemory(self._most)
+        except OSError:  # no file or no memory is to be had
+            return PlainMemory()
 
     def take_back(self, memory: Memory, length: int) -> None:
         """Nothing points into ``memory`` any more, where a body of so many bytes was."""

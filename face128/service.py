@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -43,7 +44,7 @@ class Service:
         call = self.processes.call if self.processes else None
         self.workers = WorkerPool("images", settings.threads, settings.queue, call)
         self.gallery = GalleryPool(settings)
-        self.reader = Reader(self.processes) if self.processes else None
+        self.reader = Reader(self.processes) if self.processes and sys.platform == "linux" else None
         """Who reads half of a large body of /match."""
         self.bodies = Bodies(settings.max_match_bytes, LARGE if self.reader else None)
         self.matching = CapacityLimiter(2)

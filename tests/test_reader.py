@@ -17,7 +17,7 @@ from test_halves import member, the_same
 
 from benchmarks.processes import tree
 from face128 import enrolled, reader
-from face128.bodies import Bodies, SharedMemory
+from face128.bodies import Bodies, PlainMemory, SharedMemory
 from face128.enrolled import MatchRequest
 from face128.processes import EngineProcesses
 from face128.reader import LARGE, Reader
@@ -172,6 +172,14 @@ def test_after_an_error_here_no_answer_is_taken_for_the_next(
     assert a._worker is None
     read_with_help(a, body(10))
     assert process_id(a) != victim
+
+
+def test_where_no_memory_can_be_shared_a_body_comes_into_memory_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError
+
+    monkeypatch.setattr("face128.bodies.os.memfd_create", fail)
+    assert isinstance(Bodies(64 * LARGE, LARGE).lend(LARGE), PlainMemory)
 
 
 def test_memory_is_used_again_and_what_a_smaller_body_does_not_need_is_given_back() -> None:
