@@ -19,7 +19,7 @@ from face128.cohorts import WAITING, Cohorts
 from face128.encoding import Encoding, encode
 from face128.engines import Engine
 from face128.enrolled import MatchRequest
-from face128.errors import InvalidRequest, NotReady
+from face128.errors import InvalidRequest, NotReady, Overloaded
 from face128.gallery_pool import GalleryPool
 from face128.images import Limits
 from face128.loading import load_all
@@ -133,6 +133,12 @@ class Service:
     async def run(self, job: Callable[..., T], *args: object) -> T:
         """Run blocking engine work in the pool; see WorkerPool.run."""
         return await self.workers.run(job, *args)
+
+    def refuse_if_lists_wait(self) -> None:
+        """Raise Overloaded where as many large lists wait to be decided as may."""
+        now = self.matching.statistics()
+        if now.borrowed_tokens + now.tasks_waiting >= now.total_tokens + self.settings.queue:
+            raise Overloaded("As many large lists wait as may. Try again shortly.")
 
     async def encode_to_enrol(self, engine: Engine, data: bytes) -> Encoding:
         """Encode a photo whose descriptor is to be kept: the settings may refuse a head that is tilted."""

@@ -93,7 +93,9 @@ class Settings(BaseSettings):
     )
 
     threads: int = Field(default_factory=_cores, ge=1, le=256, description="Photos encoded at once. Default: cores.")
-    queue: int = Field(32, ge=0, le=100_000, description="Photos that may wait; one more is answered 'overloaded'.")
+    queue: int = Field(
+        32, ge=0, le=100_000, description="Photos, and large lists of /match, that may wait; one more is 'overloaded'."
+    )
 
     isolation: Literal["process", "thread"] = Field(
         default_factory=_isolation, description="Where photos are worked on: in processes that are replaced, or here."

@@ -45,7 +45,10 @@ async def match(
     With `"decision": {"rule": "cohort", "alpha": 0.01}` the members themselves say how near a stranger comes, and at
     most that share of strangers like them is let in.
     """
-    memory = service.bodies.lend(announced_bytes(request))
+    announced = announced_bytes(request)
+    if announced > SMALL_BODY:
+        service.refuse_if_lists_wait()  # before the list is sent, and again when it is there
+    memory = service.bodies.lend(announced)
     length = await read_into(memory.room, request, service.settings.max_match_bytes)
 
     def decide() -> Decision | MatchRequest:
@@ -53,8 +56,12 @@ async def match(
         later = asked.enrolled is None or explain or asked.rule.name == "cohort"
         return asked if later else nearest(asked)
 
-    # Never in the pool that encodes: a match does not wait behind photos. Nor behind all the pairs of another's list.
-    decision = decide() if length <= SMALL_BODY else await to_thread.run_sync(decide, limiter=service.matching)
+    if length <= SMALL_BODY:
+        decision = decide()
+    else:
+        service.refuse_if_lists_wait()
+        # Never in the pool that encodes: a match does not wait behind photos, nor behind all pairs of another's list.
+        decision = await to_thread.run_sync(decide, limiter=service.matching)
     service.bodies.take_back(memory, length)  # nothing points into it any more
     if isinstance(decision, MatchRequest):
         asked = decision

@@ -7,6 +7,7 @@ import random
 import socket
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import sockets
@@ -119,3 +120,22 @@ def test_who_leaves_in_the_middle_leaves_nothing_behind(port: int) -> None:
 def test_a_length_that_is_too_much_is_refused_before_it_comes(port: int) -> None:
     with sockets.send(port, sockets.head("/match", 65 * 2**20, "application/json")) as connection:
         assert sockets.answer(connection).body["code"] == "too_large"
+
+
+def test_more_lists_at_once_than_may_wait_are_refused_and_the_others_answered() -> None:
+    text = body(13)
+    request = sockets.head("/match", len(text), "application/json") + text
+
+    def ask(port: int) -> sockets.Answer:
+        with sockets.send(port, request) as connection:
+            return sockets.answer(connection)
+
+    with serving(FACE128_ENGINES="fake", FACE128_QUEUE="0") as client, ThreadPoolExecutor(12) as pool:
+        port = client.base_url.port or 0
+        replies = list(pool.map(ask, [port] * 48))
+        answered = [reply for reply in replies if reply.body.get("regNo") == 13]
+        refused = [reply for reply in replies if sockets.overloaded(reply)]
+        assert len(answered) + len(refused) == 48
+        assert answered
+        assert refused
+        assert ask(port).body["regNo"] == 13
