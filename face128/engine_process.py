@@ -2,7 +2,7 @@
 
 It loads and warms the engines once, and is then forked for every worker: a worker shares its memory until it writes,
 and begins in milliseconds. It has one thread, no keys, no database, and nothing of the network but the two sockets that
-it is given.
+it is given. The reader of large bodies is forked from it too (reader_process.py).
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from face128.settings import Settings
 
 BEHIND = 5  # of 19, as workers.BEHIND: the event loop comes first
+JOBS, READING = b"jobs", b"read"  # what a worker is forked for: photos' jobs, or the bodies of /match (reader.py)
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 _engines: dict[str, Engine] = {}
@@ -69,7 +70,7 @@ def main(descriptor: int) -> None:
             worker = os.fork()
             if not worker:
                 control.close()
-                _work(Connection(descriptors[0]))
+                _work(Connection(descriptors[0]), message)
             os.close(descriptors[0])
             control.sendall(worker.to_bytes(8, "little"))
         else:
@@ -82,10 +83,14 @@ def _bury(worker: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(worker, 0)[1])
 
 
-def _work(connection: Connection) -> None:
+def _work(connection: Connection, work: bytes) -> None:
     """Do one job after the other until the service hangs up."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # a worker that hangs would outlive the service
+    if work == READING:
+        from face128.reader_process import main as read
+
+        read(connection)
     os.nice(BEHIND)
     while True:
         try:

@@ -8,7 +8,7 @@ are ignored.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,10 +67,15 @@ def parse(body: Body, *, max_members: int = 100_000, rule: Rule = THRESHOLD) -> 
     Raises BadRequest unless it is a JSON object, InvalidRequest, InvalidDescriptor and ModelMismatch with the ``field``
     and the member's ``regNo``, and TooLarge if the members have more than ``max_members`` descriptors together.
     """
-    return read(body, lambda root: _request(root, body, max_members, rule))
+
+    def take(root: Any) -> MatchRequest:
+        return request(root, rule, lambda card: _enrolled(root["enrolled"], card, body, max_members))
+
+    return read(body, take)
 
 
-def _request(root: Any, body: Body, max_members: int, rule: Rule) -> MatchRequest:
+def request(root: Any, rule: Rule, members: Callable[[ModelCard], Enrolled]) -> MatchRequest:
+    """The request of a document; its ``members`` are only asked for if there are any. Raises as ``parse`` does."""
     if not isinstance(root, OBJECTS):
         raise BadRequest("The body is a JSON object with descriptor and enrolled.")
     model: Any = root.get("model")
@@ -84,7 +89,7 @@ def _request(root: Any, body: Body, max_members: int, rule: Rule) -> MatchReques
     if decision is not None:
         rule = rules.parse(plain(decision), rule)
     probe = descriptors.parse(plain(root.get("descriptor")), card.dimension)
-    enrolled = _enrolled(root["enrolled"], card, body, max_members) if "enrolled" in root else None
+    enrolled = members(card) if "enrolled" in root else None
     return MatchRequest(probe, card, None if threshold is None else float(threshold), enrolled, rule)
 
 
@@ -93,19 +98,19 @@ def _enrolled(members: Any, card: ModelCard, body: Body, max_members: int) -> En
         raise InvalidRequest("The enrolled members are a list.", field="enrolled")
     rows = Rows(card.dimension)
     try:
-        reg_nos, names, foreign = _read_members(members, card, rows)
+        reg_nos, names, foreign = read_members(members, card, rows)
         sure = not rows.doubtful(body)
     except Face128Error:
         sure = False  # an earlier member may be wrong too: the first one is named
     if not sure:
         rows = Rows(card.dimension, careful=True)
-        reg_nos, names, foreign = _read_members(members, card, rows)
+        reg_nos, names, foreign = read_members(members, card, rows)
     if len(rows) > max_members:
         raise TooLarge(f"At most {max_members} descriptors are compared in one request.", field="enrolled")
     return Enrolled(reg_nos, names, *rows.block(), frozenset(foreign))
 
 
-def _read_members(members: Any, card: ModelCard, rows: Rows) -> tuple[list[RegNo], list[str | None], list[int]]:
+def read_members(members: Any, card: ModelCard, rows: Rows) -> tuple[list[RegNo], list[str | None], list[int]]:
     """Everybody's regNo and name, in the order of the list, and who is foreign; descriptors go into ``rows``."""
     if (usual := _read_usual(members, rows)) is not None:
         return *usual, []

@@ -44,6 +44,7 @@ class Photo:
         """The scales that are decoded directly, 1 among them. The others are averaged from full size."""
         self._decode = decode
         self._kept: dict[int, RGB] = {}
+        self._kept_grey: dict[int, Image.Image] = {}
 
     def __reduce__(self) -> tuple[type[Photo], tuple[object, ...]]:
         # It travels to another process without its pixels.
@@ -70,6 +71,12 @@ class Photo:
             rgb.flags.writeable = False
             self._kept[shrink] = rgb
         return self._kept[shrink]
+
+    def grey(self, shrink: int = 1) -> Image.Image:
+        """The same pixels in mode L (ITU-R 601-2 luma)."""
+        if shrink not in self._kept_grey:
+            self._kept_grey[shrink] = Image.fromarray(self.rgb(shrink)).convert("L")
+        return self._kept_grey[shrink]
 
 
 def left_behind(_: int) -> RGB:

@@ -34,11 +34,23 @@ SECOND_LOOK_BYTES = 32 * 2**20
 _parsers: deque[simdjson.Parser] = deque(maxlen=4)
 
 
+class Unreadable(Exception):
+    """simdjson gives the document up."""
+
+
 def read(body: Body, take: Callable[[Any], T]) -> T:
     """What ``take`` makes of the document's root, which lives only as long as the call. Thread-safe.
 
     Of two fields of one name the first counts. Raises BadRequest unless the body is one JSON document in UTF-8.
     """
+    try:
+        return read_at_once(body, take)
+    except Unreadable:
+        return _second_look(body, take)
+
+
+def read_at_once(body: Body, take: Callable[[Any], T]) -> T:
+    """As ``read``, without a second look. Raises Unreadable."""
     try:
         parser = _parsers.pop()
     except IndexError:
@@ -46,13 +58,18 @@ def read(body: Body, take: Callable[[Any], T]) -> T:
     try:
         root = parser.parse(body)
     except (ValueError, RuntimeError):
-        return _second_look(body, take)
+        raise Unreadable from None
     # Where take raises, the traceback holds on to the tree: its parser cannot be used again.
     result = take(root)
     del root  # before another thread may get the parser
     if len(body) <= KEPT_BYTES:
         _parsers.append(parser)
     return result
+
+
+def forget() -> None:
+    """Give up the memory that is kept for the next document."""
+    _parsers.clear()
 
 
 def plain(value: Any) -> Any:

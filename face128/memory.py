@@ -1,15 +1,27 @@
-"""Gives memory back to the system after work that takes much of it once."""
+"""Gives memory back to the system after work that takes much of it once, or keeps it for work that takes it often."""
 
 from __future__ import annotations
 
 import ctypes
 import sys
 
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h of glibc
+LARGEST_HEAP, LARGEST_BLOCK = 512 * 2**20, 32 * 2**20  # bytes; glibc maps what is larger than that block anyhow
+
 
 def give_back_memory() -> None:
     """Return what has been freed. glibc keeps it otherwise: 60 to 100 MB after a network has been loaded."""
-    if sys.platform == "linux":
-        # Not in every C library of Linux.
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-        if trim is not None:
-            trim(0)
+    if trim := _of_libc("malloc_trim"):
+        trim(0)
+
+
+def keep_memory() -> None:
+    """From now on keep what is freed, until it is given back: each fresh page costs as much as it takes to fill it."""
+    if choose := _of_libc("mallopt"):
+        choose(M_TRIM_THRESHOLD, LARGEST_HEAP)
+        choose(M_MMAP_THRESHOLD, LARGEST_BLOCK)
+
+
+def _of_libc(name: str) -> ctypes._NamedFuncPointer | None:
+    """A function that not every C library of Linux has."""
+    return getattr(ctypes.CDLL(None), name, None) if sys.platform == "linux" else None

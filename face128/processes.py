@@ -67,7 +67,7 @@ class RemoteEngine:
 
 
 @dataclass
-class _Worker:
+class Worker:
     process_id: int
     connection: Connection
     parent: socket.socket
@@ -114,7 +114,7 @@ class EngineProcesses:
         answer = self._ask_worker(payload) or self._ask_worker(payload)
         if answer is None:
             raise BadImage(CRASHED)
-        done, outcome, heard = _Answer(io.BytesIO(answer)).load()
+        done, outcome, heard = Answer(io.BytesIO(answer)).load()
         watching.repeat(heard)
         if done:
             result: T = outcome
@@ -132,15 +132,15 @@ class EngineProcesses:
             if worker.connection.poll(self.seconds):
                 return worker.connection.recv_bytes()
         except (EOFError, OSError):
-            status = self._bury(worker)
+            status = self.bury(worker)
             if self._closed:
                 raise Overloaded(STOPPING) from None
-            log.error("a worker died in the middle of a job: %s", _how(status))
+            log.error("a worker died in the middle of a job: %s", how(status))
             if status is None or status == -signal.SIGKILL:
                 return None
             self._remember(payload)
             raise BadImage(CRASHED) from None
-        self._bury(worker)
+        self.bury(worker)
         self._remember(payload)
         log.error("a job took longer than %g seconds: its worker was ended", self.seconds)
         raise BadImage(f"The image takes longer than {self.seconds:g} seconds.")
@@ -155,30 +155,31 @@ class EngineProcesses:
             self._closed = True
             self._end()
 
-    def _worker(self) -> _Worker:
-        worker: _Worker | None = getattr(self._local, "worker", None)
+    def _worker(self) -> Worker:
+        worker: Worker | None = getattr(self._local, "worker", None)
         if worker is not None and not worker.connection.closed:
             if not worker.connection.poll(0):
                 return worker
-            log.error("a worker died between two jobs: %s", _how(self._bury(worker)))
-        worker = self._local.worker = self._fork()
+            log.error("a worker died between two jobs: %s", how(self.bury(worker)))
+        worker = self._local.worker = self.fork()
         return worker
 
-    def _fork(self) -> _Worker:
+    def fork(self, work: bytes = engine_process.JOBS) -> Worker:
+        """A new process. Raises OSError or EOFError where it cannot be had, Overloaded once the service stops."""
         ours, theirs = socket.socketpair()
         with self._talking:
             try:
-                process_id = self._ask(b"fork", theirs)
+                process_id = self._ask(work, theirs)
             except (OSError, EOFError):
                 log.error("the process of the engines has died: it is started again")
                 self._launch()
-                process_id = self._ask(b"fork", theirs)
+                process_id = self._ask(work, theirs)
             parent = self._control
             assert parent is not None  # it has just answered
         theirs.close()
-        return _Worker(process_id, Connection(ours.detach()), parent)
+        return Worker(process_id, Connection(ours.detach()), parent)
 
-    def _bury(self, worker: _Worker) -> int | None:
+    def bury(self, worker: Worker) -> int | None:
         """End a worker; its exit status, if there is anybody to ask."""
         worker.connection.close()
         with self._talking:
@@ -252,7 +253,7 @@ class EngineProcesses:
             self._deadly.popitem(last=False)
 
 
-class _Answer(pickle.Unpickler):
+class Answer(pickle.Unpickler):
     """Reads a worker's answer, and nothing that would run code here: a photo has been there."""
 
     ALLOWED = frozenset(
@@ -287,7 +288,7 @@ def _mark(payload: bytes) -> bytes:
     return hashlib.sha256(payload).digest()
 
 
-def _how(status: int | None) -> str:
+def how(status: int | None) -> str:
     if status is None:
         return "nobody knows how"
     if status >= 0:

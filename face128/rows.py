@@ -5,7 +5,7 @@ The fast ways only ever take what is good. What they cannot take, ``descriptors.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -17,6 +17,8 @@ from simdjson import Array
 from face128 import descriptors
 from face128.descriptors import Block
 from face128.json_tree import Body, has_lists_in_lists, plain
+
+DOUBLE, SINGLE = "=f8", "<f4"
 
 
 class Rows:
@@ -87,19 +89,32 @@ class Rows:
         nested = bool(self._doubles) and has_lists_in_lists(body, self._lists_in_lists)
         return nested or not np.isfinite(self._single_rows).all()
 
+    def in_one_form(self) -> tuple[str, list[bytes], npt.NDArray[np.int64]] | None:
+        """The kind of the rows' numbers, the rows and their owners; None where they came in both forms."""
+        if self._doubles and self._singles:
+            return None
+        if self._singles:
+            return SINGLE, self._singles, np.array(self._owners_of_singles, np.int64)
+        return DOUBLE, self._doubles, np.array(self._owners_of_doubles, np.int64)
+
     def block(self) -> tuple[Block, npt.NDArray[np.int64]]:
         """The descriptors in the order of their owners, and the owner of each row."""
         owners = np.array(self._owners_of_doubles + self._owners_of_singles, np.int64)
         if not self._singles:
-            return self._joined(self._doubles, "=f8"), owners
+            return self._joined(self._doubles, DOUBLE), owners
         if not self._doubles:
             return self._single_rows, owners
         order = np.argsort(owners, kind="stable")
-        return np.concatenate([self._joined(self._doubles, "=f8"), self._single_rows])[order], owners[order]
+        return np.concatenate([self._joined(self._doubles, DOUBLE), self._single_rows])[order], owners[order]
 
     @cached_property
     def _single_rows(self) -> Block:
-        return self._joined(self._singles, "<f4")
+        return self._joined(self._singles, SINGLE)
 
     def _joined(self, rows: list[bytes], kind: str) -> Block:
-        return np.frombuffer(b"".join(rows), kind).reshape(-1, self._dimension)
+        return joined(rows, kind, self._dimension)
+
+
+def joined(rows: Sequence[bytes | memoryview], kind: str, dimension: int) -> Block:
+    """One array of many rows: their bytes, one or several in each part."""
+    return np.frombuffer(b"".join(rows), kind).reshape(-1, dimension)

@@ -88,7 +88,7 @@ class Connection(HttpToolsProtocol):
         elif not self.cycle.response_complete:
             way.take(body)
 
-    def _begin_straight(self, cycle: RequestResponseCycle, buffer: bytearray) -> Straight:
+    def _begin_straight(self, cycle: RequestResponseCycle, buffer: bytearray | memoryview) -> Straight:
         """From now on uvicorn's own ``receive`` tells only the end of the body."""
         way = Straight(buffer)
         way.take(cycle.body)

@@ -5,22 +5,26 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from anyio import CapacityLimiter
 
+from face128 import enrolled
+from face128.bodies import Bodies, Memory, SharedMemory
 from face128.cohorts import WAITING, Cohorts
 from face128.encoding import Encoding, encode
 from face128.engines import Engine
+from face128.enrolled import MatchRequest
 from face128.errors import InvalidRequest, NotReady
 from face128.gallery_pool import GalleryPool
 from face128.images import Limits
 from face128.loading import load_all
 from face128.processes import EngineProcesses
+from face128.reader import LARGE, Reader
 from face128.settings import Settings
 from face128.watching import watcher
 from face128.workers import WorkerPool
@@ -40,8 +44,9 @@ class Service:
         call = self.processes.call if self.processes else None
         self.workers = WorkerPool("images", settings.threads, settings.queue, call)
         self.gallery = GalleryPool(settings)
-        self.bodies: deque[bytearray] = deque(maxlen=2)
-        """Memory of bodies of /match that are done with: fresh memory for 27 MB costs more than filling it."""
+        self.reader = Reader(self.processes) if self.processes and sys.platform == "linux" else None
+        """Who reads half of a large body of /match."""
+        self.bodies = Bodies(settings.max_match_bytes, LARGE if self.reader else None)
         self.matching = CapacityLimiter(2)
         """Large lists decided at once: more would gain nothing under the GIL, and each takes memory."""
         self.cohorts = Cohorts()
@@ -116,6 +121,14 @@ class Service:
         if name in self.settings.engines:
             raise NotReady()
         raise InvalidRequest(f"The loaded engines are: {', '.join(self.settings.engines)}.", field="engine")
+
+    def read(self, memory: Memory, length: int) -> MatchRequest:
+        """What a body of /match of this length asks for, which has come into ``memory``. Raises as enrolled.parse."""
+        limit, rule = self.settings.max_members, self.settings.rule
+        asked = None
+        if self.reader is not None and isinstance(memory, SharedMemory):
+            asked = self.reader.read(memory, length, max_members=limit, rule=rule)
+        return asked or enrolled.parse(memory.body(length), max_members=limit, rule=rule)
 
     async def run(self, job: Callable[..., T], *args: object) -> T:
         """Run blocking engine work in the pool; see WorkerPool.run."""

@@ -9,14 +9,13 @@ from anyio import to_thread
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import JSONResponse
 
-from face128 import enrolled
 from face128.api import examples
 from face128.api.answers import error_fields
 from face128.api.auth import ServiceDep, needs
 from face128.api.metrics import metrics_of
 from face128.api.parameters import EngineName, Faces
 from face128.api.schemas import REFUSED, Encoded, Matched, NotMatched, problems
-from face128.api.uploads import read_body, read_image
+from face128.api.uploads import announced_bytes, read_image, read_into
 from face128.encoding import encode
 from face128.enrolled import MatchRequest
 from face128.matching import Decision, nearest
@@ -46,17 +45,17 @@ async def match(
     With `"decision": {"rule": "cohort", "alpha": 0.01}` the members themselves say how near a stranger comes, and at
     most that share of strangers like them is let in.
     """
-    settings = service.settings
-    body = await read_body(request, settings.max_match_bytes, service.bodies.pop() if service.bodies else None)
+    memory = service.bodies.lend(announced_bytes(request))
+    length = await read_into(memory.room, request, service.settings.max_match_bytes)
 
     def decide() -> Decision | MatchRequest:
-        asked = enrolled.parse(body, max_members=settings.max_members, rule=settings.rule)
+        asked = service.read(memory, length)
         later = asked.enrolled is None or explain or asked.rule.name == "cohort"
         return asked if later else nearest(asked)
 
     # Never in the pool that encodes: a match does not wait behind photos. Nor behind all the pairs of another's list.
-    decision = decide() if len(body) <= SMALL_BODY else await to_thread.run_sync(decide, limiter=service.matching)
-    service.bodies.append(body)  # nothing points into it any more
+    decision = decide() if length <= SMALL_BODY else await to_thread.run_sync(decide, limiter=service.matching)
+    service.bodies.take_back(memory, length)  # nothing points into it any more
     if isinstance(decision, MatchRequest):
         asked = decision
         if asked.enrolled is None:

@@ -17,7 +17,7 @@ WAY = "straight"
 class Straight:
     """Overwrites ``buffer`` with the body, as it comes; ``receive`` tells its end, or that the client has left."""
 
-    def __init__(self, buffer: bytearray) -> None:
+    def __init__(self, buffer: bytearray | memoryview) -> None:
         self.received = 0
         self._buffer = buffer
 
@@ -27,7 +27,7 @@ class Straight:
         self.received = end
 
 
-def begin(scope: Scope, buffer: bytearray) -> Straight | None:
+def begin(scope: Scope, buffer: bytearray | memoryview) -> Straight | None:
     """Take this way for the body of the request, of which nothing has been received yet. None where there is none."""
     way = scope["state"].get(BEGIN)
     straight: Straight | None = way and way(buffer)

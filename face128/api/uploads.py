@@ -98,22 +98,26 @@ async def read_json(request: Request, max_bytes: int) -> Any:
         raise BadRequest("The body is not valid JSON.") from None
 
 
-async def read_body(request: Request, max_bytes: int, into: bytearray | None = None) -> bytearray:
-    """The whole body; ``into``, if given, is overwritten and returned, as long as the body is.
+async def read_body(request: Request, max_bytes: int) -> bytearray:
+    """The whole body. Raises as ``read_into``."""
+    body = bytearray()
+    del body[await read_into(body, request, max_bytes) :]
+    return body
+
+
+async def read_into(memory: bytearray | memoryview, request: Request, max_bytes: int) -> int:
+    """Overwrite ``memory`` with the body, and say how long it is; a bytearray grows, other memory has room enough.
 
     Raises TooLarge and Overloaded at once where the announced length is too much, else as soon as it is; TooSlow and
     ClientGone.
     """
-    body = bytearray() if into is None else into
-    if announced_bytes(request) > STRAIGHT and (way := straight.begin(request.scope, body)):
-        end = await _straight(request, way, max_bytes)
-    else:
-        end = 0
-        async for chunk in _bounded(request, max_bytes):
-            body[end : end + len(chunk)] = chunk
-            end += len(chunk)
-    del body[end:]
-    return body
+    if announced_bytes(request) > STRAIGHT and (way := straight.begin(request.scope, memory)):
+        return await _straight(request, way, max_bytes)
+    end = 0
+    async for chunk in _bounded(request, max_bytes):
+        memory[end : end + len(chunk)] = chunk
+        end += len(chunk)
+    return end
 
 
 def announced_bytes(request: Request) -> int:

@@ -1,12 +1,12 @@
 """Finds faces with dlib's HOG detector: exactly as face_recognition does, or about as well and many times faster.
 
-``exact`` searches the whole photo with one upsampling. ``fast`` searches a grey copy just large enough for the face,
-and looks again on a larger copy wherever a second, smaller face could make a difference:
+``exact`` searches the whole photo with one upsampling. ``fast`` searches a grey copy with its longest side at most 250
+pixels, and beyond that only where there is something:
 
-1. a copy with its longest side at most 250 pixels, then 400, then 1000, then the finest, until there is a face;
-2. one face, clearly seen: look quickly (half_size.py) whether there could be others, down to about 2/5 of its width, in
-   a small photo down to the finest scale; where there could, search at that scale;
-3. several faces: look again at the finest scale; one that is doubtful: on the next larger copy.
+1. no face: look quickly (half_size.py) at larger and larger copies, and closer at each place where a face could be;
+2. one face: look for others down to about 2/5 of its width, in a small photo down to the finest scale, in the same way;
+3. several faces: look for others down to the finest scale;
+4. what remains doubtful, and more places than are looked at faster one by one: search the whole photo.
 
 The finest scale is exact's own (2), as long as the copy stays within 10 megapixels. All copies are levels of exact's
 own pyramid (2 * (5/6)^n), in its phase, so that most faces get the very box that exact gives them.
@@ -35,19 +35,24 @@ Place = Callable[[int, int], tuple[int, int]]
 """From a point of the copy to that of the photo at full size."""
 
 FACE = 72  # width in pixels of the box of the smallest face that the detector finds without upsampling
-FIRST_SIDES = (250, 400, 1000)
+FIRST_SIDE = 250  # pixels of the longest side of the first copy
+LAST_SIDE = 1000  # of the largest that is looked at before the whole photo is searched for a first face
 SECOND_FACE = 2.5  # a second face is looked for down to about 1/2.5 of the width of the first
 CHIP_FACE = 150  # width of a face in the decoded photo from which the chip is only ever scaled down
 DOUBTFUL = 0.5  # below this score a hit is as likely something else: on LFW, .4 of the hits at 0..0.25, .7 at 0.25..0.5
 MOST_PIXELS = 10_000_000  # of a copy that is searched; at 53 ns a pixel, half a second
 SMALL = 400_000  # of a photo with so many upsampled pixels every scale is looked at
 
-# What could be a face that exact finds. With these, of 4,673 photos (LFW's view 1, its mirror images and crops, 26
+# What could be a face that exact finds. With these, of 4,667 photos (LFW's view 1, its mirror images and crops, 20
 # others) two mirror images were counted otherwise than by exact: one face for none, one less for a score below 0.01.
 NEARLY = -0.3  # the score of a hit on the copy that may be above 0 in exact's
 DECIDED = 0.15  # the score of a hit on the copy that is above 0 in exact's
 POSSIBLE = -0.7  # the half-size detector's score of what may be a face
 EVERY = 2  # levels of the pyramid from one look of the half-size detector to the next
+CLOSER_NEARLY = -0.4  # NEARLY in a closer look, where the detector's cells lie otherwise
+CLOSER = 86  # width in pixels that the face has in a closer look, at least; one or two levels above FACE
+AROUND = 0.6  # of its width, on every side: what is searched in a closer look
+MOST_CLOSER = 4  # closer looks; where there are more places, one search of the whole is no slower
 
 # dlib shifts the picture by a fraction of a pixel at each level of its pyramid; at any level it comes to this.
 # Found by comparing boxes with exact's: at 0.6 three quarters are the same to a pixel, at 0 one quarter.
@@ -98,23 +103,59 @@ class HogDetector:
         return _hits(self._detector.run(photo.rgb(), 1, 0.0))
 
     def _fast(self, photo: Photo) -> list[Hit]:
-        pixels = photo.width * photo.height
+        pixels, side = photo.width * photo.height, max(photo.width, photo.height)
         small = 4 * pixels <= SMALL
-        finest = _level(math.sqrt(MOST_PIXELS / pixels))
-        for side in FIRST_SIDES[:1] if small else FIRST_SIDES:
-            scale = _level(side / max(photo.width, photo.height))
-            seen = self._at(photo, scale, NEARLY) if scale < finest else []
-            hits = [hit for hit in seen if hit.score > 0]
-            if len(hits) == 1 and hits[0].score >= (DECIDED if small else DOUBTFUL):
-                again = finest if small else min(finest, _level(FACE * SECOND_FACE / hits[0].width, round))
-                if again <= scale or (len(seen) == 1 and not self._others(photo, hits[0], again, scale)):
-                    return hits
-                hits = self._at(photo, again)
-                if len(hits) == 1 or again == finest:
-                    return hits
-            if len(hits) > 1:
-                break
-        return self._at(photo, finest)
+        finest, scale = _level(math.sqrt(MOST_PIXELS / pixels)), _level(FIRST_SIDE / side)
+        if scale >= finest:
+            return self._at(photo, finest)
+        last = min(finest, _level(LAST_SIDE / side))
+        seen = self._at(photo, scale, NEARLY)
+        faces = [hit for hit in seen if hit.score >= (DECIDED if small else DOUBTFUL)]
+        closer: list[Hit] = []
+        while not faces:
+            places = _apart(seen, closer)
+            closer += self._look_closer(photo, places, finest)
+            faces = [hit for hit in closer if hit.score >= DOUBTFUL]
+            if len(places) > MOST_CLOSER or not (faces or scale < last):
+                return self._at(photo, finest)
+            scale = scale if faces else min(last, scale * (6 / 5) ** EVERY)
+            seen = [] if faces else self._look_quickly(photo, scale)
+        again = min(finest, _level(FACE * SECOND_FACE / faces[0].width, round))
+        if small or len(faces) > 1:
+            again = finest
+        other = again
+        while other > scale * 1.01:
+            seen += self._look_quickly(photo, other)
+            other *= (5 / 6) ** EVERY
+        places = _apart(seen, faces + closer)
+        others = _apart([*closer, *self._look_closer(photo, places, finest)], faces)
+        sure = len(places) <= MOST_CLOSER and all(hit.score >= DOUBTFUL for hit in others)
+        if sure and (not others or again == finest):
+            return _apart(faces + others)
+        hits = self._at(photo, again)
+        return hits if len(hits) == 1 or again == finest else self._at(photo, finest)
+
+    def _look_quickly(self, photo: Photo, scale: float) -> list[Hit]:
+        """Where there could be a face that shows at this scale."""
+        grey, place = _copy(photo, scale / 2, 0)
+        return _hits(self._half_size_detector.run(grey, 0, POSSIBLE), place)
+
+    def _look_closer(self, photo: Photo, places: Sequence[Hit], finest: float) -> list[Hit]:
+        """What the detector finds at these places, with all that may be a face. Nothing where they are too many."""
+        few = places if len(places) <= MOST_CLOSER else ()
+        return _apart([hit for place in few for hit in self._around(photo, place, finest)])
+
+    def _around(self, photo: Photo, hit: Hit, finest: float) -> list[Hit]:
+        scale = min(finest, _level(CLOSER / hit.width, math.floor))
+        top = scale == 2.0
+        pixels, place = (photo.rgb(), _itself) if top else _copy(photo, scale, PHASE)
+        across = pixels.shape[1] / photo.width
+        box, margin = np.array(hit.box) * across, AROUND * hit.width * across
+        # Cells of 8 pixels then lie as in the whole copy, on the first level and on the next.
+        left, upper = np.maximum(0, box[:2] - margin).astype(int) // 48 * 48
+        right, lower = np.maximum(0, box[2:] + margin).astype(int)
+        piece = np.ascontiguousarray(pixels[upper:lower, left:right])
+        return _hits(self._detector.run(piece, int(top), CLOSER_NEARLY), lambda x, y: place(x + left, y + upper))
 
     def _at(self, photo: Photo, scale: float, threshold: float = 0.0) -> list[Hit]:
         """Search a grey copy of the photo at this scale (its pixels to one of the photo); at the top, as exact."""
@@ -122,17 +163,6 @@ class HogDetector:
             return self._exact(photo)
         grey, place = _copy(photo, scale, PHASE)
         return _hits(self._detector.run(grey, 0, threshold), place)
-
-    def _others(self, photo: Photo, face: Hit, finest: float, coarsest: float) -> bool:
-        """Whether there could be another face at these scales, from ``finest`` down to above ``coarsest``."""
-        scale = finest
-        while scale > coarsest * 1.01:
-            grey, place = _copy(photo, scale / 2, 0)
-            hits = _hits(self._half_size_detector.run(grey, 0, POSSIBLE), place)
-            if not all(_same(face.box, hit.box) for hit in hits):
-                return True
-            scale *= (5 / 6) ** EVERY
-        return False
 
     @property
     def _detector(self) -> dlib.fhog_object_detector:
@@ -166,7 +196,7 @@ def _level(scale: float, rounded: Callable[[float], int] = math.ceil) -> float:
 def _copy(photo: Photo, scale: float, phase: float) -> tuple[npt.NDArray[np.uint8], Place]:
     """A grey copy at this scale, which begins ``phase`` of its own pixels inside the photo, and the way back."""
     shrink = max(n for n in photo.shrinks if n == 1 or (n <= _coarsest(photo) and n * scale <= 1))
-    grey = Image.fromarray(photo.rgb(shrink)).convert("L")
+    grey = photo.grey(shrink)
     size = max(1, round(photo.width * scale)), max(1, round(photo.height * scale))
     left, top = (phase * side / copied for side, copied in zip(grey.size, size, strict=True))
     small = grey.resize(size, Image.Resampling.BOX, box=(left, top, *grey.size))
@@ -185,9 +215,22 @@ def _same(face: Box, other: Box) -> bool:
     return shared > 0.33 * (sum(areas) - shared) or shared > 0.789 * min(areas)
 
 
+def _itself(x: int, y: int) -> tuple[int, int]:
+    return x, y
+
+
+def _apart(hits: Sequence[Hit], known: Sequence[Hit] = ()) -> list[Hit]:
+    """Those hits, the highest score first, that are none of the faces ``known``, nor one with a higher score."""
+    apart: list[Hit] = []
+    for hit in sorted(hits, key=lambda hit: -hit.score):
+        if not any(_same(hit.box, other.box) for other in (*known, *apart)):
+            apart.append(hit)
+    return apart
+
+
 def _hits(
     found: tuple[Sequence[dlib.rectangle], Sequence[float], object],
-    place: Place = lambda x, y: (x, y),
+    place: Place = _itself,
 ) -> list[Hit]:
     """What the detector found, its corners put into place on the photo."""
     return [

@@ -100,3 +100,29 @@ def test_a_small_portrait_is_not_searched_exactly(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(fast, "_exact", lambda _: pytest.fail("it was"))
     (hit,) = fast.find(small)
     assert np.abs(np.array(hit.box) - wanted.box).max() < 0.15 * wanted.width
+
+
+@pytest.mark.parametrize("name", ["obama-2010.jpg", "biden-2010.jpg"])
+def test_beyond_the_first_copy_a_portrait_is_only_looked_at_where_there_is_something(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = Image.open(io.BytesIO(photo(name))).convert("RGB")
+    scale = 1100 / max(image.size)
+    portrait = Photo.from_rgb(np.asarray(image.resize((round(image.width * scale), round(image.height * scale)))))
+    (wanted,) = EXACT.find(portrait)
+    fast, searched = HogDetector("fast"), []
+    search = fast._at
+    monkeypatch.setattr(fast, "_at", lambda *how: searched.append(how) or search(*how))
+    (hit,) = fast.find(portrait)
+    assert len(searched) == 1
+    assert np.abs(np.array(hit.box) - wanted.box).max() < 0.1 * wanted.width
+
+
+def test_two_clear_faces_of_a_small_photo_are_counted_without_an_exact_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    both = Image.fromarray(with_a_second_face(1.0).rgb()).resize((312, 200), Image.Resampling.LANCZOS)
+    small = Photo.from_rgb(np.asarray(both))
+    wanted = sorted(hit.box for hit in EXACT.find(small))
+    fast = HogDetector("fast")
+    monkeypatch.setattr(fast, "_exact", lambda _: pytest.fail("it was"))
+    assert np.abs(np.array(sorted(hit.box for hit in fast.find(small))) - wanted).max() < 10
+    assert len(wanted) == 2

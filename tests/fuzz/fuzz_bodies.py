@@ -1,4 +1,4 @@
-"""The target fuzz_bodies: damaged bodies of /match, each read by face128/enrolled.py and the plain way."""
+"""The target fuzz_bodies: damaged bodies of /match, each read by face128/enrolled.py, in halves, and the plain way."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from copy import deepcopy
 from typing import Any
 
 import plain_reader
+from halving import in_halves
 from mutating import Mutator
 
-from face128.enrolled import parse
+from face128.enrolled import MatchRequest, parse
 from face128.errors import Face128Error
 
 NUMBERS = [round((i - 64) / 64, 2) for i in range(128)]
@@ -108,9 +109,8 @@ def _change(value: Any, dice: random.Random) -> None:
                 value[key] = [value[key]]
 
 
-def read_fast(body: bytes) -> plain_reader.Reading:
-    """What enrolled.py makes of it, as the plain reader says it."""
-    request = parse(body)
+def as_reading(request: MatchRequest) -> plain_reader.Reading:
+    """What enrolled.py has made of it, as the plain reader says it."""
     head = request.card.name, request.threshold, request.rule, request.probe.tolist()
     if (them := request.enrolled) is None:
         return *head, None
@@ -125,11 +125,13 @@ def check(body: bytes) -> str:
     except Face128Error as error:
         expected, word = plain_reader.outcome(error), error.code
     try:
-        found: Any = read_fast(body)
+        found: Any = as_reading(parse(body))
     except Face128Error as error:
         found = plain_reader.outcome(error)
     # As text: 1 is not 1.0, and 0.0 is not -0.0.
     assert repr(found) == repr(expected), f"{found!r:.300} is not {expected!r:.300}: {body!r:.600}"
+    for together in in_halves(body):
+        assert together is None or repr(as_reading(together)) == repr(expected), f"in halves: {body!r:.600}"
     return word
 
 
