@@ -94,7 +94,7 @@ def test_a_name_that_looks_like_a_place_to_cut_is_none() -> None:
         ask(member(1), member(True)),
         ask(member(1), member(2), threshold=7),
         ask(member(1), member(2), probe=None),
-        ask(member(1), member(2), model="insightface-x-12345678"),
+        ask(member(1), member(2), probe=[0.5] * 512, model="insightface-x-12345678"),
         ask(member(1), {**member(2), "model": "nobody's"}),
     ],
 )

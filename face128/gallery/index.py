@@ -87,7 +87,9 @@ class FaissIndex:
     def remove(self, ids: Ids) -> None:
         if not len(ids):  # which is what most changes remove
             return
-        places = np.flatnonzero(np.isin(self._ids[: self._flat.ntotal], ids))
+        known = self._ids[: self._flat.ntotal]
+        # One face is what is erased most often: of a million, in a fifth of the time.
+        places = np.flatnonzero(known == ids[0] if len(ids) == 1 else np.isin(known, ids))
         self._vectors()[places] = np.nan
         self._ids[places] = -1
         self._free += places.tolist()
