@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from face128.errors import ConfigurationError, DatabaseAway, Face128Error
+from face128.memory import settle
 from face128.settings import Settings
 from face128.workers import WorkerPool
 
@@ -100,4 +101,5 @@ class GalleryPool:
                     self._gallery = Gallery.from_settings(self._settings)
                 except ConfigurationError as error:
                     raise DatabaseAway(str(error)) from None
+                settle()
             return self._gallery

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import sys
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h of glibc
@@ -20,6 +21,16 @@ def keep_memory() -> None:
     if choose := _of_libc("mallopt"):
         choose(M_TRIM_THRESHOLD, LARGEST_HEAP)
         choose(M_MMAP_THRESHOLD, LARGEST_BLOCK)
+
+
+def settle() -> None:
+    """What has been made up to now stays: full collections, in which no request moves, need not look at it again.
+
+    And what requests leave is collected five times as often as by default, in pieces a fifth as long.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(700, 10, 2)
 
 
 def _of_libc(name: str) -> ctypes._NamedFuncPointer | None:

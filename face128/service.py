@@ -23,6 +23,7 @@ from face128.errors import InvalidRequest, NotReady, Overloaded
 from face128.gallery_pool import GalleryPool
 from face128.images import Limits
 from face128.loading import load_all
+from face128.memory import settle
 from face128.processes import EngineProcesses
 from face128.reader import LARGE, Reader
 from face128.settings import Settings
@@ -153,6 +154,7 @@ class Service:
             self._engines[name] = engine
             watcher().loaded(name, engine.card)
             log.info("engine %s is ready: model %s, licence: %s", name, engine.card.name, engine.card.licence)
+        settle()
 
     def _loaded(self) -> Iterator[tuple[str, Engine | str]]:
         # In every thread: each makes its own detector or its own process, and the first answer is as quick as the next.

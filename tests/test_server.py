@@ -184,6 +184,10 @@ class TestTooMuch:
         for path in ("/encode-image", "/compare", "/enroll_faces/x", "/records/match"):
             with sockets.send(port, sockets.head(path, 1000)) as connection:
                 assert sockets.overloaded(sockets.answer(connection)), path
+        with sockets.send(port, sockets.head("/match_face", 1000)) as connection:
+            reply = sockets.answer(connection)
+            assert sockets.overloaded(reply)
+            assert reply.body["status"] == "access_denied"
         assert [sockets.answer(connection).status for connection in running] == [200] * 5
 
     def test_idle_connections_make_way(self, port: int) -> None:

@@ -6,6 +6,9 @@ Bodies of all requests together take a bounded share of memory: what finds no ro
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from starlette.responses import JSONResponse
@@ -17,6 +20,16 @@ from face128.workers import STOPPING
 ALWAYS = ("/health", "/ready", "/metrics")
 """Paths that are answered however many connections there are."""
 CROWDED = "The service has as many connections as it may. Try again shortly."
+BEHIND = "The service is behind with its requests. Try again shortly."
+LATE = 0.02  # seconds that the event loop may be behind while more than MANY requests are there
+MANY = 32  # fewer are answered, however late: a machine that stood still for a moment is no overload
+FULL: dict[str, dict[str, Any]] = {
+    "/encode-image": {"face_detected": False},
+    "/match_face": {"status": "access_denied"},
+}
+"""Paths asked so often that they are refused here, at a quarter of the cost, while no photo may wait; with the fields
+that their errors have besides."""
+BEAT = 0.01  # seconds from one look at the clock to the next, while there are requests
 SMALL = 64 * 1024  # bodies of up to so many bytes are not counted: the number of connections bounds them
 PATIENCE = 0.05  # seconds until a client's leaving is watched for: most requests are answered before
 
@@ -53,12 +66,47 @@ class Share:
         self._taken = 0
 
 
+class Pulse:
+    """How late the event loop is: so long everything waits that is to be done on it, /health too."""
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self._due: float | None = None
+        self._late = 0.0
+
+    def enter(self) -> None:
+        self.requests += 1
+        if self._due is None:
+            self._wait()
+
+    def leave(self) -> None:
+        self.requests -= 1
+
+    @property
+    def late(self) -> float:
+        """Seconds: at the last beat, or those for which the next one is overdue."""
+        return self._late if self._due is None else max(self._late, time.monotonic() - self._due)
+
+    def _wait(self) -> None:
+        self._due = time.monotonic() + BEAT
+        asyncio.get_running_loop().call_at(self._due, self._beat, self._due)
+
+    def _beat(self, due: float) -> None:
+        self._late, self._due = time.monotonic() - due, None
+        if self.requests:
+            self._wait()
+
+
 class Admission:
-    """ASGI middleware: a share of the memory for each request, and the end of its work when its client has left."""
+    """ASGI middleware: a share of the memory for each request, and the end of its work when its client has left.
+
+    Where requests come faster than the event loop begins them, some are refused here, before they have cost much.
+    """
 
     def __init__(self, app: ASGIApp, memory: BodyMemory) -> None:
         self.app = app
         self._memory = memory
+        self._pulse = Pulse()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -68,6 +116,18 @@ class Admission:
         if state.get("crowded") and scope["path"] not in ALWAYS:
             await _refuse(scope, Overloaded(CROWDED))(scope, receive, send)
             return
+        pulse = self._pulse
+        if pulse.requests > MANY and pulse.late > LATE and scope["path"] not in ALWAYS:
+            await _refuse(scope, Overloaded(BEHIND), close=False)(scope, receive, send)
+            return
+        if scope["method"] == "POST" and scope["path"] in FULL:
+            try:
+                scope["app"].state.service.workers.refuse_if_full()
+            except Overloaded as error:
+                state["refused"] = scope["path"]
+                await _refuse(scope, error, FULL[scope["path"]], close=False)(scope, receive, send)
+                return
+        pulse.enter()
         share = state["memory"] = self._memory.share()
         watch = _Watch(receive, send)
         try:
@@ -76,6 +136,7 @@ class Admission:
             if not (watch.left or watch.answered):
                 await _refuse(scope, Overloaded(STOPPING))(scope, receive, send)
         finally:
+            pulse.leave()
             watch.end()
             share.give_back()
 
@@ -121,6 +182,9 @@ class _Watch:
             self._request.cancel()
 
 
-def _refuse(scope: Scope, error: Overloaded) -> JSONResponse:
+def _refuse(
+    scope: Scope, error: Overloaded, fields: Mapping[str, Any] = MappingProxyType({}), *, close: bool = True
+) -> JSONResponse:
     scope["app"].state.metrics.error(error.code)
-    return JSONResponse(error.body(), error.status, {"Retry-After": str(error.retry_after), "Connection": "close"})
+    headers = {"Retry-After": str(error.retry_after)} | ({"Connection": "close"} if close else {})
+    return JSONResponse({**fields, **error.body()}, error.status, headers)

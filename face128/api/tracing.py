@@ -59,7 +59,7 @@ class RequestId:
             await JSONResponse(body, 500)(scope, receive, send_with_id)
         finally:
             # The path of the route, not of the request: a user's id belongs into no log.
-            route = getattr(scope.get("route"), "path", "-")
+            route = getattr(scope.get("route"), "path", None) or scope.get("state", {}).get("refused", "-")
             seconds = time.perf_counter() - start
             status = status or 499  # nobody was there to answer: what nginx writes into its log for it
             self._metrics.request(route, scope["method"], status, seconds)

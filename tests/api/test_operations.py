@@ -115,6 +115,10 @@ def test_a_full_queue_is_overloaded_and_says_when_to_come_back() -> None:
         refused = next(answer for answer in answers if answer.status_code == 503)
         assert refused.json()["code"] == "overloaded"
         assert int(refused.headers["Retry-After"]) >= 1
+        assert refused.json()["face_detected"] is False
+        count = sum(answer.status_code == 503 for answer in answers)
+        told = 'face128_requests_total{code="503",method="POST",route="/encode-image"} '
+        assert f"{told}{count}.0" in client.get("/metrics").text
         assert flood(client, 1)[0].status_code == 200
 
 
