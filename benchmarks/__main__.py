@@ -21,6 +21,7 @@ PARTS = (
     "decision",
     "latency",
     "batch",
+    "reencode",
     "startup",
     "memory",
     "gallery",
