@@ -34,7 +34,7 @@ import sys
 from face128.encoding import encode
 from face128.engines import load_engine
 from face128.images import Limits
-from face128.service import self_test_photo
+from face128.loading import self_test_photo
 from face128.settings import Settings
 def resident(): return int(open("/proc/self/statm").read().split()[1]) * 4096 / 1e6
 settings = Settings(faceapi_models=sys.argv[1])
