@@ -32,7 +32,7 @@ check: $(VENV)/.test ## Lint, formatting and types.
 fuzz: $(VENV)/.test ## Damage 80,000 photos, 100,000 bodies of /match and 28,000 weight files; ten minutes.
 	FUZZ_FULL=1 $(BIN)/python -m pytest -s tests/fuzz
 
-bench: $(VENV)/.test ## Measure against face_recognition and the naive service; twenty minutes. Writes docs/benchmarks.*
+bench: $(VENV)/.test ## Measure against face_recognition and the naive service. Writes docs/benchmarks.*
 	$(BIN)/python -m benchmarks
 
 lock: $(VENV)/.release ## Pin and hash what the image installs, into requirements.lock.

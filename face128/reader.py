@@ -45,7 +45,12 @@ class Reader:
         if comma is None or not self._turn.acquire(blocking=False):
             return None
         if self._worker is None:
-            threading.Thread(target=self._begin, daemon=True, name="begin the reader").start()  # it has the turn now
+            try:
+                threading.Thread(
+                    target=self._begin, daemon=True, name="begin the reader"
+                ).start()  # it has the turn now
+            except RuntimeError:  # the system has no thread left
+                self._turn.release()
             return None
         try:
             first, second = self._both(self._worker, memory, text, comma)

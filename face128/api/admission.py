@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
 from starlette.responses import JSONResponse
@@ -27,8 +25,8 @@ FULL: dict[str, dict[str, Any]] = {
     "/encode-image": {"face_detected": False},
     "/match_face": {"status": "access_denied"},
 }
-"""Paths asked so often that they are refused here, at a quarter of the cost, while no photo may wait; with the fields
-that their errors have besides."""
+"""Paths asked so often that they are refused here while no photo may wait, before a route has cost anything; with the
+fields that the errors of these routes have besides."""
 BEAT = 0.01  # seconds from one look at the clock to the next, while there are requests
 SMALL = 64 * 1024  # bodies of up to so many bytes are not counted: the number of connections bounds them
 PATIENCE = 0.05  # seconds until a client's leaving is watched for: most requests are answered before
@@ -124,8 +122,7 @@ class Admission:
             try:
                 scope["app"].state.service.workers.refuse_if_full()
             except Overloaded as error:
-                state["refused"] = scope["path"]
-                await _refuse(scope, error, FULL[scope["path"]], close=False)(scope, receive, send)
+                await _refuse(scope, error, close=False)(scope, receive, send)
                 return
         pulse.enter()
         share = state["memory"] = self._memory.share()
@@ -182,9 +179,11 @@ class _Watch:
             self._request.cancel()
 
 
-def _refuse(
-    scope: Scope, error: Overloaded, fields: Mapping[str, Any] = MappingProxyType({}), *, close: bool = True
-) -> JSONResponse:
+def _refuse(scope: Scope, error: Overloaded, *, close: bool = True) -> JSONResponse:
     scope["app"].state.metrics.error(error.code)
+    state, path = scope["state"], scope["path"]
+    fields = state.get("error_fields", FULL.get(path, {}))
+    if path in FULL:
+        state["refused"] = path  # for the log and the metrics: no route has been found
     headers = {"Retry-After": str(error.retry_after)} | ({"Connection": "close"} if close else {})
     return JSONResponse({**fields, **error.body()}, error.status, headers)

@@ -31,7 +31,7 @@ async def behind(requests: int) -> dict[str, httpx.Response]:
         slow = [asyncio.create_task(client.get("/slow")) for _ in range(requests)]
         await asyncio.sleep(0.1)
         time.sleep(3 * LATE)  # noqa: ASYNC251  (this is what holds the loop up)
-        answers = {path: await client.get(f"/{path}") for path in ("any", "health")}
+        answers = {path: await client.get(f"/{path}") for path in ("any", "encode-image", "health")}
         await asyncio.sleep(0.1)
         answers["later"] = await client.get("/any")
         released.set()
@@ -45,6 +45,7 @@ def test_while_the_loop_is_behind_with_many_requests_the_next_are_refused_but_he
     assert answers["any"].json()["code"] == "overloaded"
     assert int(answers["any"].headers["retry-after"]) >= 1
     assert "connection" not in answers["any"].headers  # the client keeps it, and comes again
+    assert answers["encode-image"].json()["face_detected"] is False  # as all errors of that route
     assert answers["health"].json() == {"path": "health"}
     assert answers["later"].json() == {"path": "any"}
 
