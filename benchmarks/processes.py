@@ -13,6 +13,8 @@ PROC = Path("/proc")
 class Taken:
     memory: float
     """Megabytes (10^6 bytes); a page that processes share counts once (PSS)."""
+    own: float
+    """The part of it that no file backs. The rest is code, which shrinks where a stranger's process maps it too."""
     handles: int
     threads: int
     processes: int
@@ -20,16 +22,18 @@ class Taken:
 
 def taken(process_id: int) -> Taken:
     """By this process and its descendants."""
-    memory, handles, threads, processes = 0.0, 0, 0, 0
+    memory, own, handles, threads, processes = 0.0, 0.0, 0, 0, 0
     for each in tree(process_id):
         try:
-            memory += _field(each, "smaps_rollup", "Pss") * 1024 / 1e6  # the file says kB and means 1024 bytes
+            all_of_it, file = (_field(each, "smaps_rollup", name) * 1024 / 1e6 for name in ("Pss", "Pss_File"))
+            memory += all_of_it
+            own += all_of_it - file
             handles += len(list((PROC / str(each) / "fd").iterdir()))
             threads += _field(each, "status", "Threads")
             processes += 1
         except (OSError, StopIteration):  # it has ended
             continue
-    return Taken(memory, handles, threads, processes)
+    return Taken(memory, own, handles, threads, processes)
 
 
 def tree(process_id: int) -> list[int]:
@@ -45,6 +49,7 @@ def tree(process_id: int) -> list[int]:
 
 
 def _field(process_id: int, file: str, name: str) -> int:
+    """In kilobytes, where it is memory: the file says kB and means 1,024 bytes."""
     lines = (PROC / str(process_id) / file).read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
 

@@ -24,6 +24,7 @@ from tests.sockets import answer, head, send
 
 SAMPLE = 5.0  # seconds
 NUISANCE = 1.0
+SHOWN = ("own", "handles", "threads")  # of Taken. Not all memory: that of code depends on who else runs it
 
 Samples = list[tuple[float, Taken]]
 
@@ -101,9 +102,9 @@ def draw(samples: Samples, file: Path) -> None:
 
     figure, axes = plt.subplots(3, 1, sharex=True, figsize=(8, 6), layout="constrained")
     minutes = [at / 60 for at, _ in samples]
-    for axis, name, unit in zip(axes, ("memory", "handles", "threads"), ("MB (PSS)", "", ""), strict=True):
+    for axis, name, label in zip(axes, SHOWN, ("memory of its own, MB", "handles", "threads"), strict=True):
         axis.plot(minutes, [getattr(each, name) for _, each in samples], linewidth=1)
-        axis.set_ylabel(f"{name} {unit}".strip())
+        axis.set_ylabel(label)
         axis.set_ylim(bottom=0)
         axis.grid(alpha=0.3)
     axes[-1].set_xlabel("minutes of mixed traffic")
@@ -115,7 +116,7 @@ def tell(samples: Samples, outcome: traffic.Outcome, trouble: list[str]) -> None
     second = [each for at, each in samples if 60 <= at < 120]
     last = [each for at, each in samples if at > end - 60]
     print("| | second minute | last minute | highest |\n| --- | ---: | ---: | ---: |")
-    for name in ("memory", "handles", "threads", "processes"):
+    for name in (*SHOWN, "processes", "memory"):
         early, late = (median(getattr(each, name) for each in some) for some in (second, last))
         highest = max(getattr(each, name) for _, each in samples)
         print(f"| {name} | {early:.0f} | {late:.0f} | {highest:.0f} |")

@@ -60,11 +60,19 @@ def encode(
         face = choose(faces, photo, which)
         if max_roll is not None:
             refuse_tilted(face, max_roll)
-        chips = crop(engine, photo, face)
-        if num_jitters > 1:
-            chips = jittered(chips[0], num_jitters)
-        descriptor = describe(engine, chips).mean(axis=0, dtype=np.float32)
+        descriptor = mean(describe(engine, passes(engine, photo, face, num_jitters)))
     return Encoding(descriptor, engine.card.name, face, len(faces), photo)
+
+
+def passes(engine: Engine, photo: Photo, face: Face, num_jitters: int) -> Chips:
+    """The chips of one face whose descriptors make one: (num_jitters, side, side, 3)."""
+    chips = crop(engine, photo, face)
+    return jittered(chips[0], num_jitters) if num_jitters > 1 else chips
+
+
+def mean(descriptors: Descriptors) -> npt.NDArray[np.float32]:
+    """The descriptor of a face out of those of its passes: (dimension,)."""
+    return np.asarray(descriptors.mean(axis=0, dtype=np.float32))
 
 
 def find(engine: Engine, data: bytes, limits: Limits) -> tuple[Photo, list[Face]]:

@@ -22,7 +22,7 @@ from face128.images import Photo
 if TYPE_CHECKING:
     from face128.settings import Settings
 
-DETECTORS = {"fast": "fast3", "exact": "exact"}  # and the version of what they find
+DETECTORS = {"fast": "fast4", "exact": "exact"}  # and the version of what they find
 CHIP_SIDE = 150  # what the network was trained on (dlib's face_recognition_model_v1)
 CHIP_PADDING = 0.25  # of the face's size on every side; face_recognition_model_v1's default
 

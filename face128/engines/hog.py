@@ -3,10 +3,13 @@
 ``exact`` searches the whole photo with one upsampling. ``fast`` searches a grey copy with its longest side at most 250
 pixels, and beyond that only where there is something:
 
-1. no face: look quickly (half_size.py) at larger and larger copies, and closer at each place where a face could be;
-2. one face: look for others down to about 2/5 of its width, in a small photo down to the finest scale, in the same way;
+1. no face: look quickly (single_level.py) at larger and larger copies, and closer at each place where a face could be;
+2. one face: look for others down to about 2/5 of its width in the same way;
 3. several faces: look for others down to the finest scale;
 4. what remains doubtful, and more places than are looked at faster one by one: search the whole photo.
+
+In a small photo it looks quickly at every scale, and wherever a face could be it asks for exact's own score
+(pyramid.py): the whole is searched only where there is no face at all.
 
 The finest scale is exact's own (2), as long as the copy stays within 10 megapixels. All copies are levels of exact's
 own pyramid (2 * (5/6)^n), in its phase, so that most faces get the very box that exact gives them.
@@ -19,14 +22,15 @@ import math
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
 import dlib
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from face128.engines.half_size import half_size_detector
+from face128.engines.pyramid import Pyramid
+from face128.engines.single_level import single_level
 from face128.images import Photo
 
 Box = tuple[int, int, int, int]
@@ -44,16 +48,16 @@ MOST_PIXELS = 10_000_000  # of a copy that is searched; at 53 ns a pixel, half a
 SMALL = 400_000  # of a photo with so many upsampled pixels every scale is looked at
 
 # What could be a face that exact finds. With these, of 4,667 photos (LFW's view 1, its mirror images and crops, 20
-# others) two mirror images were counted otherwise than by exact: one face for none, one less for a score below 0.01; of
-# 160 copies of 26 photos, between 0.3 and 2.2 megapixels, two: one less for a score of 0.15 that is no face.
+# others) one mirror image was counted otherwise than by exact: one face less, for a score below 0.01; of 160 copies of
+# 26 photos, between 0.3 and 2.2 megapixels, two: one less for a score of 0.15 that is no face.
 NEARLY = -0.3  # the score of a hit on the copy that may be above 0 in exact's
-DECIDED = 0.15  # the score of a hit on the copy that is above 0 in exact's
 POSSIBLE = -0.7  # the half-size detector's score of what may be a face
 EVERY = 2  # levels of the pyramid from one look of the half-size detector to the next
 CLOSER_NEARLY = -0.4  # NEARLY in a closer look, where the detector's cells lie otherwise
 CLOSER = 86  # width in pixels that the face has in a closer look, at least; one or two levels above FACE
 AROUND = 0.6  # of its width, on every side: what is searched in a closer look
 MOST_CLOSER = 4  # closer looks; where there are more places, one search of the whole is no slower
+MOST_PLACES = 8  # the same of a small photo
 
 # dlib shifts the picture by a fraction of a pixel at each level of its pyramid; at any level it comes to this.
 # Found by comparing boxes with exact's: at 0.6 three quarters are the same to a pixel, at 0 one quarter.
@@ -83,6 +87,24 @@ class Hit:
         return 1 / (1 + math.exp(-2.2 * self.score))
 
 
+@dataclass(frozen=True)
+class _Detectors:
+    whole: dlib.fhog_object_detector
+    """The original: for a photo and its smaller copies."""
+    level: dlib.fhog_object_detector
+    """For one level of the pyramid."""
+    half_size: dlib.fhog_object_detector
+    """For a copy of half the size."""
+
+    @classmethod
+    def make(cls) -> Self:
+        whole = dlib.get_frontal_face_detector()
+        return cls(whole, single_level(whole), single_level(whole, cell=4))
+
+    def copy(self) -> Self:
+        return type(self)(copy.copy(self.whole), copy.copy(self.level), copy.copy(self.half_size))
+
+
 class HogDetector:
     """Detectors for each thread: a shared one crashes the process.
 
@@ -90,8 +112,7 @@ class HogDetector:
     """
 
     def __init__(self, mode: Literal["fast", "exact"]) -> None:
-        self._first = dlib.get_frontal_face_detector()
-        self._first_half_size = half_size_detector(self._first) if mode == "fast" else None
+        self._first = _Detectors.make()
         self._find = self._exact if mode == "exact" else self._fast
         self._local = threading.local()
 
@@ -101,17 +122,18 @@ class HogDetector:
 
     def _exact(self, photo: Photo) -> list[Hit]:
         # Full image, one upsampling, threshold 0: face_recognition.face_locations(image).
-        return _hits(self._detector.run(photo.rgb(), 1, 0.0))
+        return _hits(self._detect.whole.run(photo.rgb(), 1, 0.0))
 
     def _fast(self, photo: Photo) -> list[Hit]:
         pixels, side = photo.width * photo.height, max(photo.width, photo.height)
-        small = 4 * pixels <= SMALL
         finest, scale = _level(math.sqrt(MOST_PIXELS / pixels)), _level(FIRST_SIDE / side)
         if scale >= finest:
             return self._at(photo, finest)
+        if 4 * pixels <= SMALL:
+            return self._fast_in_small(photo, scale)
         last = min(finest, _level(LAST_SIDE / side))
         seen = self._at(photo, scale, NEARLY)
-        faces = [hit for hit in seen if hit.score >= (DECIDED if small else DOUBTFUL)]
+        faces = [hit for hit in seen if hit.score >= DOUBTFUL]
         closer: list[Hit] = []
         while not faces:
             places = _apart(seen, closer)
@@ -121,13 +143,8 @@ class HogDetector:
                 return self._at(photo, finest)
             scale = scale if faces else min(last, scale * (6 / 5) ** EVERY)
             seen = [] if faces else self._look_quickly(photo, scale)
-        again = min(finest, _level(FACE * SECOND_FACE / faces[0].width, round))
-        if small or len(faces) > 1:
-            again = finest
-        other = again
-        while other > scale * 1.01:
-            seen += self._look_quickly(photo, other)
-            other *= (5 / 6) ** EVERY
+        again = min(finest, _level(FACE * SECOND_FACE / faces[0].width, round)) if len(faces) == 1 else finest
+        seen += self._look_quickly_down(photo, again, scale)
         places = _apart(seen, faces + closer)
         others = _apart([*closer, *self._look_closer(photo, places, finest)], faces)
         sure = len(places) <= MOST_CLOSER and all(hit.score >= DOUBTFUL for hit in others)
@@ -136,10 +153,27 @@ class HogDetector:
         hits = self._at(photo, again)
         return hits if len(hits) == 1 or again == finest else self._at(photo, finest)
 
+    def _fast_in_small(self, photo: Photo, scale: float) -> list[Hit]:
+        seen = self._at(photo, scale, NEARLY)
+        faces = [hit for hit in seen if hit.score >= DOUBTFUL]
+        places = _apart(seen + self._look_quickly_down(photo, 2.0, scale), faces)
+        if places and len(places) <= MOST_PLACES:
+            pyramid = Pyramid(photo.rgb())
+            faces += [Hit(*found) for place in places for found in pyramid.around(self._detect.level, place.box)]
+        return _apart(faces) if faces and len(places) <= MOST_PLACES else self._exact(photo)
+
+    def _look_quickly_down(self, photo: Photo, first: float, last: float) -> list[Hit]:
+        """From one scale down to another, which has been searched."""
+        seen = []
+        while first > last * 1.01:
+            seen += self._look_quickly(photo, first)
+            first *= (5 / 6) ** EVERY
+        return seen
+
     def _look_quickly(self, photo: Photo, scale: float) -> list[Hit]:
         """Where there could be a face that shows at this scale."""
         grey, place = _copy(photo, scale / 2, 0)
-        return _hits(self._half_size_detector.run(grey, 0, POSSIBLE), place)
+        return _hits(self._detect.half_size.run(grey, 0, POSSIBLE), place)
 
     def _look_closer(self, photo: Photo, places: Sequence[Hit], finest: float) -> list[Hit]:
         """What the detector finds at these places, with all that may be a face. Nothing where they are too many."""
@@ -156,26 +190,21 @@ class HogDetector:
         left, upper = np.maximum(0, box[:2] - margin).astype(int) // 48 * 48
         right, lower = np.maximum(0, box[2:] + margin).astype(int)
         piece = np.ascontiguousarray(pixels[upper:lower, left:right])
-        return _hits(self._detector.run(piece, int(top), CLOSER_NEARLY), lambda x, y: place(x + left, y + upper))
+        return _hits(self._detect.whole.run(piece, int(top), CLOSER_NEARLY), lambda x, y: place(x + left, y + upper))
 
     def _at(self, photo: Photo, scale: float, threshold: float = 0.0) -> list[Hit]:
         """Search a grey copy of the photo at this scale (its pixels to one of the photo); at the top, as exact."""
         if scale == 2.0:
             return self._exact(photo)
         grey, place = _copy(photo, scale, PHASE)
-        return _hits(self._detector.run(grey, 0, threshold), place)
+        return _hits(self._detect.whole.run(grey, 0, threshold), place)
 
     @property
-    def _detector(self) -> dlib.fhog_object_detector:
-        if not hasattr(self._local, "detector"):
-            self._local.detector = copy.copy(self._first)
-        return self._local.detector
-
-    @property
-    def _half_size_detector(self) -> dlib.fhog_object_detector:
-        if not hasattr(self._local, "half_size"):
-            self._local.half_size = copy.copy(self._first_half_size)
-        return self._local.half_size
+    def _detect(self) -> _Detectors:
+        if not hasattr(self._local, "detectors"):
+            self._local.detectors = self._first.copy()
+        detectors: _Detectors = self._local.detectors
+        return detectors
 
 
 def shrink_for(photo: Photo, face_width: int) -> int:

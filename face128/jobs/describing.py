@@ -11,12 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from face128.errors import Face128Error
-from face128.jobs.pool import run
+from face128.jobs.pool import run_in_groups
 from face128.jobs.progress import shown
-from face128.jobs.recipe import Recipe
+from face128.jobs.recipe import Descriptor, Recipe
+from face128.jobs.task import file
+from face128.jobs.workers import LocalWorkers
 
 CRASHED = "crashed"
-MISSING = "not_found"
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,9 @@ class Described:
 def describe(photos: Sequence[Path], recipe: Recipe, processes: int) -> Described:
     """Describe every photo, in as many processes. Raises ConfigurationError where the engine cannot be had."""
     recipe.load()  # in this process too: what is wrong with the settings shows before any work begins
-    outcomes = dict(shown(run(partial(_attempt, recipe), photos, processes), len(photos), "photos"))
+    progress = shown(photos, len(photos), "photos")
+    described = run_in_groups(LocalWorkers(processes).run, partial(_describe, recipe), progress, len(photos))
+    outcomes = dict(described)
     found: dict[Path, npt.NDArray[np.float32]] = {}
     failed: dict[Path, str] = {}
     for photo in photos:
@@ -38,14 +41,9 @@ def describe(photos: Sequence[Path], recipe: Recipe, processes: int) -> Describe
         if isinstance(outcome, np.ndarray):
             found[photo] = outcome
         else:
-            failed[photo] = outcome or CRASHED
+            failed[photo] = CRASHED if outcome is None else outcome.code
     return Described(found, failed)
 
 
-def _attempt(recipe: Recipe, photo: Path) -> npt.NDArray[np.float32] | str:
-    try:
-        return recipe.describe(photo.read_bytes())
-    except OSError:
-        return MISSING
-    except Face128Error as error:
-        return error.code
+def _describe(recipe: Recipe, photos: Sequence[Path]) -> list[Descriptor | Face128Error]:
+    return recipe.describe([file(str(photo)) for photo in photos])

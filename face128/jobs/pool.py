@@ -19,8 +19,10 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 Done = Iterator[tuple[Item, Result | None]]
 """Each item with its result, as it finishes; None where the item killed the process that worked on it."""
+Group = tuple[Item, ...]
 
 WAITING = 4  # items handed over for each process: it never waits for the next one
+GROUP = 8  # items that go to a process together: as many chips go through the network at once
 
 
 def run(task: Callable[[Item], Result], items: Iterable[Item], processes: int) -> Done[Item, Result]:
@@ -40,6 +42,32 @@ def run(task: Callable[[Item], Result], items: Iterable[Item], processes: int) -
             with _pool(1) as pool:
                 yield from run_on(pool, task, iter([item]), 1)
         broken = bool(suspects)
+
+
+def run_in_groups(
+    run: Callable[[Callable[[Group[Item]], list[Result]], Iterable[Group[Item]]], Done[Group[Item], list[Result]]],
+    task: Callable[[Group[Item]], list[Result]],
+    items: Iterable[Item],
+    total: int,
+) -> Done[Item, Result]:
+    """Run a task that takes several items at once and tells each one's result, in order; as ``run`` would for each."""
+    lost: list[Item] = []
+    for group, results in run(task, groups(items, total)):
+        if results is not None:
+            yield from zip(group, results, strict=True)
+        else:
+            lost += group
+    if lost:  # which of them it was shows when each is worked on by itself
+        for (item,), results in run(task, [(item,) for item in lost]):
+            yield item, None if results is None else results[0]
+
+
+def groups(items: Iterable[Item], total: int) -> Iterator[Group[Item]]:
+    """The items by GROUP, and towards the end fewer and fewer, so that all processes end at about the same time."""
+    todo = iter(items)
+    while group := tuple(islice(todo, min(GROUP, max(1, total // GROUP)))):
+        total -= len(group)
+        yield group
 
 
 def run_on(

@@ -12,6 +12,7 @@ from face128.errors import Face128Error, ModelMismatch
 from face128.jobs.enrolment import Failure, Member, grouped, write_enrolled, write_failures
 from face128.jobs.journal import Journal
 from face128.jobs.members import Listing
+from face128.jobs.pool import run_in_groups
 from face128.jobs.post import Service, post
 from face128.jobs.progress import shown
 from face128.jobs.recipe import Recipe
@@ -47,7 +48,7 @@ def reencode(
     encoded_now = 0
     with Journal(out.with_suffix(".journal.jsonl"), version) as journal:
         tasks = _tasks(sources, journal, workers.photos_travel)
-        for task, outcome in workers.run(partial(work, recipe), tasks):
+        for task, outcome in run_in_groups(workers.run, partial(work, recipe), tasks, len(sources)):
             if outcome is None:
                 outcome = Outcome(task.photo, version, code="crashed", error=CRASHED)
             if outcome.unchanged:

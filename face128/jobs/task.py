@@ -1,14 +1,16 @@
-"""What a worker does for one photo of a re-encoding: read it, see whether it is done already, describe it."""
+"""What a worker does for some photos of a re-encoding: read them, see which are done already, describe the others."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 from pathlib import Path
 
 from face128.descriptors import to_base64
 from face128.errors import BadRequest, ConfigurationError, Face128Error, NotFound
-from face128.jobs.recipe import Recipe
+from face128.jobs.recipe import Descriptor, Recipe
 
 
 @dataclass(frozen=True)
@@ -36,19 +38,35 @@ class Outcome:
     error: str = ""
 
 
-def work(recipe: Recipe, task: Task) -> Outcome:
-    """Never raises for what is wrong with a photo; raises ConfigurationError where the engine cannot be had."""
-    sha256 = ""
+def work(recipe: Recipe, tasks: Sequence[Task]) -> list[Outcome]:
+    """The outcome of each. Raises nothing for what is wrong with a photo, ConfigurationError if there is no engine."""
+    version = recipe.version
+    files = [file(task.source) if task.data is None else task.data for task in tasks]
+    hashes = ["" if isinstance(each, Face128Error) else hashlib.sha256(each).hexdigest() for each in files]
+    new = [task.known != sha256 or not sha256 for task, sha256 in zip(tasks, hashes, strict=True)]
+    described = iter(recipe.describe(list(compress(files, new))))
+    return [
+        _outcome(task.photo, version, sha256, next(described) if is_new else None)
+        for task, sha256, is_new in zip(tasks, hashes, new, strict=True)
+    ]
+
+
+def _outcome(photo: str, version: str, sha256: str, found: Descriptor | Face128Error | None) -> Outcome:
+    if found is None:
+        return Outcome(photo, version, sha256, unchanged=True)
+    if isinstance(found, Face128Error):
+        return Outcome(photo, version, sha256, code=found.code, error=str(found))
+    return Outcome(photo, version, sha256, descriptor=to_base64(found))
+
+
+def file(source: str) -> bytes | Face128Error:
+    """What ``read`` gives, or raises for the photo."""
     try:
-        data = read(task.source) if task.data is None else task.data
-        sha256 = hashlib.sha256(data).hexdigest()
-        if sha256 == task.known:
-            return Outcome(task.photo, "", sha256, unchanged=True)
-        return Outcome(task.photo, recipe.version, sha256, descriptor=to_base64(recipe.describe(data)))
+        return read(source)
     except ConfigurationError:
         raise
     except Face128Error as error:
-        return Outcome(task.photo, recipe.version, sha256, code=error.code, error=str(error))
+        return error
 
 
 def read(source: str) -> bytes:

@@ -60,7 +60,7 @@ def test_a_cluster_gives_the_file_that_one_machine_gives(
 class Counting(ClusterWorkers):
     def run(self, task: Any, items: Iterable[Any]) -> Any:
         for item, result in super().run(task, items):
-            counted.append(item)
+            counted.extend(item)  # a group
             yield item, result
 
 

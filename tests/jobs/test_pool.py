@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from face128.jobs.pool import run
+from face128.jobs.pool import GROUP, groups, run, run_in_groups
+from face128.jobs.workers import LocalWorkers
 
 DEADLY = {7, 30}
 
@@ -20,6 +21,10 @@ def double(number: int) -> tuple[int, int]:
     if number in DEADLY:
         os.kill(os.getpid(), signal.SIGKILL)
     return 2 * number, os.getpid()
+
+
+def double_all(numbers: tuple[int, ...]) -> list[tuple[int, int]]:
+    return [double(number) for number in numbers]
 
 
 def fail(number: int) -> int:
@@ -31,6 +36,27 @@ def test_an_item_that_kills_its_process_is_named_and_all_others_are_done() -> No
     assert {number for number, result in done.items() if result is None} == DEADLY
     results = {number: result[0] for number, result in done.items() if result is not None}
     assert results == {number: 2 * number for number in range(40) if number not in DEADLY}
+
+
+def test_of_a_group_only_the_item_that_kills_is_lost() -> None:
+    done = dict(run_in_groups(LocalWorkers(2).run, double_all, range(100), 100))
+    assert {number for number, result in done.items() if result is None} == DEADLY
+    results = {number: result[0] for number, result in done.items() if result is not None}
+    assert results == {number: 2 * number for number in range(100) if number not in DEADLY}
+
+
+def test_groups_are_full_at_first_and_single_at_the_end() -> None:
+    for total in (0, 1, 5, 40, 1000):
+        some = list(groups(iter(range(total)), total))
+        assert [item for group in some for item in group] == list(range(total))
+        sizes = [len(group) for group in some]
+        assert sizes == sorted(sizes, reverse=True)
+        assert sizes[-1:] in ([], [1])
+        assert max(sizes, default=1) == min(GROUP, max(1, total // GROUP))
+
+
+def test_more_items_than_were_announced_are_done_too() -> None:
+    assert [item for group in groups(range(50), 10) for item in group] == list(range(50))
 
 
 def test_the_work_is_done_in_other_processes() -> None:

@@ -1,9 +1,9 @@
-"""dlib's face detector, changed to see in a photo of half the size what the original sees in the whole.
+"""dlib's face detector for one level of a pyramid, with its own cells or with smaller ones.
 
-Its cells are 4 pixels wide instead of 8, so that a photo of a quarter of the pixels gives as many cells. The scores are
-not the original's, but near enough to say where it could find a face and where it will not: on the photos of Labeled
-Faces in the Wild in which the original finds several faces, their mirror images and crops, each further face scores at
-least -0.6 here.
+With cells of 4 pixels instead of 8 it sees in a photo of half the size what the original sees in the whole: a quarter
+of the pixels gives as many cells. The scores are not the original's, but near enough to say where it could find a face
+and where it will not: on the photos of Labeled Faces in the Wild in which the original finds several faces, their
+mirror images and crops, each further face scores at least -0.6 there.
 """
 
 from __future__ import annotations
@@ -11,14 +11,17 @@ from __future__ import annotations
 import dlib
 
 
-def half_size_detector(original: dlib.fhog_object_detector) -> dlib.fhog_object_detector:
-    """The detector with cells of half the size, for a single scale: it makes no pyramid of the picture it is given.
+def single_level(original: dlib.fhog_object_detector, cell: int = 8) -> dlib.fhog_object_detector:
+    """The detector with cells so many pixels wide, which makes no pyramid of the picture it is given.
 
     Its weights are those of ``original``, which is ``dlib.get_frontal_face_detector()``: making one takes long. Raises
     AssertionError for another detector.
     """
     (state,) = original.__getstate__()
-    before, after = _head(cell=8, window=80, levels=1000, least=64), _head(cell=4, window=40, levels=1, least=32)
+    before, after = (
+        _head(cell=8, window=80, levels=1000, least=64),
+        _head(cell=cell, window=10 * cell, levels=1, least=8 * cell),
+    )
     assert state.startswith(before)
     detector = dlib.fhog_object_detector.__new__(dlib.fhog_object_detector)
     detector.__setstate__((after + state[len(before) :],))
