@@ -1,5 +1,5 @@
 """python -m face128 is the command line."""
 
-from face128.cli import app
+from face128.head_start import main
 
-app()
+main()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from face128 import __version__
+from face128 import __version__, head_start
 from face128.errors import BadRequest, Face128Error
 from face128.gallery_cli import app as gallery
 from face128.jobs.cli import COMMANDS as JOBS
@@ -89,6 +89,7 @@ def worker() -> Any:
 def _begin(settings: Settings) -> EngineProcesses | None:
     """Let the engines load in their process while this one imports the rest, which takes about as long."""
     if not settings.in_processes:
+        head_start.drop()
         return None
     from face128.processes import EngineProcesses
 

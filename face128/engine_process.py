@@ -40,8 +40,11 @@ def loaded(name: str) -> Engine:
     return _engines[name]
 
 
-def main(descriptor: int) -> None:
-    """Load the engines, tell their cards, then fork and bury workers as the service asks, until it hangs up."""
+def main(descriptor: int, dlib: bool = False) -> None:
+    """Load the engines, tell their cards, then fork and bury workers as the service asks, until it hangs up.
+
+    With ``dlib`` what its engine needs is imported while the settings are on their way.
+    """
     for signal_number in (signal.SIGINT, signal.SIGTERM):  # they may come to the whole group: the service decides
         signal.signal(signal_number, signal.SIG_IGN)
     faulthandler.enable()
@@ -49,7 +52,13 @@ def main(descriptor: int) -> None:
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold the photo
     control = socket.socket(fileno=descriptor)
-    settings: Settings = pickle.loads(receive(control))  # noqa: S301  (from the service, which started this process)
+    if dlib:
+        import face128.engines.dlib128
+        import face128.engines.weights.network  # noqa: F401
+    try:
+        settings: Settings = pickle.loads(receive(control))  # noqa: S301  (from the service, which started this process)
+    except EOFError:
+        os._exit(0)
     set_up_logging(settings.log_level, settings.log_format)
     told: dict[str, ModelCard | str] = {}
     for name, engine in load_all(settings, lambda trial: trial()):

@@ -11,12 +11,10 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
-import os
 import pickle
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections import OrderedDict
@@ -27,7 +25,7 @@ from multiprocessing.connection import Connection
 from types import SimpleNamespace
 from typing import Any, TypeVar
 
-from face128 import engine_process, errors, watching
+from face128 import engine_process, errors, head_start, watching
 from face128.engine_process import receive, send
 from face128.engines import Chips, Descriptors, Engine, Face, ModelCard
 from face128.errors import BadImage, Face128Error, Overloaded
@@ -218,20 +216,9 @@ class EngineProcesses:
         if self._closed:
             raise Overloaded(STOPPING)
         self._end()
-        ours, theirs = socket.socketpair()
-        code = f"from face128.engine_process import main; main({theirs.fileno()})"
-        # Its own session: Ctrl-C in the terminal is the service's to interpret.
-        self._process = subprocess.Popen(  # noqa: S603  (nothing in it comes from outside)
-            [sys.executable, "-c", code],
-            env=_environment(),
-            stdin=subprocess.DEVNULL,
-            pass_fds=[theirs.fileno()],
-            start_new_session=True,
-        )
-        theirs.close()
+        self._process, self._beginning = head_start.start()
         with suppress(OSError):  # if it has died: who listens will know
-            send(ours, pickle.dumps(self._settings))
-        self._beginning = ours
+            send(self._beginning, pickle.dumps(self._settings))
 
     def _end(self) -> None:
         """End the process of the engines, and with it its workers; ``_talking`` is held."""
@@ -276,12 +263,6 @@ class Answer(pickle.Unpickler):
         if isinstance(error, type) and issubclass(error, Face128Error):
             return error
         raise pickle.UnpicklingError(f"A worker answered with {module}.{name}.")
-
-
-def _environment() -> dict[str, str]:
-    """Without settings and keys, and with one thread a worker: photos run in parallel, not the parts of one."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("FACE128_", "API_KEY"))}
-    return kept | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 
 def _mark(payload: bytes) -> bytes:
