@@ -7,7 +7,11 @@ from pathlib import Path
 
 from benchmarks.harness import Curve
 
-TITLES = {"members": "POST /match", "megapixels": "POST /encode-image"}
+TITLES = {
+    "members": "POST /match",
+    "megapixels": "POST /encode-image",
+    "faces in the gallery": "A search of the gallery",
+}
 STYLES = (  # what a contestant's name has in it, colour, line; the first that fits
     ("naive", "#c1440e", "-"),
     ("bare", "#8a8a8a", ":"),

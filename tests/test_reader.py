@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -117,8 +119,25 @@ def test_one_that_hangs_is_waited_for_a_while_and_ended(processes: EngineProcess
     read_with_help(a, text)
     victim = process_id(a)
     os.kill(victim, signal.SIGSTOP)
-    assert read(a, text) is None
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(read, a, text)
+        try:
+            assert waiting.result(timeout=20) is None
+        finally:
+            with suppress(ProcessLookupError):
+                os.kill(victim, signal.SIGKILL)
     assert not Path(f"/proc/{victim}").exists()
+    read_with_help(a, text)
+
+
+def test_without_a_thread_to_begin_it_a_body_is_read_in_one_piece(
+    processes: EngineProcesses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, text = Reader(processes), body(8)
+    with monkeypatch.context() as without:
+        without.setattr(threading.Thread, "start", lambda _: (_ for _ in ()).throw(RuntimeError("no thread left")))
+        assert read(a, text) is None
+        assert a._worker is None
     read_with_help(a, text)
 
 
