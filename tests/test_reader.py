@@ -262,3 +262,13 @@ def _processor_seconds(process: int) -> float:
 def _sockets(process: int) -> set[str]:
     links = [os.readlink(handle) for handle in Path(f"/proc/{process}/fd").iterdir()]
     return {link for link in links if link.startswith("socket:")}
+
+
+@pytest.mark.parametrize("announced", [0, LARGE])
+def test_memory_for_two_bodies_is_kept_and_no_more(announced: int) -> None:
+    bodies = Bodies(2 * LARGE, shared_from=LARGE)
+    lent = [bodies.lend(announced) for _ in range(3)]
+    for memory in lent:
+        bodies.take_back(memory, 10)
+    again = [bodies.lend(announced) for _ in range(3)]
+    assert sum(any(memory is old for old in lent) for memory in again) == 2
