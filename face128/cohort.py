@@ -36,6 +36,10 @@ NEXT = 5
 """Members after the nearest that make up the crowd of a face."""
 FEWEST = NEXT + 2
 """With fewer members somebody lacks a crowd, and there is no score."""
+FEW = 2000
+"""Rows that are looked at one by one sooner than all of a large gallery: of 100,000, two in a hundred."""
+ROUNDING = 1e-9
+"""More than what rounding moves a score, as a share of it."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,39 @@ class Cohort:
         wide = np.maximum(self.near[:, -1], reach if reach < math.inf else math.inf)
         return np.flatnonzero((least <= wide) & np.isfinite(least))
 
+    def besides(self, rows: Indices, distances: Vector, beyond: float) -> Indices | None:
+        """What else ``standing`` wants to know of a probe whose nearest rows are these; all others are ``beyond`` away.
+
+        None where these are not enough to tell, or where the others would be more than FEW. A row that is not named
+        here scores above the probe, and stays there: the probe would have to become its nearest, and to come nearer
+        than its own score times the row's crowd, which is nearer than ``beyond``.
+        """
+        near = self._near(rows, distances)
+        if not near[-1] < beyond:
+            return None
+        own = float(score(near))
+        (by_score, scores), (by_crowd, crowds) = self._ascending
+        low = int(np.searchsorted(scores, own, side="right"))
+        with np.errstate(invalid="ignore"):  # infinite crowds come last, as NaN too
+            wide = len(crowds) - int(np.searchsorted(crowds * (own * (1 + ROUNDING)), beyond, side="left"))
+        return np.union1d(by_score[:low], by_crowd[len(crowds) - wide :]) if low + wide <= FEW else None
+
+    @cached_property
+    def _ascending(self) -> tuple[tuple[Indices, Vector], tuple[Indices, Vector]]:
+        """The rows in the order of their scores, and of the crowd that they would have were the probe their nearest."""
+        with np.errstate(invalid="ignore"):
+            crowds = self.near[:, :-1].mean(axis=-1)
+        by_score, by_crowd = (np.argsort(each, kind="stable") for each in (self.scores, crowds))
+        return (by_score, self.scores[by_score]), (by_crowd, crowds[by_crowd])
+
+    def _near(self, rows: Indices, distances: Vector) -> Vector:
+        """(NEXT + 1,) how far from a probe, which is at these distances from these rows, its nearest members are."""
+        order = np.argsort(distances, kind="stable")
+        _, nearest = np.unique(self.people[rows][order], return_index=True)
+        near = np.full(NEXT + 1, math.inf)
+        near[: len(nearest)] = np.sort(distances[order[nearest]])[: NEXT + 1]
+        return near
+
     def standing(self, rows: Indices, distances: Vector) -> Standing | None:
         """How a probe stands that is at these finite distances from these rows; None with fewer than FEWEST members.
 
@@ -99,11 +136,7 @@ class Cohort:
         """
         if self.members < FEWEST:
             return None
-        order = np.argsort(distances, kind="stable")
-        _, nearest = np.unique(self.people[rows][order], return_index=True)
-        near = np.full(NEXT + 1, math.inf)
-        near[: len(nearest)] = np.sort(distances[order[nearest]])[: NEXT + 1]
-        own = float(score(near))
+        own = float(score(self._near(rows, distances)))
         joins = distances < self.near[rows, -1]
         joined = np.sort(np.column_stack([self.near[rows[joins]], distances[joins]]), axis=1)[:, :-1]
         scores = self.scores.copy()

@@ -118,6 +118,46 @@ def test_only_the_involved_rows_matter() -> None:
     assert beyond
 
 
+@pytest.mark.parametrize("few", [5, 40, 2000])
+@pytest.mark.parametrize("nearest", [8, 25, 100])
+def test_the_nearest_and_a_few_besides_are_all_that_matters(
+    nearest: int, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of people in clouds and of lonely ones, with probes in a cloud, beside somebody, and far from all."""
+    monkeypatch.setattr("face128.cohort.FEW", few)
+    random = np.random.default_rng(nearest)
+    people = np.concatenate([np.arange(70), random.integers(0, 70, 30)])
+    told = besides = 0
+    for turn in range(300):
+        vectors = random.normal(size=(100, 2)) ** random.choice([1, 3])
+        vectors[turn % 100] = vectors[(turn + 1) % 100]
+        probe = (random.normal(size=2), vectors[turn % 100] + random.normal(0, 0.01, 2), 9 * random.normal(size=2))[
+            turn % 3
+        ]
+        cohort, exact = Cohort.of(vectors, people, "euclidean"), distances(vectors, probe, "euclidean")
+        order = np.argsort(exact)
+        rows, beyond = order[:nearest], math.inf if nearest == 100 else exact[order[nearest]]
+        others = cohort.besides(rows, exact[rows], beyond)
+        if others is None:
+            continue
+        told += 1
+        besides += len(np.setdiff1d(others, rows)) > 0
+        assert len(others) <= few
+        rows = np.union1d(rows, others)
+        assert cohort.standing(rows, exact[rows]) == cohort.standing(np.arange(100), exact)
+    assert told > 15
+    assert besides or few == 5 or nearest == 100
+
+
+def test_the_nearest_are_not_enough_where_they_are_of_too_few_people() -> None:
+    vectors = np.arange(20.0)[:, None]
+    people = np.repeat(np.arange(10), 2)
+    cohort, exact = Cohort.of(vectors, people, "euclidean"), distances(vectors, np.zeros(1), "euclidean")
+    assert cohort.besides(np.arange(10), exact[:10], 10.0) is None
+    assert cohort.besides(np.arange(11), exact[:11], 10.0) is None  # the next may be another's, and as near
+    assert cohort.besides(np.arange(11), exact[:11], 10.5) is not None
+
+
 def test_a_members_several_descriptors_do_not_vouch_for_each_other() -> None:
     """Twenty pictures of everybody, all but the same: each is as much a stranger as with one picture."""
     random = np.random.default_rng(4)

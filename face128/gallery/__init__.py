@@ -182,12 +182,12 @@ class Gallery:
         """The faces, nearest first, and how the probe stands, where the rule or ``explain`` asks for it."""
         while True:
             with self.database.reading() as connection:
+                self._replica.catch_up(connection)
                 if rule.name == "threshold" and not explain:
-                    self._replica.catch_up(connection)
                     yield neighbours(connection, self._replica, probe, card, at_once), None
                     return
                 try:
-                    view = self._cohorts.view(connection, probe.astype(np.float64), card, rule)
+                    view = self._cohorts.view(connection, probe.astype(np.float64), card, rule, self._replica)
                 except (NotReady, TooLarge) as error:
                     if rule.name == "cohort" or isinstance(error, DatabaseAway):
                         raise

@@ -7,9 +7,11 @@ from then on it follows the changes, as the index does. Each worker has its own,
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import sqlalchemy as sa
@@ -20,9 +22,10 @@ from face128.engines import Descriptors, ModelCard
 from face128.errors import Face128Error, NotReady, TooLarge
 from face128.gallery.database import Database, plainly
 from face128.gallery.index import Distances, Ids
-from face128.gallery.lists import Faces, NeighbourLists
+from face128.gallery.lists import Faces, NeighbourLists, Slots
 from face128.gallery.locks import SharedLock
-from face128.gallery.replica import BATCH, comparable
+from face128.gallery.nearest import at_least
+from face128.gallery.replica import BATCH, Proposer, Replica, comparable
 from face128.gallery.tables import erased, faces
 from face128.logs import plain_traceback
 from face128.rules import Rule
@@ -33,25 +36,51 @@ MOST = 200_000
 """Faces: 150 MB in each worker, and some minutes of a core to compare all of them once."""
 AT_ONCE = 100_000_000
 """Pairs that a request may compare to follow the changes: 1,000 new faces among 100,000 take two seconds."""
+NEAREST = 64
+"""Faces that are asked for first: those of six people at least, unless somebody has many."""
 PATIENCE = 3.0
 """Seconds that a request waits for a cohort that is being made: 20,000 faces are ready by then."""
 
 
 @dataclass(frozen=True)
 class View:
-    """What one look at everybody told of a probe: how it stands, and who is near. Searches as a replica does."""
+    """What one look told of a probe: how it stands, and who is near. Searches as a replica does."""
 
     standing: Standing | None
     _ids: Ids
     _near: Distances
+    _further: Proposer | None = None
+    """Who knows more than these; None where they are all."""
 
     def search(self, vector: Descriptors, card: ModelCard, k: int) -> tuple[Ids, Distances]:
         """The nearest ``k`` rows to the probe of this view, the nearest first; good to float32's precision."""
+        if self._further and k > len(self._near):
+            return self._further.search(vector, card, k)
         k = min(k, len(self._near))
         nearest = np.argpartition(self._near, k - 1)[:k] if k else np.empty(0, np.intp)
         nearest = nearest[np.isfinite(self._near[nearest])]
         nearest = nearest[np.argsort(self._near[nearest], kind="stable")]
         return self._ids[nearest], self._near[nearest]
+
+
+@dataclass(frozen=True)
+class _Members:
+    """Those of one version of the gallery, in the rows of its lists."""
+
+    cohort: Cohort
+    ids: Ids
+    version: int
+
+    @cached_property
+    def _ascending(self) -> tuple[Slots, Ids]:
+        """The rows in the order of their ids."""
+        order = np.argsort(self.ids)
+        return order, self.ids[order]
+
+    def rows(self, ids: Ids) -> Slots:
+        """Where these are, all of which are there."""
+        order, ascending = self._ascending
+        return order[np.searchsorted(ascending, ids)]
 
 
 class Cohorts:
@@ -70,8 +99,12 @@ class Cohorts:
         for follower in tuple(self._followers.values()):
             follower.follow(connection)
 
-    def view(self, connection: sa.Connection, probe: Vector, card: ModelCard, rule: Rule) -> View | None:
+    def view(
+        self, connection: sa.Connection, probe: Vector, card: ModelCard, rule: Rule, replica: Replica
+    ) -> View | None:
         """Look at a probe; None where the cohort is ahead of this transaction already.
+
+        ``replica`` is asked who is nearest: it knows sooner than a look at everybody.
 
         Raises NotReady while the cohort is being made, TooLarge where the gallery is beyond MOST, and TooFewMembers
         where the members cannot promise the alpha of the cohort rule.
@@ -79,7 +112,7 @@ class Cohorts:
         follower = self._follower(card)
         while follower.made(PATIENCE):
             if follower.follow(connection):
-                return follower.view(connection, probe, rule)
+                return follower.view(connection, probe, rule, replica)
         raise NotReady("The members are being compared with each other. Try again soon.")
 
     def _follower(self, card: ModelCard) -> _Follower:
@@ -93,7 +126,7 @@ class _Follower:
     def __init__(self, database: Database, card: ModelCard, models: frozenset[str]) -> None:
         self._database, self._card, self._models = database, card, models
         self._lists: NeighbourLists | None = None
-        self._cohort: Cohort | None = None
+        self._members: _Members | None = None
         self._version = -1
         self._lock = SharedLock()
         self._making: Future[None] | None = None
@@ -128,26 +161,45 @@ class _Follower:
             gone = connection.scalars(sa.select(erased.c.face_id).where(erased.c.version > self._version)).all()
             changes = len(gone) + self._count(connection, faces.c.version > self._version)
             if self._version < complete_from or changes * (len(self._lists) + changes) > AT_ONCE:
-                self._lists = self._cohort = None
+                self._lists = self._members = None
                 return False
             self._lists.change(np.array(gone, np.int64), self._read(connection, faces.c.version > self._version))
-            self._version, self._cohort = version, None
+            self._version, self._members = version, None
         return True
 
-    def view(self, connection: sa.Connection, probe: Vector, rule: Rule) -> View | None:
+    def view(self, connection: sa.Connection, probe: Vector, rule: Rule, replica: Replica) -> View | None:
         with self._lock.reading():
             if self._lists is None or self._version != self._state(connection)[0]:
                 return None
-            if self._cohort is None:
-                self._cohort = self._lists.cohort()
-            cohort = self._cohort
+            if self._members is None:
+                self._members = _Members(self._lists.cohort(), self._lists.ids.copy(), self._version)
+            members = self._members
             if rule.name == "cohort":
-                check_promise(cohort.members, rule.alpha)
-            least, most = self._lists.bounds(probe)
-            rows = cohort.involved(least, most)
-            exact = self._lists.exact(rows, probe)
-            rows, exact = rows[np.isfinite(exact)], exact[np.isfinite(exact)]
-            return View(cohort.standing(rows, exact), self._lists.ids.copy(), least)
+                check_promise(members.cohort.members, rule.alpha)
+            return self._near_view(self._lists, members, probe, replica) or self._whole_view(
+                self._lists, members, probe
+            )
+
+    def _near_view(self, lists: NeighbourLists, members: _Members, probe: Vector, replica: Replica) -> View | None:
+        """Who is near, and those few whom the probe concerns; None where that is not all that counts."""
+        with np.errstate(over="ignore"):
+            found = replica.search_at(members.version, probe.astype(np.float32), self._card, NEAREST)
+        if found is None:
+            return None
+        ids, rough = found
+        beyond = at_least(float(rough[-1]), float(np.linalg.norm(probe))) if len(ids) == NEAREST else math.inf
+        rows = members.rows(ids)
+        exact = lists.exact(rows, probe)
+        others = members.cohort.besides(rows, exact, beyond)
+        if others is None:
+            return None
+        rows = np.union1d(rows, others)
+        return View(_standing(members.cohort, rows, lists.exact(rows, probe)), ids, rough, replica)
+
+    def _whole_view(self, lists: NeighbourLists, members: _Members, probe: Vector) -> View:
+        least, most = lists.bounds(probe)
+        rows = members.cohort.involved(least, most)
+        return View(_standing(members.cohort, rows, lists.exact(rows, probe)), members.ids, least)
 
     def _make(self, done: Future[None]) -> None:
         try:
@@ -159,7 +211,7 @@ class _Follower:
             lists = NeighbourLists(self._card.metric, self._card.dimension)
             lists.change(np.empty(0, np.int64), everybody)
             with self._lock.writing():
-                self._lists, self._version, self._cohort = lists, version, None
+                self._lists, self._version, self._members = lists, version, None
             done.set_result(None)
         except BaseException as error:
             log.error("the gallery's cohort: %s", error if isinstance(error, Face128Error) else plain_traceback(error))
@@ -192,3 +244,8 @@ class _Follower:
             np.array(names, np.int64),
             np.array(by_name, np.bool_),
         )
+
+
+def _standing(cohort: Cohort, rows: Slots, exact: Vector) -> Standing | None:
+    there = np.isfinite(exact)
+    return cohort.standing(rows[there], exact[there])

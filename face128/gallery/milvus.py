@@ -102,6 +102,9 @@ class MilvusReplica:
             there = [self._index(name) for name in comparable(card) if self._exists(name)]
             return merge([index.search(vector, k) for index in there], k)
 
+    def search_at(self, version: int, vector: Descriptors, card: ModelCard, k: int) -> None:
+        """It does not say at which version it is."""
+
     def sizes(self) -> dict[str, int]:
         with _told(), self._database.reading() as connection:
             return {name: len(self._index(name)) for name in _models(connection)}

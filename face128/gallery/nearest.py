@@ -36,7 +36,7 @@ def neighbours(
         ids, rough = proposer.search(query, card, at_once)
         last = len(ids) < at_once
         # Beyond the last one that was proposed there may be others as near, as far as float32 can tell.
-        sure = np.inf if last else float(rough[-1]) - MARGIN * (1 + float(rough[-1]) + reach)
+        sure = np.inf if last else at_least(float(rough[-1]), reach)
         for distance, row in _exact(connection, ids.tolist(), probe, card):
             if distance < sure and row[0] not in given:
                 given.add(row[0])
@@ -44,6 +44,11 @@ def neighbours(
         if last:
             return
         at_once *= 4
+
+
+def at_least(rough: float, reach: float) -> float:
+    """The distance that is surely reached where an index says ``rough``, of a probe of length ``reach``."""
+    return rough - MARGIN * (1 + rough + reach)
 
 
 def _exact(

@@ -37,6 +37,10 @@ class Replica(Proposer, Protocol):
         """Bring the indexes to the version of the gallery that this transaction sees."""
         ...
 
+    def search_at(self, version: int, vector: Descriptors, card: ModelCard, k: int) -> tuple[Ids, Distances] | None:
+        """As ``search``, of the gallery at this version; None where the indexes are at another, or cannot say."""
+        ...
+
     def sizes(self) -> dict[str, int]:
         """How many faces the index of each model holds."""
         ...
@@ -69,7 +73,14 @@ class FaissReplica:
 
     def search(self, vector: Descriptors, card: ModelCard, k: int) -> tuple[Ids, Distances]:
         with self._lock.reading():
-            return merge([self._indexes[name].search(vector, k) for name in comparable(card) & self._indexes.keys()], k)
+            return self._search(vector, card, k)
+
+    def search_at(self, version: int, vector: Descriptors, card: ModelCard, k: int) -> tuple[Ids, Distances] | None:
+        with self._lock.reading():
+            return self._search(vector, card, k) if version == self._version else None
+
+    def _search(self, vector: Descriptors, card: ModelCard, k: int) -> tuple[Ids, Distances]:
+        return merge([self._indexes[name].search(vector, k) for name in comparable(card) & self._indexes.keys()], k)
 
     def sizes(self) -> dict[str, int]:
         with self._lock.reading():

@@ -23,6 +23,7 @@ from face128.engines import DLIB, FACEAPI
 from face128.engines.fake import FAKE
 from face128.errors import NotReady, TooFewMembers, TooLarge
 from face128.gallery import Gallery, NewFace, Person, cohorts
+from face128.gallery.replica import FaissReplica
 from face128.gallery.tables import faces
 from face128.matching import nearest
 from face128.rules import Rule
@@ -144,9 +145,9 @@ def test_a_transaction_that_the_cohort_is_ahead_of_is_told_nothing(gallery: Gall
     assert standing(gallery, OBAMA) is not None
     with gallery.database.reading() as connection:
         probe = OBAMA.astype(np.float64)
-        assert gallery._cohorts.view(connection, probe, DLIB, COHORT) is not None
+        assert gallery._cohorts.view(connection, probe, DLIB, COHORT, gallery._replica) is not None
         enrol(gallery, "100", OBAMA, force=True)
-        assert gallery._cohorts.view(connection, probe, DLIB, COHORT) is None
+        assert gallery._cohorts.view(connection, probe, DLIB, COHORT, gallery._replica) is None
 
 
 def test_no_more_faces_than_can_be_compared(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -236,3 +237,18 @@ def test_match_without_a_list_obeys_the_rule_of_the_body_and_explains_either(tmp
             assert ("decision" in told) == (decision["rule"] == "cohort")
         few = ask(decision={"rule": "cohort", "alpha": 0.001})
         assert (few["code"], few["members"], few["members_needed"]) == ("too_few_members", 40, 999)
+
+
+def test_who_is_near_tells_as_much_as_everybody_does(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
+    people = synthetic(150)
+    for index, descriptor in enumerate(people):
+        enrol(gallery, str(index), descriptor, force=True)
+    beside = people[:20] + np.random.default_rng(3).normal(0, 0.02, (20, 128))
+    decided = [gallery.match(probe, DLIB, rule=COHORT) for probe in beside]
+    assert [each.standing for each in decided] == [recomputed(gallery, probe) for probe in beside]
+    if isinstance(gallery._replica, FaissReplica):  # Milvus does not say at which version it is
+        monkeypatch.setattr(cohorts._Follower, "_whole_view", lambda *_: pytest.fail("it looked at everybody"))
+        assert [gallery.match(probe, DLIB, rule=COHORT) for probe in beside] == decided
+        many = gallery.recognise(beside[0], DLIB, 100, rule=COHORT)[1]
+        assert [found.record.id for found in many] == [f.record.id for f in gallery.search(beside[0], DLIB, 100)]
+    assert gallery._replica.search_at(-1, OBAMA, DLIB, 1) is None
