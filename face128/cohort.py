@@ -36,8 +36,10 @@ NEXT = 5
 """Members after the nearest that make up the crowd of a face."""
 FEWEST = NEXT + 2
 """With fewer members somebody lacks a crowd, and there is no score."""
-FEW = 2000
-"""Rows that are looked at one by one sooner than all of a large gallery: of 100,000, two in a hundred."""
+FEW = 4000
+"""Rows that are looked at one by one sooner than all of a large gallery."""
+SPARE = 50
+"""Rows that may leave the lowest as the probe joins their crowds."""
 ROUNDING = 1e-9
 """More than what rounding moves a score, as a share of it."""
 
@@ -95,22 +97,36 @@ class Cohort:
         wide = np.maximum(self.near[:, -1], reach if reach < math.inf else math.inf)
         return np.flatnonzero((least <= wide) & np.isfinite(least))
 
-    def besides(self, rows: Indices, distances: Vector, beyond: float) -> Indices | None:
-        """What else ``standing`` wants to know of a probe whose nearest rows are these; all others are ``beyond`` away.
-
-        None where these are not enough to tell, or where the others would be more than FEW. A row that is not named
-        here scores above the probe, and stays there: the probe would have to become its nearest, and to come nearer
-        than its own score times the row's crowd, which is nearer than ``beyond``.
-        """
+    def own_score(self, rows: Indices, distances: Vector, beyond: float) -> float | None:
+        """The score of a probe whose nearest rows are these; all others are ``beyond`` away. None if it takes more."""
         near = self._near(rows, distances)
-        if not near[-1] < beyond:
-            return None
-        own = float(score(near))
+        return float(score(near)) if near[-1] < beyond else None
+
+    def besides(self, own: float, beyond: float) -> Indices | None:
+        """What else ``standing`` wants to know of a probe of this score, of which all but its nearest are so far away.
+
+        None where it is more than FEW. A row that is not named here scores above the probe, and stays there: the probe
+        would have to become its nearest, and to come nearer than its own score times the row's crowd, which is nearer
+        than ``beyond``.
+        """
         (by_score, scores), (by_crowd, crowds) = self._ascending
         low = int(np.searchsorted(scores, own, side="right"))
-        with np.errstate(invalid="ignore"):  # infinite crowds come last, as NaN too
-            wide = len(crowds) - int(np.searchsorted(crowds * (own * (1 + ROUNDING)), beyond, side="left"))
+        wide = len(crowds) - int(np.searchsorted(crowds, beyond / (own * (1 + ROUNDING)), side="left")) if own else 0
         return np.union1d(by_score[:low], by_crowd[len(crowds) - wide :]) if low + wide <= FEW else None
+
+    def lowest(self, alpha: float) -> Indices | None:
+        """The rows of the lowest scores, of more members than ``alpha`` lets in; None where they are more than FEW."""
+        by_score, _ = self._ascending[0]
+        count = int(np.searchsorted(self._weight_below, alpha * (self.members + 1))) + SPARE
+        return by_score[:count] if count <= FEW else None
+
+    def risk_at_least(self, own: float, rows: Indices, least: Vector) -> float:
+        """What stranger_risk is at least of a probe of this score, which is at least so far away from these rows.
+
+        They count who score no more than the probe, and whose score stays as it is.
+        """
+        stay = (least >= self.near[rows, -1]) & (self.scores[rows] <= own)
+        return (1 + float(self.weights[rows[stay]].sum()) - ROUNDING) / (self.members + 1)
 
     @cached_property
     def _ascending(self) -> tuple[tuple[Indices, Vector], tuple[Indices, Vector]]:
@@ -119,6 +135,11 @@ class Cohort:
             crowds = self.near[:, :-1].mean(axis=-1)
         by_score, by_crowd = (np.argsort(each, kind="stable") for each in (self.scores, crowds))
         return (by_score, self.scores[by_score]), (by_crowd, crowds[by_crowd])
+
+    @cached_property
+    def _weight_below(self) -> Vector:
+        """(rows,) of the rows up to each, in the order of their scores."""
+        return np.asarray(self.weights[self._ascending[0][0]].cumsum())
 
     def _near(self, rows: Indices, distances: Vector) -> Vector:
         """(NEXT + 1,) how far from a probe, which is at these distances from these rows, its nearest members are."""

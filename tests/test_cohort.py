@@ -137,14 +137,20 @@ def test_the_nearest_and_a_few_besides_are_all_that_matters(
         cohort, exact = Cohort.of(vectors, people, "euclidean"), distances(vectors, probe, "euclidean")
         order = np.argsort(exact)
         rows, beyond = order[:nearest], math.inf if nearest == 100 else exact[order[nearest]]
-        others = cohort.besides(rows, exact[rows], beyond)
-        if others is None:
+        whole = cohort.standing(np.arange(100), exact)
+        own = cohort.own_score(rows, exact[rows], beyond)
+        others = None if own is None else cohort.besides(own, beyond)
+        for alpha in (0.02, 0.1, 0.5):
+            if own is not None and (lowest := cohort.lowest(alpha)) is not None:
+                assert cohort.risk_at_least(own, lowest, exact[lowest]) <= whole.stranger_risk
+        if own is None or others is None:
             continue
+        assert own == whole.score
         told += 1
         besides += len(np.setdiff1d(others, rows)) > 0
         assert len(others) <= few
         rows = np.union1d(rows, others)
-        assert cohort.standing(rows, exact[rows]) == cohort.standing(np.arange(100), exact)
+        assert cohort.standing(rows, exact[rows]) == whole
     assert told > 15
     assert besides or few == 5 or nearest == 100
 
@@ -153,9 +159,28 @@ def test_the_nearest_are_not_enough_where_they_are_of_too_few_people() -> None:
     vectors = np.arange(20.0)[:, None]
     people = np.repeat(np.arange(10), 2)
     cohort, exact = Cohort.of(vectors, people, "euclidean"), distances(vectors, np.zeros(1), "euclidean")
-    assert cohort.besides(np.arange(10), exact[:10], 10.0) is None
-    assert cohort.besides(np.arange(11), exact[:11], 10.0) is None  # the next may be another's, and as near
-    assert cohort.besides(np.arange(11), exact[:11], 10.5) is not None
+    assert cohort.own_score(np.arange(10), exact[:10], 10.0) is None
+    assert cohort.own_score(np.arange(11), exact[:11], 10.0) is None  # the next may be another's, and as near
+    assert cohort.own_score(np.arange(11), exact[:11], 10.5) is not None
+
+
+@pytest.mark.parametrize("alpha", [0.02, 0.2])
+def test_the_lowest_scores_refuse_most_strangers_and_nobody_else(alpha: float) -> None:
+    random = np.random.default_rng(5)
+    people = np.concatenate([np.arange(300), random.integers(0, 300, 100)])
+    vectors = random.normal(size=(400, 8))
+    cohort, refused, strangers = Cohort.of(vectors, people, "euclidean"), 0, 0
+    for turn in range(200):
+        probe = random.normal(size=8) if turn % 2 else vectors[turn] + random.normal(0, 0.3, 8)
+        exact = distances(vectors, probe, "euclidean")
+        whole, lowest = cohort.standing(np.arange(400), exact), cohort.lowest(alpha)
+        assert whole is not None
+        assert lowest is not None
+        sure = cohort.risk_at_least(whole.score, lowest, exact[lowest]) > alpha
+        assert whole.stranger_risk > alpha or not sure
+        refused, strangers = refused + sure, strangers + (whole.stranger_risk > alpha)
+    assert strangers < 200
+    assert refused > 0.9 * strangers
 
 
 def test_a_members_several_descriptors_do_not_vouch_for_each_other() -> None:

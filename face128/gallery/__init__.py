@@ -122,8 +122,9 @@ class Gallery:
     ) -> Decision:
         """Whose face it is. The runner-up is the nearest face of another person.
 
-        ``explain`` wants to know how the probe stands by the threshold rule as well. By the cohort rule, raises
-        TooFewMembers, TooLarge, and NotReady while the members are still being compared.
+        ``explain`` wants to know how the probe stands, by the threshold rule as well; without it the ``stranger_risk``
+        of one whom the cohort rule refuses may be lower than it is. By the cohort rule, raises TooFewMembers, TooLarge,
+        and NotReady while the members are still being compared.
         """
         with self._nearest(probe, card, rule, explain=explain) as (found, standing):
             best = next(found, None)
@@ -187,7 +188,8 @@ class Gallery:
                     yield neighbours(connection, self._replica, probe, card, at_once), None
                     return
                 try:
-                    view = self._cohorts.view(connection, probe.astype(np.float64), card, rule, self._replica)
+                    decides = None if explain else self._replica
+                    view = self._cohorts.view(connection, probe.astype(np.float64), card, rule, decides)
                 except (NotReady, TooLarge) as error:
                     if rule.name == "cohort" or isinstance(error, DatabaseAway):
                         raise

@@ -100,11 +100,12 @@ class Cohorts:
             follower.follow(connection)
 
     def view(
-        self, connection: sa.Connection, probe: Vector, card: ModelCard, rule: Rule, replica: Replica
+        self, connection: sa.Connection, probe: Vector, card: ModelCard, rule: Rule, replica: Replica | None
     ) -> View | None:
         """Look at a probe; None where the cohort is ahead of this transaction already.
 
-        ``replica`` is asked who is nearest: it knows sooner than a look at everybody.
+        With ``replica`` only what the rule decides is wanted. It is asked who is nearest, which often settles that
+        sooner than a look at everybody; ``stranger_risk`` is then as low as the rule wants it, or lower than it is.
 
         Raises NotReady while the cohort is being made, TooLarge where the gallery is beyond MOST, and TooFewMembers
         where the members cannot promise the alpha of the cohort rule.
@@ -167,7 +168,7 @@ class _Follower:
             self._version, self._members = version, None
         return True
 
-    def view(self, connection: sa.Connection, probe: Vector, rule: Rule, replica: Replica) -> View | None:
+    def view(self, connection: sa.Connection, probe: Vector, rule: Rule, replica: Replica | None) -> View | None:
         with self._lock.reading():
             if self._lists is None or self._version != self._state(connection)[0]:
                 return None
@@ -176,25 +177,31 @@ class _Follower:
             members = self._members
             if rule.name == "cohort":
                 check_promise(members.cohort.members, rule.alpha)
-            return self._near_view(self._lists, members, probe, replica) or self._whole_view(
-                self._lists, members, probe
-            )
+            near = self._near_view(self._lists, members, probe, rule.alpha, replica) if replica else None
+            return near or self._whole_view(self._lists, members, probe)
 
-    def _near_view(self, lists: NeighbourLists, members: _Members, probe: Vector, replica: Replica) -> View | None:
-        """Who is near, and those few whom the probe concerns; None where that is not all that counts."""
+    def _near_view(
+        self, lists: NeighbourLists, members: _Members, probe: Vector, alpha: float, replica: Replica
+    ) -> View | None:
+        """Who is near, and the few who then decide; None where that takes more."""
         with np.errstate(over="ignore"):
             found = replica.search_at(members.version, probe.astype(np.float32), self._card, NEAREST)
         if found is None:
             return None
         ids, rough = found
         beyond = at_least(float(rough[-1]), float(np.linalg.norm(probe))) if len(ids) == NEAREST else math.inf
-        rows = members.rows(ids)
-        exact = lists.exact(rows, probe)
-        others = members.cohort.besides(rows, exact, beyond)
-        if others is None:
+        cohort, rows = members.cohort, members.rows(ids)
+        own = cohort.own_score(rows, lists.exact(rows, probe), beyond)
+        if own is None:
             return None
-        rows = np.union1d(rows, others)
-        return View(_standing(members.cohort, rows, lists.exact(rows, probe)), ids, rough, replica)
+        if (others := cohort.besides(own, beyond)) is not None:
+            rows = np.union1d(rows, others)
+            return View(_standing(cohort, rows, lists.exact(rows, probe)), ids, rough, replica)
+        if (lowest := cohort.lowest(alpha)) is not None:
+            risk = cohort.risk_at_least(own, lowest, lists.bounds(probe, lowest)[0])
+            if risk > alpha:
+                return View(Standing(own, risk), ids, rough, replica)
+        return None
 
     def _whole_view(self, lists: NeighbourLists, members: _Members, probe: Vector) -> View:
         least, most = lists.bounds(probe)

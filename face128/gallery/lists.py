@@ -22,6 +22,7 @@ from face128.engines import Descriptors
 from face128.gallery.index import Distances, Ids, directions, true_distances
 
 Slots = npt.NDArray[np.int64]
+EVERY = slice(None)
 
 WIDTH = 14  # people in a list: the NEXT + 1 that count, and spare ones
 ASKED = 16  # faces that are looked at for a list, and four times as many where they are of too few people
@@ -83,11 +84,11 @@ class NeighbourLists:
         """The distances of these rows."""
         return distances(self._column("vectors")[rows], probe, self._metric)
 
-    def bounds(self, probe: Vector) -> tuple[Distances, Distances]:
+    def bounds(self, probe: Vector, rows: Slots | slice = EVERY) -> tuple[Distances, Distances]:
         """(rows,) between which two the distance of each face to the probe is; NaN where there is none."""
         with np.errstate(all="ignore"):
             query = probe.astype(np.float32)
-            least, slack = self._squared(query[None] if self._metric == "euclidean" else directions(query[None]))
+            least, slack = self._squared(query[None] if self._metric == "euclidean" else directions(query[None]), rows)
             least, most = least[0] - slack[0], least[0] + slack[0]
             return self._distance(least), self._distance(most)
 
@@ -239,10 +240,10 @@ class NeighbourLists:
     def _ready(self) -> Descriptors:
         return self._column("vectors" if self._metric == "euclidean" else "directions")
 
-    def _squared(self, queries: Descriptors) -> tuple[Descriptors, Descriptors]:
+    def _squared(self, queries: Descriptors, rows: Slots | slice = EVERY) -> tuple[Descriptors, Descriptors]:
         """(queries, rows) the squared Euclidean distances of what is ready, and how far they may be off."""
-        sums = np.vecdot(queries, queries)[:, None] + self._column("squares")
-        return sums - 2 * (queries @ self._ready().T), np.float32(self._tolerance) * sums
+        sums = np.vecdot(queries, queries)[:, None] + self._column("squares")[rows]
+        return sums - 2 * (queries @ self._ready()[rows].T), np.float32(self._tolerance) * sums
 
     def _distance(self, squares: npt.NDArray[Any]) -> Distances:
         return true_distances(squares, self._metric)

@@ -102,7 +102,9 @@ def test_the_gallery_decides_as_for_a_posted_list_to_the_last_bit(gallery: Galle
         for alpha in (0.02, 0.1):
             body = {"descriptor": probe.tolist(), "enrolled": members, "decision": {"rule": "cohort", "alpha": alpha}}
             posted = nearest(enrolled.parse(json.dumps(body).encode()))
-            assert gallery.match(probe, DLIB, rule=Rule("cohort", alpha)) == posted
+            assert gallery.match(probe, DLIB, rule=Rule("cohort", alpha), explain=True) == posted
+            decided = gallery.match(probe, DLIB, rule=Rule("cohort", alpha))
+            assert (decided.answer(), decided.runner_up) == (posted.answer(), posted.runner_up)
             matched, found = gallery.recognise(probe, DLIB, 3, rule=Rule("cohort", alpha))
             by_threshold = [(one.record.id, one.distance) for one in gallery.search(probe, DLIB, 3)]
             assert matched == posted.matched
@@ -239,16 +241,25 @@ def test_match_without_a_list_obeys_the_rule_of_the_body_and_explains_either(tmp
         assert (few["code"], few["members"], few["members_needed"]) == ("too_few_members", 40, 999)
 
 
-def test_who_is_near_tells_as_much_as_everybody_does(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_is_near_decides_as_everybody_does(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
     people = synthetic(150)
     for index, descriptor in enumerate(people):
         enrol(gallery, str(index), descriptor, force=True)
-    beside = people[:20] + np.random.default_rng(3).normal(0, 0.02, (20, 128))
-    decided = [gallery.match(probe, DLIB, rule=COHORT) for probe in beside]
-    assert [each.standing for each in decided] == [recomputed(gallery, probe) for probe in beside]
-    if isinstance(gallery._replica, FaissReplica):  # Milvus does not say at which version it is
-        monkeypatch.setattr(cohorts._Follower, "_whole_view", lambda *_: pytest.fail("it looked at everybody"))
-        assert [gallery.match(probe, DLIB, rule=COHORT) for probe in beside] == decided
-        many = gallery.recognise(beside[0], DLIB, 100, rule=COHORT)[1]
-        assert [found.record.id for found in many] == [f.record.id for f in gallery.search(beside[0], DLIB, 100)]
+    probes = [*(people[:20] + np.random.default_rng(3).normal(0, 0.02, (20, 128))), *synthetic(20, 9)]
+    wanted = [recomputed(gallery, probe) for probe in probes]
+    explained = [gallery.match(probe, DLIB, rule=COHORT, explain=True) for probe in probes]
+    assert [each.standing for each in explained] == wanted
+    if not isinstance(gallery._replica, FaissReplica):  # Milvus does not say at which version it is
+        return
+    monkeypatch.setattr(cohorts._Follower, "_whole_view", lambda *_: pytest.fail("it looked at everybody"))
+    for few in (4000, 60):  # with 60 what is known of a stranger is a bound
+        monkeypatch.setattr("face128.cohort.FEW", few)
+        for probe, whole in zip(probes, explained, strict=True):
+            decided = gallery.match(probe, DLIB, rule=COHORT)
+            assert (decided.answer(), decided.runner_up) == (whole.answer(), whole.runner_up)
+            if few > 60 or whole.matched:
+                assert decided == whole
+    assert {each.matched for each in explained} == {True, False}
+    many = gallery.recognise(probes[0], DLIB, 100, rule=COHORT)[1]
+    assert [found.record.id for found in many] == [f.record.id for f in gallery.search(probes[0], DLIB, 100)]
     assert gallery._replica.search_at(-1, OBAMA, DLIB, 1) is None
