@@ -131,8 +131,8 @@ class Cohort:
     @cached_property
     def _ascending(self) -> tuple[tuple[Indices, Vector], tuple[Indices, Vector]]:
         """The rows in the order of their scores, and of the crowd that they would have were the probe their nearest."""
-        with np.errstate(invalid="ignore"):
-            crowds = self.near[:, :-1].mean(axis=-1)
+        # Who lacks a neighbour has no score until a probe is one: he is looked at whatever the probe.
+        crowds = np.where(np.isfinite(self.near[:, -1]), self.near[:, :-1].mean(axis=-1), math.inf)
         by_score, by_crowd = (np.argsort(each, kind="stable") for each in (self.scores, crowds))
         return (by_score, self.scores[by_score]), (by_crowd, crowds[by_crowd])
 
