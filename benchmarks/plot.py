@@ -37,9 +37,9 @@ def draw(curves: Mapping[str, Curve], file: Path) -> None:
             text = f"{y[-1]:,.0f} ms" if y[-1] >= 10 else f"{y[-1]:.1f} ms"
             panel.annotate(text, (x[-1], y[-1]), (6, 0), textcoords="offset points", va="center", color=colour)
         panel.set(title=TITLES[count], xlabel=count, ylabel="milliseconds")
-        panel.set_xticks(x, [f"{value:,g}" for value in x])
+        panel.set_xticks(x, [f"{value:,.10g}" for value in x])
         panel.xaxis.set_minor_formatter(NullFormatter())
-        panel.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")
+        panel.yaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
         panel.set_xlim(right=x[-1] * (x[-1] / x[0]) ** 0.2)  # room for the labels of the last points
         panel.grid(which="major", alpha=0.3)
         panel.legend(frameon=False, fontsize=9)
