@@ -9,7 +9,7 @@ pixels, and beyond that only where there is something:
 4. what remains doubtful, and more places than are looked at faster one by one: search the whole photo.
 
 In a small photo it looks quickly at every scale, and wherever a face could be it asks for exact's own score
-(pyramid.py): the whole is searched only where there is no face at all.
+(pyramid.py): the whole is searched only where there is no face at all, or too many places.
 
 The finest scale is exact's own (2), as long as the copy stays within 10 megapixels. All copies are levels of exact's
 own pyramid (2 * (5/6)^n), in its phase, so that most faces get the very box that exact gives them.
