@@ -14,6 +14,7 @@ from functools import partial
 from types import FrameType
 from typing import Any
 
+import httptools
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
@@ -81,20 +82,19 @@ class Connection(HttpToolsProtocol):
         self._cycles.append(self.cycle)
         self.scope["state"][straight.BEGIN] = partial(self._begin_straight, self.cycle)
 
-    def on_body(self, body: bytes) -> None:
-        way: Straight | None = self.cycle.scope["state"].get(straight.WAY)
-        if way is None:
-            super().on_body(body)
-        elif not self.cycle.response_complete:
-            way.take(body)
-
-    def _begin_straight(self, cycle: RequestResponseCycle, buffer: bytearray | memoryview) -> Straight:
+    def _begin_straight(self, cycle: RequestResponseCycle, memory: memoryview) -> Straight:
         """From now on uvicorn's own ``receive`` tells only the end of the body."""
-        way = Straight(buffer)
-        way.take(cycle.body)
-        cycle.body = bytearray()
-        cycle.scope["state"][straight.WAY] = way
+        way = Straight(memory, cycle.body)
+        if cycle.more_body:
+            self.transport.set_protocol(_Body(self, way))
         return way
+
+    def body_received(self) -> None:
+        """The body that came straight is all there: the next byte is the next request's."""
+        self.transport.set_protocol(self)
+        self.parser = httptools.HttpRequestParser(self)  # the one before still waits for the body
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's
+        self.on_message_complete()
 
     def on_message_complete(self) -> None:
         self._in_body = False
@@ -137,6 +137,34 @@ class Connection(HttpToolsProtocol):
             self.transport.abort()
         else:
             self.app_state = {**self.app_state, "crowded": True}
+
+
+class _Body(asyncio.BufferedProtocol):
+    """Receives the rest of a body that comes straight, whatever has been answered meanwhile."""
+
+    def __init__(self, connection: Connection, way: Straight) -> None:
+        self._connection = connection
+        self._way = way
+
+    def get_buffer(self, _: int) -> memoryview:
+        return self._way.rest()  # and no more: what comes after it is the next request
+
+    def buffer_updated(self, count: int) -> None:
+        self._way.received += count
+        if not self._way.rest():
+            self._connection.body_received()
+
+    def eof_received(self) -> None:
+        self._connection.eof_received()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._connection.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        self._connection.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._connection.resume_writing()
 
 
 class _Deadline:

@@ -1,7 +1,7 @@
 """How a large body comes straight from the connection (server.py) into the memory where it is wanted (uploads.py).
 
-Through ASGI's messages each byte is copied four times, and the event loop turns for every 64 KiB. Under another server
-there is no such way, and the messages serve.
+Through ASGI's messages each byte is copied five times, and the event loop turns for every 64 KiB; on this way the
+system itself writes it where it belongs. Under another server there is no such way, and the messages serve.
 """
 
 from __future__ import annotations
@@ -9,26 +9,36 @@ from __future__ import annotations
 from starlette.types import Scope
 
 BEGIN = "begin_straight"
-"""In the state of a request's scope: a function from a bytearray to a Straight, where the server knows the way."""
-WAY = "straight"
-"""There too: the Straight, once it has begun."""
+"""In the state of a request's scope: a function from a memoryview to a Straight, where the server knows the way."""
 
 
 class Straight:
-    """Overwrites ``buffer`` with the body, as it comes; ``receive`` tells its end, or that the client has left."""
+    """Fills ``memory``, which is as long as the body; ``receive`` tells its end, or that the client has left."""
 
-    def __init__(self, buffer: bytearray | memoryview) -> None:
-        self.received = 0
-        self._buffer = buffer
+    def __init__(self, memory: memoryview, begun: bytes | bytearray) -> None:
+        """``begun`` is what has come already."""
+        self._memory = memory
+        self.received = len(begun)
+        memory[: self.received] = begun
 
-    def take(self, chunk: bytes | bytearray) -> None:
-        end = self.received + len(chunk)
-        self._buffer[self.received : end] = chunk
-        self.received = end
+    def rest(self) -> memoryview:
+        """Where the next bytes go; empty at the end."""
+        return self._memory[self.received :]
+
+    def end(self) -> None:
+        """All of it has been received: let go of the memory."""
+        self._memory.release()
 
 
-def begin(scope: Scope, buffer: bytearray | memoryview) -> Straight | None:
-    """Take this way for the body of the request, of which nothing has been received yet. None where there is none."""
+def begin(scope: Scope, memory: bytearray | memoryview, length: int) -> Straight | None:
+    """Take this way for the body of the request, of which nothing has been received yet. None where there is none.
+
+    The body fills the first ``length`` bytes of ``memory``; a bytearray grows to that.
+    """
     way = scope["state"].get(BEGIN)
-    straight: Straight | None = way and way(buffer)
+    if way is None:
+        return None
+    if isinstance(memory, bytearray):
+        memory.extend(bytes(max(0, length - len(memory))))
+    straight: Straight | None = way(memoryview(memory)[:length])
     return straight

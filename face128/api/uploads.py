@@ -111,8 +111,13 @@ async def read_into(memory: bytearray | memoryview, request: Request, max_bytes:
     Raises TooLarge and Overloaded at once where the announced length is too much, else as soon as it is; TooSlow and
     ClientGone.
     """
-    if announced_bytes(request) > STRAIGHT and (way := straight.begin(request.scope, memory)):
-        return await _straight(request, way, max_bytes)
+    announced = announced_bytes(request)
+    if announced > STRAIGHT:
+        _admit(request, max_bytes)
+        if way := straight.begin(request.scope, memory, announced):
+            await _straight(request, way)
+            way.end()
+            return announced
     end = 0
     async for chunk in _bounded(request, max_bytes):
         memory[end : end + len(chunk)] = chunk
@@ -138,9 +143,8 @@ def _too_large(max_bytes: int) -> TooLarge:
     return TooLarge(f"The body has more than {max_bytes} bytes.", max_bytes=max_bytes)
 
 
-async def _straight(request: Request, way: Straight, max_bytes: int) -> int:
-    """How long the body was that went ``way``; the server holds it to the length that was announced."""
-    _admit(request, max_bytes)
+async def _straight(request: Request, way: Straight) -> None:
+    """Return when the body that goes ``way`` is there. Raises TooSlow, Overloaded and ClientGone."""
     service = request.app.state.service
     latest = time.monotonic() + service.settings.body_seconds
     while True:
@@ -154,7 +158,7 @@ async def _straight(request: Request, way: Straight, max_bytes: int) -> int:
         if message["type"] == "http.disconnect":
             raise ClientGone()
         if not message.get("more_body"):
-            return way.received
+            return
 
 
 async def _bounded(request: Request, max_bytes: int) -> AsyncGenerator[bytes, None]:
