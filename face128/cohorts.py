@@ -6,9 +6,9 @@ import threading
 from collections import OrderedDict
 
 from face128.cohort import Cohort
-from face128.descriptors import Block, Metric
+from face128.descriptors import Metric
+from face128.enrolled import Enrolled
 from face128.errors import Overloaded
-from face128.neighbours import Indices
 
 MOST_ROWS = 20_000
 """Descriptors of a list that a request may wait for: four times the work of 10,000, some seconds."""
@@ -27,18 +27,16 @@ class Cohorts:
         self._turn = threading.Lock()
         self._places = threading.BoundedSemaphore(WAITING)
 
-    def of(self, vectors: Block, people: Indices, metric: Metric) -> Cohort:
+    def of(self, enrolled: Enrolled, metric: Metric) -> Cohort:
         """The cohort of a list; see Cohort.of. Raises Overloaded where too many wait for one already."""
-        # Python's hash of bytes is SipHash with this process's secret: nobody can make two lists that meet, and it is
-        # several times as fast as any of hashlib's.
-        key = (hash(vectors.tobytes()), hash(people.tobytes()), vectors.dtype, metric)
+        key = (enrolled.fingerprint, metric)
         if (known := self._recall(key)) is not None:
             return known
         if not self._places.acquire(blocking=False):
             raise Overloaded()
         try:
             with self._turn:
-                cohort = self._recall(key) or Cohort.of(vectors, people, metric)
+                cohort = self._recall(key) or Cohort.of(enrolled.vectors, enrolled.people, metric)
             self._keep(key, cohort)
         finally:
             self._places.release()

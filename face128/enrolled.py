@@ -8,8 +8,9 @@ are ignored.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -40,11 +41,18 @@ class Enrolled:
     foreign: frozenset[int] = frozenset()
     """The members whose descriptors were made by another model than the probe's, one comparable with it."""
 
-    @property
-    def people(self) -> npt.NDArray[np.int64]:
+    @cached_property
+    def people(self) -> npt.NDArray[np.intp]:
         """(rows,) equal numbers where the regNo is equal: a member may stand several times."""
         numbers: dict[RegNo, int] = {}
-        return np.array([numbers.setdefault(reg_no, len(numbers)) for reg_no in self.reg_nos], np.int64)[self.owners]
+        return np.array([numbers.setdefault(reg_no, len(numbers)) for reg_no in self.reg_nos], np.intp)[self.owners]
+
+    @cached_property
+    def fingerprint(self) -> tuple[object, ...]:
+        """Of the descriptors, and whose they are: equal where these are."""
+        # Python's hash of bytes is SipHash with this process's secret: nobody can make two lists that meet, and it is
+        # several times as fast as any of hashlib's.
+        return hash(self.vectors.tobytes()), hash(self.people.tobytes()), self.vectors.shape, self.vectors.dtype
 
 
 @dataclass(frozen=True)
@@ -59,6 +67,8 @@ class MatchRequest:
     enrolled: Enrolled | None
     """None where the body has no ``enrolled``: the gallery is meant."""
     rule: Rule = THRESHOLD
+    names: tuple[str, ...] = ()
+    """The fields of the body's root, in their order; none where Python's reader had to look."""
 
 
 def parse(body: Body, *, max_members: int = 100_000, rule: Rule = THRESHOLD) -> MatchRequest:
@@ -69,7 +79,7 @@ def parse(body: Body, *, max_members: int = 100_000, rule: Rule = THRESHOLD) -> 
     """
 
     def take(root: Any) -> MatchRequest:
-        return request(root, rule, lambda card: _enrolled(root["enrolled"], card, body, max_members))
+        return request(root, rule, lambda card: _enrolled(root, card, body, max_members))
 
     return read(body, take)
 
@@ -90,16 +100,23 @@ def request(root: Any, rule: Rule, members: Callable[[ModelCard], Enrolled]) -> 
         rule = rules.parse(plain(decision), rule)
     probe = descriptors.parse(plain(root.get("descriptor")), card.dimension)
     enrolled = members(card) if "enrolled" in root else None
-    return MatchRequest(probe, card, None if threshold is None else float(threshold), enrolled, rule)
+    names = () if isinstance(root, dict) else tuple(root)
+    return MatchRequest(probe, card, None if threshold is None else float(threshold), enrolled, rule, names)
 
 
-def _enrolled(members: Any, card: ModelCard, body: Body, max_members: int) -> Enrolled:
+def lists_besides(root: Any) -> int:
+    """How many lists a document with members surely has, besides theirs: the members, and the probe as a list."""
+    return 1 + isinstance(root.get("descriptor"), ARRAYS)
+
+
+def _enrolled(root: Any, card: ModelCard, body: Body, max_members: int) -> Enrolled:
+    members = root["enrolled"]
     if not isinstance(members, ARRAYS):
         raise InvalidRequest("The enrolled members are a list.", field="enrolled")
     rows = Rows(card.dimension)
     try:
         reg_nos, names, foreign = read_members(members, card, rows)
-        sure = not rows.doubtful(body)
+        sure = not rows.doubtful(body, lists_besides(root))
     except Face128Error:
         sure = False  # an earlier member may be wrong too: the first one is named
     if not sure:
@@ -153,18 +170,18 @@ def _read_usual(members: Any, rows: Rows) -> tuple[list[RegNo], list[str | None]
     """A list as it usually comes, half as slow: all in one form, and no field but these three. Any other gives None."""
     reg_nos: list[RegNo] = []
     names: list[str | None] = []
-
-    def values() -> Iterator[Any]:
+    values: list[Any] = []
+    try:
         for member in members:
             if len(member) != 3:
-                raise KeyError
+                return None
             reg_nos.append(member["regNo"])
             names.append(member["name"])
-            yield member["descriptor"]
-        if not ({int, str}.issuperset(map(type, reg_nos)) and {str}.issuperset(map(type, names))):
-            raise TypeError
-
-    return (reg_nos, names) if rows.add_all(values()) else None
+            values.append(member["descriptor"])
+    except (KeyError, TypeError):
+        return None
+    usual = {int, str}.issuperset(map(type, reg_nos)) and {str}.issuperset(map(type, names)) and rows.add_all(values)
+    return (reg_nos, names) if usual else None
 
 
 def _fields(member: Any) -> tuple[Any, ...]:

@@ -44,7 +44,7 @@ class Decision:
 
     nearest: Near | None
     runner_up: Near | None
-    """The nearest with another regNo: a member may stand several times."""
+    """The nearest with another regNo: a member may stand several times. None where nobody asked, or there is none."""
     threshold: float
     model: str
     rule: Rule = THRESHOLD
@@ -96,7 +96,7 @@ class Decision:
 
 @stage("search")
 def nearest(request: MatchRequest, cohorts: Cohorts | None = None, *, explain: bool = False) -> Decision:
-    """Decide a request that brought its members; ``explain`` wants to know how the probe stands by either rule.
+    """Decide a request that brought its members; ``explain`` wants the runner-up, and the standing by either rule.
 
     ``cohorts`` remembers the lists. Raises InvalidRequest if it has no ``enrolled``; TooFewMembers and TooLarge by the
     cohort rule; Overloaded where too many new lists come at once.
@@ -110,7 +110,7 @@ def nearest(request: MatchRequest, cohorts: Cohorts | None = None, *, explain: b
         standing = _standing(request, enrolled, rough, cohorts or Cohorts())
     best = _first_nearest(rough, enrolled, request.probe, card.metric)
     second = None
-    if best is not None:
+    if explain and best is not None:
         same = np.array([reg_no == best.reg_no for reg_no in enrolled.reg_nos])
         rough[same[enrolled.owners]] = math.inf
         second = _first_nearest(rough, enrolled, request.probe, card.metric)
@@ -119,15 +119,11 @@ def nearest(request: MatchRequest, cohorts: Cohorts | None = None, *, explain: b
 
 def _standing(request: MatchRequest, enrolled: Enrolled, rough: Vector, cohorts: Cohorts) -> Standing | None:
     vectors, metric = enrolled.vectors, request.card.metric
-    numbers: dict[RegNo, int] = {}
-    people = np.array([numbers.setdefault(reg_no, len(numbers)) for reg_no in enrolled.reg_nos], np.intp)[
-        enrolled.owners
-    ]
     if request.rule.name == "cohort":
-        check_promise(int(np.count_nonzero(np.bincount(people))), request.rule.alpha)
+        check_promise(int(np.count_nonzero(np.bincount(enrolled.people))), request.rule.alpha)
         if len(vectors) > MOST_ROWS:
             raise TooLarge(f"The cohort rule takes at most {MOST_ROWS} descriptors in a request.", field="enrolled")
-    cohort = cohorts.of(vectors, people, metric)
+    cohort = cohorts.of(enrolled, metric)
     rows = cohort.involved(rough * (1 - MARGIN), rough * (1 + MARGIN))
     return cohort.standing(rows, distances(vectors[rows], request.probe, metric))
 

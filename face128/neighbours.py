@@ -17,7 +17,7 @@ Indices = npt.NDArray[np.intp]
 # Squares of what is further away overflow; no network makes such a descriptor.
 FAR = 1e150
 # Rows worked on at once: their differences stay in the processor's cache.
-ROWS = 1024
+ROWS = 512
 # Pairs worked on at once: 32 MB of float64.
 PAIRS = 2**22
 
@@ -25,13 +25,15 @@ PAIRS = 2**22
 def rough_distances(vectors: Block, probe: Vector, metric: Metric) -> Vector:
     """Distances as fast as they come, (rows,); infinite for what can never match: NaN, overflow, no direction."""
     rough = np.empty(len(vectors))
+    room = np.empty((min(ROWS, len(vectors)), len(probe)))
     with np.errstate(all="ignore"):
         for start in range(0, len(vectors), ROWS):
-            block = vectors[start : start + ROWS].astype(np.float64, copy=False)
+            block = vectors[start : start + ROWS]
             if metric == "euclidean":
-                away = block - probe
+                away = np.subtract(block, probe, out=room[: len(block)])
                 rough[start : start + ROWS] = np.sqrt(np.vecdot(away, away))
             else:
+                block = block.astype(np.float64, copy=False)
                 norms = np.sqrt(np.vecdot(block, block) * np.vecdot(probe, probe))
                 rough[start : start + ROWS] = 1 - block @ probe / norms
     rough[~(rough < FAR)] = math.inf  # NaN is not less than anything

@@ -41,8 +41,8 @@ class Reader:
     def read(self, memory: SharedMemory, length: int, *, max_members: int, rule: Rule) -> MatchRequest | None:
         """What the body in ``memory`` asks for; None where it is to be read in one piece."""
         text = memory.body(length)
-        comma = halves.place_to_cut(text)
-        if comma is None or not self._turn.acquire(blocking=False):
+        place = halves.place_to_cut(text)
+        if place is None or not self._turn.acquire(blocking=False):
             return None
         if self._worker is None:
             try:
@@ -53,17 +53,19 @@ class Reader:
                 self._turn.release()
             return None
         try:
-            first, second = self._both(self._worker, memory, text, comma)
+            first, second = self._both(self._worker, memory, text, *place)
             return halves.joined(first, second, max_members, rule) if first and second else None
         finally:
             self._turn.release()
 
-    def _both(self, worker: Worker, memory: SharedMemory, text: memoryview, comma: int) -> tuple[Half | None, ...]:
+    def _both(
+        self, worker: Worker, memory: SharedMemory, text: memoryview, comma: int, member: int
+    ) -> tuple[Half | None, ...]:
         connection = worker.connection
         try:
             send_handle(connection, memory.file.fileno(), None)
-            connection.send_bytes(QUESTION.pack(comma, len(text)))
-            first = halves.first_half(text[:comma])
+            connection.send_bytes(QUESTION.pack(member, len(text)))
+            first = halves.first_half(text, comma)
             if not connection.poll(PATIENCE):
                 raise TimeoutError(f"it took longer than {PATIENCE:g} seconds")
             sizes = ANSWER.unpack(connection.recv_bytes())

@@ -14,11 +14,11 @@ from multiprocessing.reduction import recv_handle
 
 from face128 import json_tree
 from face128.engine_process import READING
-from face128.halves import second_half
+from face128.halves import BEGIN, Half, second_half
 from face128.memory import give_back_memory, keep_memory
 
 QUESTION = struct.Struct("=QQ")
-"""Where the comma is at which the text is cut, and where the text ends."""
+"""Where the first member of the second half begins, and where the text ends."""
 ANSWER = struct.Struct("=QQ")
 """Bytes of the rows, and of a pickle of all else; 0 and 0 where there is any doubt."""
 IDLE = 5.0  # seconds until the memory is given back in which the next half would be read
@@ -29,15 +29,24 @@ class _Mapped:
 
     def __init__(self) -> None:
         self._file: int | None = None  # its inode
-        self.memory = memoryview(b"")
+        self.shared = memoryview(b"")
+        self._own = mmap.mmap(-1, 1)
 
-    def map(self, descriptor: int) -> memoryview:
+    def map(self, descriptor: int) -> None:
         file = os.fstat(descriptor).st_ino
         if file != self._file:
-            self.memory = memoryview(mmap.mmap(descriptor, 0))
+            self.shared = memoryview(mmap.mmap(descriptor, 0))
+            self._own = mmap.mmap(descriptor, 0, access=mmap.ACCESS_COPY)
             self._file = file
         os.close(descriptor)
-        return self.memory
+
+    def second_half(self, member: int, length: int) -> Half | None:
+        """What is written into the text to read it is seen by nobody else."""
+        try:
+            return second_half(memoryview(self._own)[:length], member)
+        finally:
+            start = (member - len(BEGIN)) // mmap.PAGESIZE * mmap.PAGESIZE
+            self._own.madvise(mmap.MADV_DONTNEED, start, member + 1 - start)
 
 
 def space(memory: memoryview, length: int, row_bytes: int, rest_bytes: int) -> tuple[memoryview, memoryview]:
@@ -50,30 +59,29 @@ def space(memory: memoryview, length: int, row_bytes: int, rest_bytes: int) -> t
 def main(connection: Connection) -> None:
     """Read one half after the other until the service hangs up."""
     keep_memory()
-    shared = _Mapped()
+    mapped = _Mapped()
     connection.send_bytes(READING)
     while True:
         if not connection.poll(IDLE):
-            shared = _Mapped()
-            memory = shared.memory
+            mapped = _Mapped()
             json_tree.forget()
             give_back_memory()
         try:
-            memory = shared.map(recv_handle(connection))
-            comma, length = QUESTION.unpack(connection.recv_bytes())
+            mapped.map(recv_handle(connection))
+            member, length = QUESTION.unpack(connection.recv_bytes())
         except (EOFError, OSError):
             os._exit(0)
-        connection.send_bytes(ANSWER.pack(*_read(memory, comma, length)))
+        connection.send_bytes(ANSWER.pack(*_answer(mapped, member, length)))
 
 
-def _read(memory: memoryview, comma: int, length: int) -> tuple[int, int]:
-    half = second_half(memory[comma + 1 : length])
+def _answer(mapped: _Mapped, member: int, length: int) -> tuple[int, int]:
+    half = mapped.second_half(member, length)
     if half is None:
         return 0, 0
     rows = b"".join(half.rows)
     told = {name: value for name, value in vars(half).items() if name != "rows"}
     rest = pickle.dumps(told, pickle.HIGHEST_PROTOCOL)
-    for place, data in zip(space(memory, length, len(rows), len(rest)), (rows, rest), strict=True):
+    for place, data in zip(space(mapped.shared, length, len(rows), len(rest)), (rows, rest), strict=True):
         if len(place) < len(data):
             return 0, 0
         place[:] = data

@@ -231,3 +231,61 @@ def test_threads_do_not_disturb_each_other() -> None:
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(one, range(90)))
+
+
+def many(bad: Any, form: Any) -> list[dict[str, Any]]:
+    """Members as they usually come, more than 256 KiB of numbers; one of them has this for a descriptor."""
+    members = [{"regNo": i, "name": f"Member {i}", "descriptor": form(GOOD)} for i in range(400)]
+    members[300]["descriptor"] = bad
+    return members
+
+
+TEXT = as_base64(GOOD)
+
+
+@pytest.mark.parametrize("probe", [GOOD, TEXT, as_object(GOOD)])
+@pytest.mark.parametrize(
+    ("form", "bad"),
+    [
+        *((list, bad) for bad in ([*GOOD[:127], [0.5]], [[0.5], *GOOD[1:]], [[], [0.5, 0.5], *GOOD[2:]], GOOD[:127])),
+        *(
+            (as_base64, bad)
+            for bad in (
+                TEXT[:-1] + "A",
+                TEXT[:-1],
+                TEXT + "=",
+                TEXT[4:],
+                "=" + TEXT[1:],
+                TEXT[:100] + "=" + TEXT[101:],
+                TEXT[:100] + "-" + TEXT[101:],
+                TEXT[:100] + "\n" + TEXT[101:],
+                TEXT[:100] + "é" + TEXT[101:],
+                as_base64([*GOOD[:127], math.nan]),
+            )
+        ),
+    ],
+)
+def test_one_bad_descriptor_among_many_is_named(form: Any, bad: Any, probe: Any) -> None:
+    body = ask(*many(bad, form), probe=probe)
+    assert refusal(body, InvalidDescriptor) == {"field": "enrolled[300].descriptor", "regNo": 300}
+
+
+def test_texts_that_are_right_together_are_not_taken_for_right_ones() -> None:
+    members = many(TEXT[:-4], as_base64)
+    members[301]["descriptor"] = TEXT[-4:] + TEXT
+    assert refusal(ask(*members), InvalidDescriptor) == {"field": "enrolled[300].descriptor", "regNo": 300}
+
+
+@pytest.mark.parametrize("form", [list, as_base64])
+def test_one_bad_name_or_number_among_many_is_named(form: Any) -> None:
+    for field, bad in (("name", 7), ("name", []), ("regNo", True), ("regNo", None)):
+        members = many(form(GOOD), form)
+        members[300][field] = bad
+        assert refusal(ask(*members), InvalidRequest)["field"] == f"enrolled[300].{field}"
+
+
+@pytest.mark.parametrize("probe", [GOOD, TEXT])
+@pytest.mark.parametrize("more", [{}, {"tags": []}, {"tags": ["x"]}])
+def test_many_good_ones_are_taken_whatever_other_lists_there_are(probe: Any, more: Any) -> None:
+    enrolled = read(ask(*({**each, **more} for each in many(GOOD, list)), probe=probe, **more))
+    assert np.array_equal(enrolled.vectors, [GOOD] * 400)

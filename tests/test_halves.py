@@ -27,7 +27,7 @@ def the_same(one: MatchRequest, other: MatchRequest) -> bool:
     a, b = one.enrolled, other.enrolled
     arrays = [(one.probe, other.probe), (a.vectors, b.vectors), (a.owners, b.owners)]
     return (
-        (one.card, one.threshold, one.rule) == (other.card, other.threshold, other.rule)
+        (one.card, one.threshold, one.rule, one.names) == (other.card, other.threshold, other.rule, other.names)
         and repr((a.reg_nos, a.names, a.foreign)) == repr((b.reg_nos, b.names, b.foreign))
         and all((x.dtype, x.shape, x.tobytes()) == (y.dtype, y.shape, y.tobytes()) for x, y in arrays)
     )
@@ -129,10 +129,11 @@ def test_the_first_of_two_fields_counts_in_whichever_half_it_is() -> None:
 
 def test_the_place_to_cut_is_near_the_middle_or_nowhere() -> None:
     body = ask(*(member(i) for i in range(40)))
-    comma = halves.place_to_cut(memoryview(body))
-    assert comma is not None
+    place = halves.place_to_cut(memoryview(body))
+    assert place is not None
+    comma, member_ = place
     assert abs(comma / len(body) - halves.SHARE) < 0.1
-    assert body[comma - 1 : comma + 3] == b"}, {"
+    assert body[comma - 1 : member_ + 1] == b"}, {"
     far = b" " * 10**6 + body + b" " * 9 * 10**6
     assert halves.place_to_cut(memoryview(far)) is None
     assert [halves.place_to_cut(memoryview(text)) for text in (b"", b"{", ask(member(1)))] == [None] * 3

@@ -34,7 +34,7 @@ def decide(
     reg_nos = list(range(max(owners, default=-1) + 1)) if reg_nos is None else reg_nos
     names: list[str | None] = [f"name {i}" for i in range(len(reg_nos))]
     enrolled = Enrolled(reg_nos, names, vectors, np.array(owners, np.int64))
-    return nearest(MatchRequest(np.asarray(probe, np.float64), card, threshold, enrolled))
+    return nearest(MatchRequest(np.asarray(probe, np.float64), card, threshold, enrolled), explain=True)
 
 
 def in_index_order(a: Any, b: Any) -> float:

@@ -49,8 +49,8 @@ def test_a_search_and_a_posted_list_agree_to_the_last_bit(gallery: Gallery) -> N
     random = np.random.default_rng(1)
     probes = [people[100], people[200], *(people[:20] + random.normal(0, 0.03, (20, 128)))]
     for probe in probes:
-        posted = nearest(enrolled.parse(json_of({"descriptor": probe.tolist(), "enrolled": members})))
-        assert gallery.match(probe, DLIB) == posted
+        posted = nearest(enrolled.parse(json_of({"descriptor": probe.tolist(), "enrolled": members})), explain=True)
+        assert gallery.match(probe, DLIB, explain=True) == posted
 
 
 def json_of(value: object) -> bytes:

@@ -101,7 +101,7 @@ def test_the_gallery_decides_as_for_a_posted_list_to_the_last_bit(gallery: Galle
     for probe in probes:
         for alpha in (0.02, 0.1):
             body = {"descriptor": probe.tolist(), "enrolled": members, "decision": {"rule": "cohort", "alpha": alpha}}
-            posted = nearest(enrolled.parse(json.dumps(body).encode()))
+            posted = nearest(enrolled.parse(json.dumps(body).encode()), explain=True)
             assert gallery.match(probe, DLIB, rule=Rule("cohort", alpha), explain=True) == posted
             decided = gallery.match(probe, DLIB, rule=Rule("cohort", alpha))
             assert (decided.answer(), decided.runner_up) == (posted.answer(), posted.runner_up)
