@@ -22,6 +22,7 @@ from face128.enrolled import MatchRequest
 from face128.errors import InvalidRequest, NotReady, Overloaded
 from face128.gallery_pool import GalleryPool
 from face128.images import Limits
+from face128.known_lists import KnownLists
 from face128.loading import load_all
 from face128.memory import settle
 from face128.processes import EngineProcesses
@@ -48,6 +49,7 @@ class Service:
         self.reader = Reader(self.processes) if self.processes and sys.platform == "linux" else None
         """Who reads half of a large body of /match."""
         self.bodies = Bodies(settings.max_match_bytes, LARGE if self.reader else None)
+        self.lists = KnownLists(settings.list_memory)
         self.matching = CapacityLimiter(2)
         """Large lists decided at once: more would gain nothing under the GIL, and each takes memory."""
         self.cohorts = Cohorts()
@@ -126,8 +128,8 @@ class Service:
     def read(self, memory: Memory, length: int) -> MatchRequest:
         """What a body of /match of this length asks for, which has come into ``memory``. Raises as enrolled.parse."""
         limit, rule = self.settings.max_members, self.settings.rule
-        asked = None
-        if self.reader is not None and isinstance(memory, SharedMemory):
+        asked = self.lists.read(memoryview(memory.body(length)), rule)
+        if asked is None and self.reader is not None and isinstance(memory, SharedMemory):
             asked = self.reader.read(memory, length, max_members=limit, rule=rule)
         return asked or enrolled.parse(memory.body(length), max_members=limit, rule=rule)
 

@@ -114,6 +114,9 @@ class Settings(BaseSettings):
     max_connections: int = Field(1000, ge=1, description="Connections at once, of each process.")
     grace: float = Field(30, gt=0, description="Seconds that running work may take after SIGTERM.")
 
+    list_memory: int = Field(
+        64 * 2**20, ge=0, description="Bytes of the last lists of /match, kept so that they are not parsed again."
+    )
     max_members: int = Field(100_000, ge=1, description="Most descriptors in the body of /match.")
 
     max_roll: float | None = Field(

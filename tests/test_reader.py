@@ -88,6 +88,12 @@ def test_it_begins_with_the_first_body_and_reads_half_of_the_next(processes: Eng
         assert again is not None
         assert the_same(again, whole)
         assert bytes(memory.body(len(text))) == text
+    other = text.replace(b'"Member ', b'"Nobody ')
+    memory.room[: len(other)] = other
+    again = a.read(memory, len(other), max_members=MEMBERS, rule=THRESHOLD)
+    assert again is not None
+    assert the_same(again, enrolled.parse(other))
+    memory.room[: len(text)] = text
     assert a.read(memory, len(text), max_members=MEMBERS - 1, rule=THRESHOLD) is None
     assert a.read(memory, len(text) - 1, max_members=MEMBERS, rule=THRESHOLD) is None
     assert read(a, b"x" + text) is None
@@ -185,7 +191,7 @@ def test_after_an_error_here_no_answer_is_taken_for_the_next(
     read_with_help(a, text)
     victim = process_id(a)
     with monkeypatch.context() as broken:
-        broken.setattr("face128.halves.first_half", lambda _: 1 / 0)
+        broken.setattr("face128.halves.first_half", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             read(a, text)
     assert a._worker is None
@@ -222,7 +228,7 @@ def send(client: httpx.Client, winner: int) -> None:
 
 
 def test_large_bodies_at_once_are_answered_and_no_process_outlives_the_service() -> None:
-    settings = {"FACE128_ENGINES": "fake", "FACE128_THREADS": "1", "API_KEY": "secret-key"}
+    settings = {"FACE128_ENGINES": "fake", "FACE128_THREADS": "1", "API_KEY": "secret-key", "FACE128_LIST_MEMORY": "0"}
     with started(**settings) as (process, port):
         url, headers = f"http://127.0.0.1:{port}", {"X-API-Key": "secret-key"}
         with httpx.Client(base_url=url, headers=headers, timeout=60) as client, ThreadPoolExecutor(4) as pool:

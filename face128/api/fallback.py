@@ -51,27 +51,27 @@ async def match(
     memory = service.bodies.lend(announced)
     length = await read_into(memory.room, request, service.settings.max_match_bytes)
 
-    def decide() -> Decision | MatchRequest:
+    def decide() -> tuple[MatchRequest, Decision | None]:
         asked = service.read(memory, length)
         later = asked.enrolled is None or explain or asked.rule.name == "cohort"
-        return asked if later else nearest(asked)
+        return asked, None if later else nearest(asked)
 
     if length <= SMALL_BODY:
-        decision = decide()
+        asked, decision = decide()
+        service.bodies.take_back(memory, length)  # nothing points into it any more
     else:
         service.refuse_if_lists_wait()
         # Never in the pool that encodes: a match does not wait behind photos, nor behind all pairs of another's list.
-        decision = await to_thread.run_sync(decide, limiter=service.matching)
-    service.bodies.take_back(memory, length)  # nothing points into it any more
-    if isinstance(decision, MatchRequest):
-        asked = decision
-        if asked.enrolled is None:
-            decision = await service.gallery.run(
-                lambda gallery: gallery.match(asked.probe, asked.card, asked.threshold, asked.rule, explain=explain)
-            )
-        else:
-            stand = partial(nearest, asked, service.cohorts, explain=explain)
-            decision = await to_thread.run_sync(stand, limiter=service.standing)
+        asked, decision = await to_thread.run_sync(decide, limiter=service.matching)
+        for free in service.lists.keep(memory, length, asked):
+            service.bodies.take_back(*free)
+    if decision is None and asked.enrolled is None:
+        decision = await service.gallery.run(
+            lambda gallery: gallery.match(asked.probe, asked.card, asked.threshold, asked.rule, explain=explain)
+        )
+    elif decision is None:
+        stand = partial(nearest, asked, service.cohorts, explain=explain)
+        decision = await to_thread.run_sync(stand, limiter=service.standing)
     metrics_of(request).decided(decision.model, decision.distance, decision.matched)
     return JSONResponse(decision.answer(explain=explain))  # these fields and no others: no response model
 
