@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -15,16 +16,39 @@ import dlib
 import numpy as np
 
 from face128.engines import DLIB, Chips, Descriptors, Face, ModelCard
-from face128.engines.hog import HogDetector, shrink_for
+from face128.engines.hog import Box, Hit, HogDetector, shrink_for
 from face128.engines.weights import LANDMARKS, LANDMARKS_SHA256, RESNET, RESNET_SHA256, find_weights, read_weights
 from face128.images import Photo
 
 if TYPE_CHECKING:
     from face128.settings import Settings
 
+Landmarks = tuple[tuple[int, int], ...]
+
 DETECTORS = {"fast": "fast4", "exact": "exact"}  # and the version of what they find
 CHIP_SIDE = 150  # what the network was trained on (dlib's face_recognition_model_v1)
 CHIP_PADDING = 0.25  # of the face's size on every side; face_recognition_model_v1's default
+
+
+class DlibFace(Face):
+    """A face that this engine found. Its landmarks are looked for when they are asked for, if at all.
+
+    The search for faces takes their model out of the processor's cache. Where many photos are searched first, it comes
+    back once for all.
+    """
+
+    _find: Callable[[Box], Landmarks]
+
+    def __init__(self, hit: Hit, find_landmarks: Callable[[Box], Landmarks]) -> None:
+        for name, value in (("box", hit.box), ("confidence", hit.confidence), ("_find", find_landmarks)):
+            object.__setattr__(self, name, value)
+
+    def __getattr__(self, name: str) -> Landmarks:
+        if name != "landmarks":
+            raise AttributeError(name)
+        found = self._find(self.box)
+        object.__setattr__(self, name, found)
+        return found
 
 
 class DlibEngine:
@@ -50,9 +74,7 @@ class DlibEngine:
         return cls(find_weights(settings.weights), settings.network, settings.detection, settings.providers)
 
     def detect(self, photo: Photo) -> list[Face]:
-        return [
-            Face(hit.box, self._find_landmarks(photo, hit.box), hit.confidence) for hit in self._detector.find(photo)
-        ]
+        return [DlibFace(hit, partial(self._find_landmarks, photo)) for hit in self._detector.find(photo)]
 
     def describe(self, chips: Chips) -> Descriptors:
         return self._network(chips)
@@ -67,16 +89,16 @@ class DlibEngine:
             chip[:] = dlib.get_face_chip(photo.rgb(shrink), shape, size=CHIP_SIDE, padding=CHIP_PADDING)
         return chips
 
-    def _find_landmarks(self, photo: Photo, box: tuple[int, int, int, int]) -> tuple[tuple[int, int], ...]:
+    def _find_landmarks(self, photo: Photo, box: Box) -> Landmarks:
         shrink = self._shrink(photo, box)
         shape = self._landmarks(photo.rgb(shrink), _rectangle(box, shrink))
         return tuple((point.x * shrink, point.y * shrink) for point in shape.parts())
 
-    def _shrink(self, photo: Photo, box: tuple[int, int, int, int]) -> int:
+    def _shrink(self, photo: Photo, box: Box) -> int:
         return 1 if self._exact else shrink_for(photo, box[2] - box[0])
 
 
-def _rectangle(box: tuple[int, int, int, int], shrink: int) -> dlib.rectangle:
+def _rectangle(box: Box, shrink: int) -> dlib.rectangle:
     return dlib.rectangle(*(round(side / shrink) for side in box))
 
 

@@ -22,6 +22,8 @@ Descriptor = npt.NDArray[np.float32]
 Choice = Literal["one", "largest", "central"]
 """Which of several faces: none ("one" refuses), the largest, or the one nearest to the photo's middle."""
 
+KEPT = 2**20  # pixels of a photo that waits, decoded, while the others of its group are searched
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -70,18 +72,26 @@ class Recipe:
         (benchmarks/network.py), and give the same descriptors to the bit.
         """
         engine = self.load()
-        found = [self._chips(engine, photo) if isinstance(photo, bytes) else photo for photo in photos]
-        chips = [each for each in found if not isinstance(each, Face128Error)]
-        rows = iter(describe(engine, np.concatenate(chips)) if chips else ())
+        found = [self._look(engine, photo) if isinstance(photo, bytes) else photo for photo in photos]
+        # Landmarks one after the other find their model in the processor's cache: see DlibFace.
+        chips = [self._chips(engine, *each) if isinstance(each, tuple) else each for each in found]
+        good = [each for each in chips if not isinstance(each, Face128Error)]
+        rows = iter(describe(engine, np.concatenate(good)) if good else ())
         return [
-            each if isinstance(each, Face128Error) else mean(np.array(list(islice(rows, len(each))))) for each in found
+            each if isinstance(each, Face128Error) else mean(np.array(list(islice(rows, len(each))))) for each in chips
         ]
 
-    def _chips(self, engine: Engine, data: bytes) -> Chips | Face128Error:
-        """Those of one photo, or what ``encoding.encode`` raises."""
+    def _look(self, engine: Engine, data: bytes) -> tuple[Photo, Face] | Chips | Face128Error:
+        """The face that is meant, of a large photo its chips, or what ``encoding.encode`` raises."""
         try:
             photo, faces = find(engine, data, self.limits)
             face = _central(faces, photo) if self.choice == "central" else choose(faces, photo, self.choice)
+        except Face128Error as error:
+            return error
+        return (photo, face) if photo.width * photo.height <= KEPT else self._chips(engine, photo, face)
+
+    def _chips(self, engine: Engine, photo: Photo, face: Face) -> Chips | Face128Error:
+        try:
             if self.max_roll is not None:
                 refuse_tilted(face, self.max_roll)
             return passes(engine, photo, face, self.num_jitters)
