@@ -65,11 +65,18 @@ def milliseconds(job: Callable[[], object]) -> float:
     return 1e3 * (time.perf_counter() - start)
 
 
-def interleave(contestants: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """Each one's times in milliseconds. They take turns, so that whatever else the machine does meets all of them."""
+def interleave(
+    contestants: Mapping[str, Callable[[], object]], rounds: int, pause: float = 0
+) -> dict[str, list[float]]:
+    """Each one's times in milliseconds. They take turns, so that whatever else the machine does meets all of them.
+
+    ``pause`` is the seconds between two turns: a service may be busy for a while after its answer, and on two cores the
+    next one would pay for it.
+    """
     times: dict[str, list[float]] = {name: [] for name in contestants}
     for _ in range(rounds):
         for name, job in contestants.items():
+            time.sleep(pause)
             times[name].append(milliseconds(job))
     return times
 
