@@ -15,6 +15,8 @@ TITLES = {
 STYLES = (  # what a contestant's name has in it, colour, line; the first that fits
     ("naive", "#c1440e", "-"),
     ("bare", "#8a8a8a", ":"),
+    ("new list, as base64", "#4aa3df", "--"),
+    ("new list", "#0b6e4f", "--"),
     ("base64", "#4aa3df", "-"),
     ("face128", "#0b6e4f", "-"),
 )
