@@ -131,9 +131,10 @@ def _request(around: bytes | None, known: _Known, rule: Rule) -> MatchRequest | 
     if around is None:
         return None
     try:
-        return read_at_once(around, lambda root: request(root, rule, members))
+        asked = read_at_once(around, lambda root: request(root, rule, members))
     except (Unreadable, _Other):
         return None
+    return asked if asked.enrolled is known.enrolled else None  # another object than the root may have had the list
 
 
 def _around(text: memoryview, start: int, end: int) -> bytes | None:
