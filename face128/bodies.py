@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import sys
 from collections import deque
 
 KEPT = 2  # of each kind: no more large lists are decided at once (service.py)
@@ -18,6 +19,10 @@ class PlainMemory:
     def body(self, length: int) -> bytearray:
         del self.room[length:]
         return self.room
+
+    def taken(self, length: int) -> int:
+        """Bytes of memory, with a body of so many."""
+        return sys.getsizeof(self.body(length))  # up to twice the body, where a larger one was here before
 
 
 class SharedMemory:
@@ -42,6 +47,11 @@ class SharedMemory:
         start = -(-2 * length // mmap.PAGESIZE) * mmap.PAGESIZE
         if start < len(self._mapping):
             self._mapping.madvise(mmap.MADV_REMOVE, start, len(self._mapping) - start)
+
+    def taken(self, length: int) -> int:
+        """Bytes of memory, with a body of so many: no more than two of them once it is trimmed."""
+        self.trim(length)
+        return os.fstat(self.file.fileno()).st_blocks * 512  # stat(2): whatever the file system's own blocks are
 
 
 Memory = PlainMemory | SharedMemory

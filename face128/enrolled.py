@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from sys import getsizeof
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,12 @@ class Enrolled:
         # Python's hash of bytes is SipHash with this process's secret: nobody can make two lists that meet, and it is
         # several times as fast as any of hashlib's.
         return hash(self.vectors.tobytes()), hash(self.people.tobytes()), self.vectors.shape, self.vectors.dtype
+
+    @property
+    def nbytes(self) -> int:
+        """Of memory, about; ``people`` included."""
+        objects = sum(map(getsizeof, self.reg_nos)) + sum(map(getsizeof, self.names)) + getsizeof(self.foreign)
+        return objects + getsizeof(self.reg_nos) + getsizeof(self.names) + self.vectors.nbytes + 2 * self.owners.nbytes
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from face128.engines import ModelCard
 from face128.enrolled import Enrolled, MatchRequest, request
 from face128.json_tree import LONG, OBJECTS, Unreadable, read_at_once
 from face128.rules import Rule
+from face128.watching import watcher
 
 AROUND = 64 * 1024  # bytes that may stand before a list, and after it: a probe has some three thousand
 MOST = 16  # lists
@@ -47,12 +48,14 @@ class _Known:
     memory: Memory
     length: int
     """Of the body in ``memory``."""
+    taken: int
+    """Bytes of memory, of the text and of what it means."""
     users: int = 0
     """Who looks at the text at the moment."""
 
 
 class KnownLists:
-    """The lists that came last, in bodies of so many bytes together at most. Thread-safe."""
+    """The lists that came last, in so many bytes of memory together at most. Thread-safe."""
 
     def __init__(self, most_bytes: int) -> None:
         self._most_bytes = most_bytes
@@ -79,14 +82,17 @@ class KnownLists:
                 if known.enrolled is asked.enrolled:
                     self._known.remove(known)
                     self._known.append(known)
+                    watcher().listed(known=True)
                     return [(memory, length)]
+        if asked.enrolled is not None:
+            watcher().listed(known=False)
         new = self._new(memory, length, asked)
         if new is None:
             return [(memory, length)]
         free = []
         with self._lock:
             self._known.append(new)
-            while len(self._known) > MOST or sum(known.length for known in self._known) > self._most_bytes:
+            while len(self._known) > MOST or sum(known.taken for known in self._known) > self._most_bytes:
                 oldest = self._known.pop(0)
                 if not oldest.users:  # else it goes when they have done
                     oldest.text.release()
@@ -105,7 +111,10 @@ class KnownLists:
         around = _around(text, start, end)
         if around is None or _names(around) != asked.names:
             return None
-        return _Known(text[start:end], asked.enrolled, asked.card, memory, length)
+        taken = memory.taken(length) + asked.enrolled.nbytes
+        if taken > self._most_bytes:
+            return None
+        return _Known(text[start:end], asked.enrolled, asked.card, memory, length, taken)
 
     @contextmanager
     def _candidates(self, text: memoryview, start: int) -> Iterator[list[_Known]]:

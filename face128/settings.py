@@ -115,7 +115,7 @@ class Settings(BaseSettings):
     grace: float = Field(30, gt=0, description="Seconds that running work may take after SIGTERM.")
 
     list_memory: int = Field(
-        64 * 2**20, ge=0, description="Bytes of the last lists of /match, kept so that they are not parsed again."
+        64 * 2**20, ge=0, description="Bytes of memory for the last lists of /match, so that they are not parsed again."
     )
     max_members: int = Field(100_000, ge=1, description="Most descriptors in the body of /match.")
 

@@ -1,4 +1,5 @@
-"""Where the work can be watched from: how long each stage takes, how many faces there are, how many jobs wait.
+"""Where the work can be watched from: how long each stage takes, how many faces there are,
+how many jobs wait, which lists came before.
 
 The core tells; who listens (api/metrics.py) is none of its business. Without a listener nothing is kept.
 """
@@ -31,6 +32,9 @@ class Watcher:
 
     def queue(self, pool: str, jobs: int) -> None:
         """So many jobs of this pool run or wait now."""
+
+    def listed(self, known: bool) -> None:
+        """A long list came to /match, the same as one that is kept or a new one."""
 
     def loaded(self, engine: str, card: ModelCard) -> None:
         """An engine is ready."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import os
 import random
+import tracemalloc
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
@@ -43,6 +46,12 @@ def keep(lists: KnownLists, text: bytes) -> list[tuple[Memory, int]]:
 
 def read(lists: KnownLists, text: bytes) -> MatchRequest | None:
     return lists.read(memoryview(text), THRESHOLD)
+
+
+def taken(memory: Memory, text: bytes) -> int:
+    members = parse(text).enrolled
+    assert members is not None
+    return memory.taken(len(text)) + members.nbytes
 
 
 def knowing(*texts: bytes) -> KnownLists:
@@ -176,8 +185,7 @@ def test_what_stands_around_it_is_bounded() -> None:
 
 def test_it_keeps_so_many_bytes_and_lists_and_gives_the_memory_of_the_oldest_back() -> None:
     texts = [ask(member(i), member(i + 1)) for i in range(100, 150)]
-    room = 3 * len(texts[0])
-    lists = KnownLists(room)
+    lists = KnownLists(3 * max(taken(plain(text), text) for text in texts))
     for text in texts[:3]:
         assert keep(lists, text) == []
     assert read(lists, texts[0]) is not None
@@ -196,9 +204,58 @@ def test_it_keeps_so_many_bytes_and_lists_and_gives_the_memory_of_the_oldest_bac
     assert read(none, texts[0]) is None
 
 
+HEAVY = {
+    "numbers of one digit": [{"regNo": i, "name": "a", "descriptor": [1] * 128} for i in range(500)],
+    "members without a descriptor": [{"regNo": i + 10**9, "name": f"{i}"} for i in range(20_000)],
+    "names with a wide character": [
+        {"regNo": f"\N{GRINNING FACE}{i:0500}", "name": "\N{GRINNING FACE}" + 500 * "a"} for i in range(500)
+    ],
+    "base64": [member(i, as_base64) for i in range(500)],
+    "of a model that is comparable": [{**member(i), "model": "faceapi-resnet-v1"} for i in range(500)],
+}
+
+
+@pytest.mark.parametrize("members", HEAVY.values(), ids=HEAVY)
+def test_what_it_takes_is_counted(members: list[dict[str, Any]]) -> None:
+    text = json.dumps({"descriptor": GOOD, "enrolled": members}, ensure_ascii=False, separators=(",", ":")).encode()
+    gc.collect()
+    tracemalloc.start()
+    try:
+        memory = plain(bytes(len(text) * 3 // 2))  # a larger body was here before
+        memory.room[:] = text
+        asked = parse(memory.body(len(text)))
+        assert asked.enrolled is not None
+        assert len(asked.enrolled.people) == len(asked.enrolled.vectors)
+        gc.collect()
+        truth = tracemalloc.get_traced_memory()[0]
+        said = memory.taken(len(text)) + asked.enrolled.nbytes
+    finally:
+        tracemalloc.stop()
+    assert truth < 1.1 * said
+    assert said < 1.3 * truth
+    lists = KnownLists(said - 1)
+    assert keep(lists, ask(*MEMBERS)) == []
+    assert lists.keep(memory, len(text), asked) == [(memory, len(text))]
+    assert read(lists, ask(*MEMBERS)) is not None  # what has no room drives nothing out
+    lists = KnownLists(said)
+    assert lists.keep(memory, len(text), asked) == []
+
+
+def test_memory_that_a_larger_body_took_is_not_kept_with_a_list() -> None:
+    text = ask(*MEMBERS)
+    memory = Bodies(2**24, shared_from=1).lend(2**24)
+    if not isinstance(memory, SharedMemory):
+        pytest.skip("shared memory needs Linux")
+    memory.room[:] = bytes(2**24)
+    memory.room[: len(text)] = text
+    assert len(text) <= memory.taken(len(text)) < 3 * len(text)
+    assert KnownLists(2**17).keep(memory, len(text), parse(text)) == []
+    assert os.fstat(memory.file.fileno()).st_blocks * 512 < 2**17
+
+
 def test_memory_that_somebody_looks_at_is_not_given_back() -> None:
     text = ask(*MEMBERS)
-    lists = KnownLists(len(text))
+    lists = KnownLists(taken(plain(text), text))
     keep(lists, text)
     view = memoryview(text)
     with lists._candidates(view, text.index(b"[{") + 1) as candidates:
@@ -211,11 +268,11 @@ def test_memory_that_somebody_looks_at_is_not_given_back() -> None:
 
 def test_shared_memory_is_kept_and_lent_again() -> None:
     bodies, text = Bodies(2**20, shared_from=1), ask(*MEMBERS)
-    lists = KnownLists(len(text))
     memory = bodies.lend(len(text))
     if not isinstance(memory, SharedMemory):
         pytest.skip("shared memory needs Linux")
     memory.room[: len(text)] = text
+    lists = KnownLists(taken(memory, text))
     assert lists.keep(memory, len(text), parse(text)) == []
     assert bodies.lend(len(text)) is not memory
     for free in keep(lists, ask(*MEMBERS[:2])):
@@ -230,7 +287,7 @@ def test_many_at_once_with_lists_that_come_and_go_get_their_own_answers() -> Non
         ]
         return ask(*members, probe=members[winner]["descriptor"])
 
-    room = 2 * len(body(0, 0))  # of five lists
+    room = 3 * len(body(0, 0))  # two of the five lists, and what they mean
 
     def send(client: httpx.Client, seed: int) -> bool:
         group, winner = seed % 5, random.Random(seed).randrange(200)

@@ -16,6 +16,7 @@ from face128.api.metrics import metrics_of
 from face128.api.parameters import EngineName, Faces
 from face128.api.schemas import REFUSED, Encoded, Matched, NotMatched, problems
 from face128.api.uploads import announced_bytes, read_image, read_into
+from face128.bodies import Memory
 from face128.encoding import encode
 from face128.enrolled import MatchRequest
 from face128.matching import Decision, nearest
@@ -56,15 +57,19 @@ async def match(
         later = asked.enrolled is None or explain or asked.rule.name == "cohort"
         return asked, None if later else nearest(asked)
 
+    def decide_and_keep() -> tuple[MatchRequest, Decision | None, list[tuple[Memory, int]]]:
+        asked, decision = decide()
+        return asked, decision, service.lists.keep(memory, length, asked)
+
     if length <= SMALL_BODY:
         asked, decision = decide()
         service.bodies.take_back(memory, length)  # nothing points into it any more
     else:
         service.refuse_if_lists_wait()
         # Never in the pool that encodes: a match does not wait behind photos, nor behind all pairs of another's list.
-        asked, decision = await to_thread.run_sync(decide, limiter=service.matching)
-        for free in service.lists.keep(memory, length, asked):
-            service.bodies.take_back(*free)
+        asked, decision, free = await to_thread.run_sync(decide_and_keep, limiter=service.matching)
+        for each in free:
+            service.bodies.take_back(*each)
     if decision is None and asked.enrolled is None:
         decision = await service.gallery.run(
             lambda gallery: gallery.match(asked.probe, asked.card, asked.threshold, asked.rule, explain=explain)

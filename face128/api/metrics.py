@@ -63,6 +63,7 @@ class Metrics(Watcher):
             buckets=DISTANCES,
             registry=registry,
         )
+        self._lists = Counter("face128_lists", "Lists of /match above 64 KiB", ["known"], registry=registry)
         self._keys = Counter("face128_key_requests", "Requests by the key's name", ["key"], registry=registry)
         self._engines = Gauge(
             "face128_engine_info",
@@ -83,6 +84,7 @@ class Metrics(Watcher):
             self._errors.labels(code)
         for result in ("match", "no_match"):
             self._decisions.labels(result)
+        self._of_list = {known: self._lists.labels("yes" if known else "no") for known in (True, False)}
 
     def request(self, route: str, method: str, code: int, seconds: float) -> None:
         method = method if method in METHODS else "other"
@@ -116,6 +118,9 @@ class Metrics(Watcher):
 
     def faces(self, count: int) -> None:
         self._faces.observe(count)
+
+    def listed(self, known: bool) -> None:
+        self._of_list[known].inc()
 
     def queue(self, pool: str, jobs: int) -> None:
         self._queue.labels(pool).set(jobs)

@@ -101,6 +101,15 @@ def test_decisions_and_their_distances(counted: httpx.Client) -> None:
     assert new["face128_stage_duration_seconds_count|stage=search"] == 4
 
 
+def test_lists_that_came_before(counted: httpx.Client) -> None:
+    before = told(counted)
+    for list_of in (200, 200, 300, 200, 10):
+        ask(counted, *(distance / 1000 for distance in range(list_of)))
+    counted.post("/match", json={"descriptor": at(9.0), "more": "x" * 2**17})  # the gallery is asked
+    new = grown(before, told(counted))
+    assert (new["face128_lists_total|known=yes"], new["face128_lists_total|known=no"]) == (2, 2)
+
+
 def test_the_gallery_s_decisions_count_too(counted: httpx.Client) -> None:
     counted.post("/enroll_faces/44", data={"name": "Vicky"}, files={"image": face(1)})
     before = told(counted)
