@@ -1,4 +1,5 @@
-"""The target fuzz_bodies: damaged bodies of /match, each read by face128/enrolled.py, in halves, and the plain way."""
+"""The target fuzz_bodies: damaged bodies of /match, each read by face128/enrolled.py, in halves, by known lists, and
+the plain way."""
 
 from __future__ import annotations
 
@@ -14,8 +15,11 @@ import plain_reader
 from halving import in_halves
 from mutating import Mutator
 
+from face128.bodies import PlainMemory
 from face128.enrolled import MatchRequest, parse
 from face128.errors import Face128Error
+from face128.known_lists import KnownLists
+from face128.rules import THRESHOLD
 
 NUMBERS = [round((i - 64) / 64, 2) for i in range(128)]
 JUNK: list[Any] = [
@@ -26,6 +30,7 @@ JUNK: list[Any] = [
     [*[1] * 127, True], "dlib-resnet-v1", "faceapi-resnet-v1", "insightface-x-12345678", {"rule": "cohort"},
     {"rule": "cohort", "alpha": 0.05}, {"rule": "threshold"}, {"rule": "threshold", "alpha": 1},
 ]  # fmt: skip
+HERE = "the members"
 FIELDS = ("regNo", "name", "descriptor", "descriptors", "model", "enrolled", "threshold", "decision", "more")
 TOKENS = [json.dumps(value).encode() for value in JUNK] + [
     b"1e400", b"-1e400", b"1E-400", b"-0", b"01", b"1.", b".5", b"+1", b"0x1", b"1e5", b"1.0", b"NaN", b"-Infinity",
@@ -61,17 +66,32 @@ def requests() -> list[dict[str, Any]]:
 
 
 class Bodies:
-    """Half of them are changed as values before they are written, half as bytes afterwards, some as both."""
+    """Some are changed as values before they are written, some as bytes afterwards, some as both; some have their
+    list whole, and are only changed around it.
+    """
 
     def __init__(self) -> None:
         self._requests = [json.dumps(request) for request in requests()]
         compact = [json.dumps(json.loads(text), separators=(",", ":"), ensure_ascii=False) for text in self._requests]
         self._bytes = Mutator([text.encode() for text in self._requests + compact], TOKENS)
+        self.known = KnownLists(2**20)
+        for text in self._bytes.seeds:
+            memory = PlainMemory()
+            memory.room[:] = text
+            self.known.keep(memory, len(text), parse(text))
 
     def __call__(self, dice: random.Random) -> bytes:
-        if dice.random() < 0.5:
+        kind = dice.random()
+        if kind < 0.4:
             return self._bytes(dice)
         request = json.loads(dice.choice(self._requests))
+        if kind < 0.8:
+            return self._changed(request, dice)
+        members = json.dumps(request.pop("enrolled", []))
+        body = self._changed({**request, "enrolled": HERE}, dice)
+        return body.replace(json.dumps(HERE).encode(), members.encode())
+
+    def _changed(self, request: dict[str, Any], dice: random.Random) -> bytes:
         for _ in range(dice.choice((1, 1, 2, 3))):
             _change(request, dice)
         separators = dice.choice(((",", ":"), (", ", ": "), (" ,", ":\n"), (",", "  :  ")))
@@ -118,7 +138,7 @@ def as_reading(request: MatchRequest) -> plain_reader.Reading:
     return *head, members
 
 
-def check(body: bytes) -> str:
+def check(body: bytes, lists: KnownLists) -> str:
     try:
         expected: Any = plain_reader.read(body)
         word = "read"
@@ -132,9 +152,15 @@ def check(body: bytes) -> str:
     assert repr(found) == repr(expected), f"{found!r:.300} is not {expected!r:.300}: {body!r:.600}"
     for together in in_halves(body):
         assert together is None or repr(as_reading(together)) == repr(expected), f"in halves: {body!r:.600}"
-    return word
+    try:
+        known = lists.read(memoryview(body), THRESHOLD)
+        found = known and as_reading(known)
+    except Face128Error as error:
+        found = plain_reader.outcome(error)
+    assert found is None or repr(found) == repr(expected), f"by a known list {found!r:.300}: {body!r:.600}"
+    return word if found is None else f"{word}, the list known"
 
 
 def prepare() -> Callable[[random.Random], str]:
     bodies = Bodies()
-    return lambda dice: check(bodies(dice))
+    return lambda dice: check(bodies(dice), bodies.known)
