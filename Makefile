@@ -29,7 +29,7 @@ check: $(VENV)/.test ## Lint, formatting and types.
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-fuzz: $(VENV)/.test ## Damage 80,000 photos, 100,000 bodies of /match and 28,000 weight files; ten minutes.
+fuzz: $(VENV)/.test ## Damage 80,000 photos, 100,000 bodies of /match and 28,000 weight files; some minutes.
 	FUZZ_FULL=1 $(BIN)/python -m pytest -s tests/fuzz
 
 bench: $(VENV)/.test ## Measure against face_recognition and the naive service. Writes docs/benchmarks.*

@@ -134,8 +134,8 @@ def as_reading(request: MatchRequest) -> plain_reader.Reading:
     head = request.card.name, request.threshold, request.rule, request.probe.tolist()
     if (them := request.enrolled) is None:
         return *head, None
-    members = them.reg_nos, them.names, them.vectors.astype(float).tolist(), them.owners.tolist(), set(them.foreign)
-    return *head, members
+    rows = plain_reader.owned(them.vectors.astype(float).tolist(), them.owners.tolist())
+    return *head, (them.reg_nos, them.names, rows, set(them.foreign))
 
 
 def check(body: bytes, lists: KnownLists) -> str:

@@ -14,7 +14,7 @@ from face128.engines import DLIB, find_card
 from face128.errors import BadRequest, Face128Error, InvalidDescriptor, InvalidRequest, ModelMismatch
 
 Reading = tuple[Any, ...]
-"""Card, threshold, rule, probe; then regNos, names, the rows as doubles, their owners and the foreign, or None."""
+"""Card, threshold, rule, probe; then regNos, names, the rows as doubles with their owners and the foreign, or None."""
 
 
 def read(body: bytes) -> Reading:
@@ -87,7 +87,12 @@ def _request(root: Any) -> Reading:
             values += [(f"{place}.descriptors[{i}]", value) for i, value in enumerate(several)]
         rows += _parse_all(values, card.dimension, reg_no)
         owners += [index] * len(values)
-    return card.name, threshold, rule, probe, (reg_nos, names, rows, owners, foreign)
+    return card.name, threshold, rule, probe, (reg_nos, names, owned(rows, owners), foreign)
+
+
+def owned(rows: list[list[float]], owners: list[int]) -> list[tuple[int, list[float]]]:
+    """Each owner's rows; in which order one gave them means nothing."""
+    return sorted(zip(owners, rows, strict=True))
 
 
 def _parse_all(values: list[tuple[str, Any]], dimension: int, reg_no: Any) -> list[list[float]]:
