@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from benchmarks.harness import Curve
 
@@ -21,6 +23,8 @@ STYLES = (  # what a contestant's name has in it, colour, line; the first that f
     ("face128", "#0b6e4f", "-"),
 )
 
+LINE = 12  # points of height for a label
+
 
 def draw(curves: Mapping[str, Curve], file: Path) -> None:
     """One panel for what each curve counts. Raises ImportError without matplotlib (the extra "plots")."""
@@ -36,8 +40,6 @@ def draw(curves: Mapping[str, Curve], file: Path) -> None:
             colour, line = next((colour, line) for part, colour, line in STYLES if part in name)
             x, y = zip(*points, strict=True)
             panel.loglog(x, y, label=name, color=colour, linestyle=line, marker="o", markersize=4)
-            text = f"{y[-1]:,.0f} ms" if y[-1] >= 10 else f"{y[-1]:.1f} ms"
-            panel.annotate(text, (x[-1], y[-1]), (6, 0), textcoords="offset points", va="center", color=colour)
         panel.set(title=TITLES[count], xlabel=count, ylabel="milliseconds")
         panel.set_xticks(x, [f"{value:,.10g}" for value in x])
         panel.xaxis.set_minor_formatter(NullFormatter())
@@ -46,4 +48,18 @@ def draw(curves: Mapping[str, Curve], file: Path) -> None:
         panel.grid(which="major", alpha=0.3)
         panel.legend(frameon=False, fontsize=9)
     figure.tight_layout()
+    for panel in panels[0]:
+        _name_the_ends(panel)
     figure.savefig(file, dpi=120)
+
+
+def _name_the_ends(panel: Any) -> None:
+    """Write beside each line how high it ends, the lowest first, and none over another."""
+    points = 72 / panel.figure.dpi
+    ends = sorted((*line.get_xydata()[-1], line.get_color()) for line in panel.lines)
+    above = -math.inf
+    for x, y, colour in ends:
+        height = panel.transData.transform((x, y))[1] * points
+        above = max(height, above + LINE)
+        text, place = f"{y:,.0f} ms" if y >= 10 else f"{y:.1f} ms", (6, above - height)
+        panel.annotate(text, (x, y), place, textcoords="offset points", va="center", color=colour)
