@@ -61,7 +61,8 @@ def read_with_help(to_read: Reader, text: bytes) -> None:
 
 
 @pytest.fixture
-def processes() -> Iterator[EngineProcesses]:
+def processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[EngineProcesses]:
+    monkeypatch.setattr(reader, "PATIENCE", 20)  # on a busy machine a second is soon over
     processes = EngineProcesses(Settings(engines=("fake",)))
     processes.start()
     yield processes
@@ -120,12 +121,15 @@ def test_one_that_is_killed_between_two_bodies_is_replaced(processes: EngineProc
     assert process_id(a) != victim
 
 
-def test_one_that_hangs_is_waited_for_a_while_and_ended(processes: EngineProcesses) -> None:
+def test_one_that_hangs_is_waited_for_a_while_and_ended(
+    processes: EngineProcesses, monkeypatch: pytest.MonkeyPatch
+) -> None:
     a, text = Reader(processes), body(6)
     read_with_help(a, text)
     victim = process_id(a)
     os.kill(victim, signal.SIGSTOP)
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(1) as pool, monkeypatch.context() as impatient:
+        impatient.setattr(reader, "PATIENCE", 0.5)
         waiting = pool.submit(read, a, text)
         try:
             assert waiting.result(timeout=20) is None
@@ -147,10 +151,7 @@ def test_without_a_thread_to_begin_it_a_body_is_read_in_one_piece(
     read_with_help(a, text)
 
 
-def test_one_that_dies_in_the_middle_costs_its_help_alone(
-    processes: EngineProcesses, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(reader, "PATIENCE", 20)
+def test_one_that_dies_in_the_middle_costs_its_help_alone(processes: EngineProcesses) -> None:
     a, text = Reader(processes), body(7)
     read_with_help(a, text)
     os.kill(process_id(a), signal.SIGSTOP)
@@ -163,10 +164,7 @@ def test_one_that_dies_in_the_middle_costs_its_help_alone(
     read_with_help(a, text)
 
 
-def test_a_second_body_is_not_kept_waiting_and_gets_no_other_answer(
-    processes: EngineProcesses, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(reader, "PATIENCE", 20)
+def test_a_second_body_is_not_kept_waiting_and_gets_no_other_answer(processes: EngineProcesses) -> None:
     a, text, other = Reader(processes), body(8), body(900)
     read_with_help(a, text)
     os.kill(process_id(a), signal.SIGSTOP)
