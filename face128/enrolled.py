@@ -58,8 +58,10 @@ class Enrolled:
     @property
     def nbytes(self) -> int:
         """Of memory, about; ``people`` included."""
-        objects = sum(map(getsizeof, self.reg_nos)) + sum(map(getsizeof, self.names)) + getsizeof(self.foreign)
-        return objects + getsizeof(self.reg_nos) + getsizeof(self.names) + self.vectors.nbytes + 2 * self.owners.nbytes
+        lists = self.reg_nos, self.names, self.foreign
+        # A fifth of the time that sys.getsizeof takes for each: it is asked of every new list.
+        objects = sum([each.__sizeof__() for said in lists for each in said])
+        return objects + sum(map(getsizeof, lists)) + self.vectors.nbytes + 2 * self.owners.nbytes
 
 
 @dataclass(frozen=True)
