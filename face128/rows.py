@@ -5,7 +5,7 @@ The fast ways only ever take what is good. What they cannot take, ``descriptors.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -19,6 +19,7 @@ from face128.descriptors import Block
 from face128.json_tree import Body, has_lists_in_lists, plain
 
 DOUBLE, SINGLE = "=f8", "<f4"
+AT_ONCE = 256  # descriptors: what is made of them on the way stays in the processor's cache
 
 
 class Rows:
@@ -69,10 +70,12 @@ class Rows:
         owners = list(range(len(values)))
         try:
             if {str}.issuperset(map(type, values)):
-                self._singles = [_decoded(values, 4 * self._dimension)] if values else []
+                self._singles = [_decoded(some, 4 * self._dimension) for some in _in_turn(values)]
                 self._owners_of_singles = owners
             elif {Array}.issuperset(map(type, values)) and {self._dimension}.issuperset(map(len, values)):
-                self._doubles = [value.as_buffer(of_type="d") for value in values]
+                self._doubles = [
+                    b"".join([value.as_buffer(of_type="d") for value in some]) for some in _in_turn(values)
+                ]
                 self._owners_of_doubles = owners
                 self._lists = len(values)
             else:
@@ -119,6 +122,10 @@ class Rows:
 def joined(rows: Sequence[bytes | memoryview], kind: str, dimension: int) -> Block:
     """One array of many rows: their bytes, one or several in each part."""
     return np.frombuffer(b"".join(rows), kind).reshape(-1, dimension)
+
+
+def _in_turn(values: list[Any]) -> Iterator[list[Any]]:
+    return (values[at : at + AT_ONCE] for at in range(0, len(values), AT_ONCE))
 
 
 def _decoded(texts: list[str], size: int) -> bytes:

@@ -289,3 +289,12 @@ def test_one_bad_name_or_number_among_many_is_named(form: Any) -> None:
 def test_many_good_ones_are_taken_whatever_other_lists_there_are(probe: Any, more: Any) -> None:
     enrolled = read(ask(*({**each, **more} for each in many(GOOD, list)), probe=probe, **more))
     assert np.array_equal(enrolled.vectors, [GOOD] * 400)
+
+
+@pytest.mark.parametrize("form", [list, as_base64])
+def test_many_come_in_their_order(form: Any) -> None:
+    first = [i / 1024 for i in range(600)]
+    members = [{"regNo": i, "name": "x", "descriptor": form([number, *GOOD[1:]])} for i, number in enumerate(first)]
+    enrolled = read(ask(*members))
+    assert enrolled.vectors[:, 0].tolist() == first
+    assert enrolled.owners.tolist() == enrolled.reg_nos == list(range(600))
