@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import faiss
 import numpy as np
 import pytest
 
@@ -79,6 +80,22 @@ def test_what_two_bounds_promise_holds_and_finds_all_that_matter() -> None:
         assert cohort.standing(rows, exact[rows]) == Cohort.of(vectors, np.arange(400), "euclidean").standing(
             np.arange(400), exact
         )
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+@pytest.mark.parametrize("apart", [0.01, 0.03, 0.1])
+def test_where_float32_cannot_tell_who_is_nearest_more_are_looked_at(
+    metric: Metric, apart: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Faces that are nearer to each other than what their squares are rounded by, where FAISS multiplies matrices.
+
+    From how many faces on it does so is its own affair, and another one in other versions.
+    """
+    monkeypatch.setattr(faiss.cvar, "distance_compute_blas_threshold", 1)
+    vectors = (30 + np.random.default_rng(5).normal(0, apart, (300, 128))).astype(np.float32)
+    lists = NeighbourLists(metric, 128)
+    lists.change(NOBODY, faces(range(300), vectors))
+    assert_made_anew(lists, vectors, np.arange(300), range(300), metric)
 
 
 def test_most_deletions_look_for_nobody_again(monkeypatch: pytest.MonkeyPatch) -> None:
