@@ -131,7 +131,7 @@ def _in_turn(values: list[Any]) -> Iterator[list[Any]]:
 def _decoded(texts: list[str], size: int) -> bytes:
     """The bytes of texts in strict base64 that say ``size`` bytes each. Raises ValueError unless they are all that.
 
-    One call for all takes less time than one for each, but would stop at the first padding: zeros stand in for it.
+    One call for many takes less time than one for each, but would stop at the first padding: zeros stand in for it.
     """
     padding = -size % 3
     length = (size + padding) // 3 * 4
