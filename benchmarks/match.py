@@ -1,7 +1,7 @@
 """POST /match with 1 to 10,000 members beside the naive service and beside a bare simdjson parse of the same body.
 
-Each request has the members of the one before, as a backend sends them. What a list costs that never came before is
-measured too, by a service that keeps none.
+Each request has the members of the one before, as a backend sends them. What a list costs that is not known is
+measured too, by a second service that is sent so many lists in turn that none of them is still kept.
 """
 
 from __future__ import annotations
@@ -9,8 +9,10 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable
+import urllib.request
+from collections.abc import Callable, Iterator
 from functools import cache, partial
+from itertools import cycle
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +24,7 @@ from face128.descriptors import to_base64
 
 ROUNDS = {1: 200, 100: 100, 1_000: 30, 10_000: 12}  # by members
 TIDYING = {1_000: 0.05, 10_000: 0.3}  # seconds: the naive service frees millions of objects after its answer
+TURNS = {10_000: 3}  # new lists of each form by turns, else 9: more than are kept, by their memory or their number
 AS_NUMBERS = {1_000: 6.0, 10_000: 9.0}
 AS_BASE64 = {10_000: 30.0}
 BARE_PARSE = 0.5  # half as fast as it: twice its time
@@ -50,14 +53,16 @@ def body(members: int, form: str, seed: int = 0) -> Request:
 
 def measure() -> Report:
     report = Report()
-    with started(FACE128, NAIVE) as services, started(FACE128, FACE128_LIST_MEMORY="0") as forgetful:
+    with started(FACE128, NAIVE) as services, started(FACE128) as second:
         if NAIVE in services:
             report.figures.append(_disagreements(services))
         else:
             report.notes.append(NO_NAIVE)
-        report.curves["members"] = _by_members(services, forgetful[FACE128], report)
+        report.curves["members"] = _by_members(services, second[FACE128], report)
         waits = {name: _longest_wait(service) for name, service in services.items()}
-        wait_for_new = _longest_wait(forgetful[FACE128])
+        wait_for_new = _longest_wait(second[FACE128], new=True)
+        if (known := _known_lists(second[FACE128])) != 0:
+            raise AssertionError(f"{known:.0f} of the new lists were known")
     size = len(body(LARGEST, NUMBERS).body or b"") / 1e6
     what = f"/health while a body of {size:.0f} MB comes to /match, longest wait"
     report.figures += [
@@ -76,16 +81,17 @@ def _disagreements(services: dict[str, Service]) -> Figure:
     return Figure("/match: probes answered otherwise than by the naive service", different, f"of {PROBES}", at_most=0)
 
 
-def _by_members(services: dict[str, Service], forgetful: Service, report: Report) -> Curve:
+def _by_members(services: dict[str, Service], second: Service, report: Report) -> Curve:
     curve: Curve = {}
     parser = simdjson.Parser()
     for members, rounds in ROUNDS.items():
         numbers, base64 = body(members, NUMBERS), body(members, BASE64)
+        new = {form: _new_lists(members, form) for form in (NUMBERS, BASE64)}
         turns: dict[str, Callable[[], object]] = {
             f"{FACE128}, {NUMBERS}": partial(services[FACE128].send, numbers),
             f"{FACE128}, {BASE64}": partial(services[FACE128].send, base64),
-            f"{FACE128}, {NEW}, {NUMBERS}": partial(forgetful.send, numbers),
-            f"{FACE128}, {NEW}, {BASE64}": partial(forgetful.send, base64),
+            f"{FACE128}, {NEW}, {NUMBERS}": lambda new=new[NUMBERS]: second.send(next(new)),
+            f"{FACE128}, {NEW}, {BASE64}": lambda new=new[BASE64]: second.send(next(new)),
             BARE: partial(parser.parse, numbers.body),
         }
         if NAIVE in services:
@@ -109,11 +115,24 @@ def _by_members(services: dict[str, Service], forgetful: Service, report: Report
     return curve
 
 
-def _longest_wait(service: Service, rounds: int = 10) -> float:
+def _new_lists(members: int, form: str) -> Iterator[Request]:
+    """Requests without end, of which none has a list that is still kept."""
+    return cycle([body(members, form, seed=1 + i) for i in range(TURNS.get(members, 9))])
+
+
+def _known_lists(service: Service) -> float:
+    """How many lists came to this service that were kept."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{service.port}/metrics") as answer:
+        lines = answer.read().decode().splitlines()
+    return next(float(line.split()[-1]) for line in lines if line.startswith('face128_lists_total{known="yes"}'))
+
+
+def _longest_wait(service: Service, rounds: int = 10, *, new: bool = False) -> float:
     """The median, over so many large requests to /match, of the longest that /health took meanwhile: milliseconds."""
     waits = []
+    requests = _new_lists(LARGEST, NUMBERS) if new else cycle([body(LARGEST, NUMBERS)])
     for _ in range(rounds):
-        matching = threading.Thread(target=service.send, args=(body(LARGEST, NUMBERS),))
+        matching = threading.Thread(target=service.send, args=(next(requests),))
         matching.start()
         longest = 0.0
         while matching.is_alive():

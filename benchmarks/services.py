@@ -135,13 +135,13 @@ class Service:
 
 
 @contextmanager
-def started(*names: str, **settings: str) -> Iterator[dict[str, Service]]:
+def started(*names: str) -> Iterator[dict[str, Service]]:
     """These services (the naive one only where its file is there), ready, until the block ends."""
     with ExitStack() as stack:
         services: dict[str, Service] = {}
         for name in names:
             if name != NAIVE or NAIVE_FILE.exists():
-                services[name] = Service(name, **settings)
+                services[name] = Service(name)
                 stack.callback(services[name].stop)
         for service in services.values():
             service.wait_for(READY)

@@ -78,16 +78,15 @@ class KnownLists:
 
     def keep(self, memory: Memory, length: int, asked: MatchRequest) -> list[tuple[Memory, int]]:
         """Keep the list of the body of this length in ``memory``, unless it is known; what memory is free then."""
+        if asked.enrolled is None:
+            return [(memory, length)]
         with self._lock:
-            for known in self._known:
-                if known.enrolled is asked.enrolled:
-                    self._known.remove(known)
-                    self._known.append(known)
-                    watcher().listed(known=True)
-                    return [(memory, length)]
-        if asked.enrolled is not None:
-            watcher().listed(known=False)
-        new = self._new(memory, length, asked)
+            known = next((each for each in self._known if each.enrolled is asked.enrolled), None)
+            if known is not None:
+                self._known.remove(known)
+                self._known.append(known)
+        watcher().listed(known=known is not None)
+        new = self._new(memory, length, asked, asked.enrolled) if known is None else None
         if new is None:
             return [(memory, length)]
         free = []
@@ -100,8 +99,8 @@ class KnownLists:
                     free.append((oldest.memory, oldest.length))
         return free
 
-    def _new(self, memory: Memory, length: int, asked: MatchRequest) -> _Known | None:
-        if asked.enrolled is None or length > self._most_bytes:
+    def _new(self, memory: Memory, length: int, asked: MatchRequest, enrolled: Enrolled) -> _Known | None:
+        if length > self._most_bytes:
             return None
         text = memoryview(memory.body(length))
         begin = BEGIN.search(text, 0, AROUND)
@@ -112,10 +111,10 @@ class KnownLists:
         around = _around(text, start, end)
         if around is None or _names(around) != asked.names:
             return None
-        taken = memory.taken(length) + asked.enrolled.nbytes
+        taken = memory.taken(length) + enrolled.nbytes
         if taken > self._most_bytes:
             return None
-        return _Known(text[start:end], asked.enrolled, asked.card, memory, length, taken)
+        return _Known(text[start:end], enrolled, asked.card, memory, length, taken)
 
     @contextmanager
     def _candidates(self, text: memoryview, start: int) -> Iterator[list[_Known]]:
