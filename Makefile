@@ -24,10 +24,11 @@ test-nestjs: $(VENV)/.run ## Build, lint and test the NestJS client, end to end 
 faceapi: ## Install the real face-api.js, the tests' outside truth for that engine; needs Node and npm.
 	npm install --prefix tests/faceapi_golden --no-package-lock --no-audit --no-fund
 
-check: $(VENV)/.test ## Lint, formatting and types.
+check: $(VENV)/.test ## Lint, formatting, types, and who may import whom.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 fuzz: $(VENV)/.test ## Damage 80,000 photos, 100,000 bodies of /match and 28,000 weight files; some minutes.
 	FUZZ_FULL=1 $(BIN)/python -m pytest -s tests/fuzz

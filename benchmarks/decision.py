@@ -14,9 +14,9 @@ from benchmarks.gallery import BATCH, around, fill, real, synthetic
 from benchmarks.harness import Figure, Report, interleave, medians, milliseconds
 from benchmarks.match import BASE64, NUMBERS, body
 from benchmarks.services import FACE128, Request, Service, started
-from face128.engines import DLIB
-from face128.gallery import Gallery
-from face128.rules import THRESHOLD, Rule
+from face128.domain.decision_rule import THRESHOLD, Rule
+from face128.domain.model_card import DLIB
+from face128.gallery.gallery import Gallery
 
 ROUNDS = {1_000: 60, 10_000: 30}  # by members
 NO_SLOWER = 1 / 1.3  # the goal of a cached list, beside the threshold rule

@@ -12,16 +12,12 @@ from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
-
-from benchmarks.harness import LFW, ROOT, Figure, Report, medians, milliseconds
-
-sys.path.insert(0, str(ROOT / "tests"))  # the package under Node is the tests' outside truth, too
-
 from faceapi_truth import MODELS, PHOTOS, WAYS, Node, Truth, node, pixels_of
 
-from face128.engines import Descriptors
-from face128.engines.faceapi128 import FaceapiEngine
-from face128.images import RGB, Photo
+from benchmarks.harness import LFW, Figure, Report, medians, milliseconds
+from face128.domain.descriptors import Descriptors
+from face128.engines.faceapi.engine import FaceapiEngine
+from face128.photos.photo import RGB, Photo
 
 COUNT = 20
 NODE = "the npm package under Node (wasm)"

@@ -18,12 +18,16 @@ import faiss
 import numpy as np
 
 from benchmarks.harness import Figure, Report, interleave, medians, milliseconds
-from face128.encoding import encode
-from face128.engines import DLIB, Descriptors, load_engine
+from face128.domain.descriptors import Descriptors
+from face128.domain.model_card import DLIB
+from face128.encoding.encode import encode
+from face128.engines.loader import load_engine
 from face128.errors import NoFace
-from face128.gallery import Gallery, NewFace, Person, changes
+from face128.gallery import writes
+from face128.gallery.gallery import Gallery
+from face128.gallery.records import NewFace, Person
 from face128.gallery.tables import faces
-from face128.images import Limits
+from face128.photos.photo import Limits
 from face128.settings import Settings
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
@@ -131,7 +135,7 @@ def fill(gallery: Gallery, vectors: Descriptors, start: int) -> None:
         face = NewFace(vector, number.to_bytes(8, "big"))
         rows.append(face.row(Person(f"Person {number}", f"p{number}"), DLIB, 0))
     with gallery.database.writing() as connection:
-        version = changes.next_version(connection)
+        version = writes.next_version(connection)
         connection.execute(faces.insert(), [{**row, "version": version} for row in rows])
 
 

@@ -20,7 +20,7 @@ import simdjson
 
 from benchmarks.harness import Curve, Figure, Report, interleave, medians, milliseconds
 from benchmarks.services import FACE128, HEALTH, NAIVE, NO_NAIVE, Request, Service, started
-from face128.descriptors import to_base64
+from face128.domain.descriptors import to_base64
 
 ROUNDS = {1: 200, 100: 100, 1_000: 30, 10_000: 12}  # by members
 TIDYING = {1_000: 0.05, 10_000: 0.3}  # seconds: the naive service frees millions of objects after its answer

@@ -21,9 +21,9 @@ import numpy as np
 import simdjson
 from pydantic import BaseModel
 
-from face128.descriptors import to_base64
-from face128.enrolled import parse
-from face128.matching import nearest
+from face128.domain.descriptors import to_base64
+from face128.match_body.parser import parse
+from face128.matching.decision import nearest
 
 
 class Member(BaseModel):

@@ -20,12 +20,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from face128.engines import Engine
-from face128.engines.dlib128 import DlibEngine
-from face128.engines.faceapi128 import FaceapiEngine
-from face128.engines.roll import roll
-from face128.engines.weights import find_weights
-from face128.images import Photo, open_photo
+from face128.engines.base import Engine
+from face128.engines.dlib.engine import DlibEngine
+from face128.engines.dlib.weight_files import find_weights
+from face128.engines.faceapi.engine import FaceapiEngine
+from face128.engines.head_roll import roll
+from face128.photos.photo import Photo, open_photo
 
 ROOT = Path(__file__).parents[1]
 LFW = ROOT.parent / "shared" / "data" / "lfw-view1"

@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.harness import LFW, ROOT, Figure, Report, interleave, medians
-from face128.engines.weights import LANDMARKS, RESNET, find_weights
-from face128.engines.weights.network import BATCH, load_network
+from face128.engines.dlib.network import load_network
+from face128.engines.dlib.weight_files import LANDMARKS, RESNET, find_weights
+from face128.engines.resnet.network import BATCH_CHIPS
 
 Chips = npt.NDArray[np.uint8]
 
@@ -29,10 +30,10 @@ def measure() -> Report:
     reference = dlib.face_recognition_model_v1(str(weights))
     chips = np.array(list(islice(cut(), CHIPS)))
     times: dict[str, list[float]] = defaultdict(list)
-    alone, batched, threaded = "one chip", f"batches of {BATCH}", f"{THREADS} threads"
+    alone, batched, threaded = "one chip", f"batches of {BATCH_CHIPS}", f"{THREADS} threads"
     with ThreadPoolExecutor(THREADS) as pool:
         for i in range(len(chips)):
-            chip, pair, batch = (chips[np.arange(i, i + size) % len(chips)] for size in (1, THREADS, BATCH))
+            chip, pair, batch = (chips[np.arange(i, i + size) % len(chips)] for size in (1, THREADS, BATCH_CHIPS))
             turns = {
                 "dlib": partial(reference.compute_face_descriptor, chip[0]),
                 alone: partial(network, chip),
@@ -42,7 +43,7 @@ def measure() -> Report:
             for name, runs in interleave(turns, 1).items():
                 times[name] += runs
     typical = medians(times)
-    goals = {alone: (1, GOAL), batched: (BATCH, None), threaded: (THREADS, None)}
+    goals = {alone: (1, GOAL), batched: (BATCH_CHIPS, None), threaded: (THREADS, None)}
     return Report(
         [
             Figure(f"the network, {name}", typical[name] / size, "ms a chip", "dlib", typical["dlib"], at_least=goal)

@@ -20,12 +20,12 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.harness import LFW
-from face128.cohort import Cohort, members_needed
-from face128.engines import DLIB
-from face128.engines.dlib128 import DlibEngine
-from face128.engines.weights import find_weights
-from face128.images import Limits, open_photo
-from face128.neighbours import rough_distances
+from face128.domain.model_card import DLIB
+from face128.engines.dlib.engine import DlibEngine
+from face128.engines.dlib.weight_files import find_weights
+from face128.matching.cohort import Cohort, members_needed
+from face128.matching.fast_distances import rough_distances
+from face128.photos.photo import Limits, open_photo
 
 Array = npt.NDArray[np.float64]
 

@@ -10,9 +10,9 @@ import numpy as np
 from PIL import ImageFile
 
 from benchmarks.harness import LFW, ROOT, Figure, Report
-from face128.engines.dlib128 import DlibEngine
-from face128.engines.weights import find_weights
-from face128.images import open_photo
+from face128.engines.dlib.engine import DlibEngine
+from face128.engines.dlib.weight_files import find_weights
+from face128.photos.photo import open_photo
 
 ImageFile.LOAD_TRUNCATED_IMAGES = False  # face_recognition switches it on
 

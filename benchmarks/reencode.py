@@ -15,11 +15,11 @@ import face_recognition
 import numpy as np
 
 from benchmarks.harness import LFW, Figure, Report
-from face128.descriptors import from_base64
-from face128.jobs.pool import GROUP, run_in_groups
-from face128.jobs.recipe import Recipe
-from face128.jobs.task import Task, work
-from face128.jobs.workers import LocalWorkers
+from face128.domain.descriptors import from_base64
+from face128.jobs.execution.backends import LocalWorkers
+from face128.jobs.execution.local_backend import GROUP, run_in_groups
+from face128.jobs.execution.photo_task import Task, work
+from face128.jobs.execution.recipe import Recipe
 from face128.settings import load_settings
 
 PHOTOS, ROUNDS = 240, 5

@@ -14,8 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
+from serving import environment, free_port
+
 from benchmarks.harness import ROOT, SHARED
-from tests.serving import environment, free_port
 
 FACE128 = "face128"
 NAIVE = "naive service"

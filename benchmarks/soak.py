@@ -16,11 +16,12 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
+from sockets import answer, head, send
+
 from benchmarks import traffic
 from benchmarks.photos import portraits
 from benchmarks.processes import Taken, taken
 from benchmarks.services import FACE128, READY, Service
-from tests.sockets import answer, head, send
 
 SAMPLE = 5.0  # seconds
 NUISANCE = 1.0

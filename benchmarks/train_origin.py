@@ -1,7 +1,7 @@
-"""Trains the classifier of face128/jobs/origin.py: face-api.js's descriptors against dlib's, of the same photos.
+"""Trains the classifier of jobs/audit/network_origin.py: face-api.js's descriptors and dlib's of the same photos.
 
     (cd tests/faceapi_golden && npm ci)
-    python benchmarks/train_origin.py tests/faceapi_golden [--photos 900] [--out face128/jobs/origin.json]
+    python benchmarks/train_origin.py tests/faceapi_golden [--photos 900] [--out face128/jobs/audit/origin.json]
 
 Photos are those of ../shared/data/lfw-view1. face-api.js runs under Node (describe.cjs, 0.3 s a photo), with both
 of its detectors and both kinds of input. A third of the people is held out; how often the classifier is right on them
@@ -21,9 +21,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from face128.descriptors import from_base64
-from face128.jobs.describing import describe
-from face128.jobs.recipe import Recipe
+from face128.domain.descriptors import from_base64
+from face128.jobs.execution.describe_photos import describe
+from face128.jobs.execution.recipe import Recipe
 from face128.settings import load_settings
 
 LFW = Path(__file__).parents[1].parent / "shared" / "data" / "lfw-view1" / "images"
@@ -98,6 +98,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("node", type=Path, help="the folder of describe.cjs, with its node_modules")
     parser.add_argument("--photos", type=int, default=900, help="(default 900)")
-    parser.add_argument("--out", type=Path, default=Path("face128/jobs/origin.json"))
+    parser.add_argument("--out", type=Path, default=Path("face128/jobs/audit/origin.json"))
     arguments = parser.parse_args()
     main(arguments.node, arguments.photos, arguments.out)

@@ -34,6 +34,9 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+STOPPING = "The service is stopping. Try again shortly."
+"""The sentence of an Overloaded that is raised because the service stops."""
+
 
 class Face128Error(Exception):
     """The root: everything that face128 raises on purpose."""

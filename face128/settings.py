@@ -14,11 +14,11 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from face128 import keys
+from face128 import api_keys
+from face128.api_keys import ApiKey
+from face128.domain.decision_rule import Rule
 from face128.errors import ConfigurationError
-from face128.keys import ApiKey
 from face128.logs import Format
-from face128.rules import Rule
 
 PREFIX = "FACE128_"
 
@@ -151,7 +151,7 @@ class Settings(BaseSettings):
     @classmethod
     def _read_keys(cls, value: Any) -> Any:
         entries = cls._split(value)
-        return tuple(keys.parse(entry, i) if isinstance(entry, str) else entry for i, entry in enumerate(entries))
+        return tuple(api_keys.parse(entry, i) if isinstance(entry, str) else entry for i, entry in enumerate(entries))
 
     @field_validator("trusted_proxies")
     @classmethod

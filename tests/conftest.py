@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import httpx
-import insight
+import insight_packs
 import pytest
 from serving import serving
 
@@ -20,7 +20,7 @@ def service() -> Iterator[httpx.Client]:
 @pytest.fixture(scope="session")
 def insight_service() -> Iterator[httpx.Client]:
     """The service with InsightFace's sample networks alone."""
-    with serving(FACE128_ENGINES="insightface", FACE128_INSIGHTFACE_PACK=str(insight.sample_pack())) as client:
+    with serving(FACE128_ENGINES="insightface", FACE128_INSIGHTFACE_PACK=str(insight_packs.sample_pack())) as client:
         yield client
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from paths import FIXTURES
 
-FILES = sorted((Path(__file__).parents[1] / "fixtures" / "contracts").glob("match*.json"))
+FILES = sorted((FIXTURES / "contracts").glob("match*.json"))
 VECTORS = [pytest.param(vector, id=vector["name"]) for file in FILES for vector in json.loads(file.read_text("utf-8"))]
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import httpx
 import pytest
+from paths import ROOT
 
-ROOT = Path(__file__).parents[1]
 ADDRESS = "http://127.0.0.1:8000"
 BLOCKS = [
     block

@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from face128 import keys
+from face128 import api_keys
 from face128.errors import ConfigurationError
 from face128.settings import Settings, load_settings, unknown_variables
 
@@ -20,7 +20,7 @@ def nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def opens(settings: Settings, secret: str) -> bool:
-    return keys.find(secret, settings.api_keys) is not None
+    return api_keys.find(secret, settings.api_keys) is not None
 
 
 def test_the_defaults_are_those_of_the_documents() -> None:

@@ -9,17 +9,18 @@ from typing import Any
 from fastapi import FastAPI
 
 from face128 import __version__
-from face128.api import access, docs, faces, fallback, operations, records
-from face128.api.admission import Admission, BodyMemory
-from face128.api.answers import install_error_handlers
-from face128.api.auth import Guard
-from face128.api.document import Documented
-from face128.api.metrics import Metrics
-from face128.api.tracing import RequestId
-from face128.processes import EngineProcesses
-from face128.service import Service
+from face128.api.auth.guard import Guard
+from face128.api.metrics.prometheus import Metrics
+from face128.api.middleware.overload import Admission, BodyMemory
+from face128.api.middleware.request_log import RequestId
+from face128.api.openapi import swagger_page
+from face128.api.openapi.document import Documented
+from face128.api.responses.error_handlers import install_error_handlers
+from face128.api.routes import enrolment, faces, match_and_encode, operations, records
+from face128.events import watch
+from face128.service.service import Service
 from face128.settings import Settings, load_settings
-from face128.watching import watch
+from face128.workers.process_pool import EngineProcesses
 
 DESCRIPTION = """
 Whose face is this? 128-d face descriptors, exactly dlib's and much faster.
@@ -55,10 +56,10 @@ def create_app(settings: Settings | None = None, processes: EngineProcesses | No
     app.state.guard = Guard(service.settings.api_keys)
     app.add_middleware(RequestId, metrics)
     install_error_handlers(app)
-    app.include_router(fallback.router)
+    app.include_router(match_and_encode.router)
     app.include_router(faces.router)
     app.include_router(records.router)
-    app.include_router(access.router)
+    app.include_router(enrolment.router)
     app.include_router(operations.router)
-    app.include_router(docs.router)
+    app.include_router(swagger_page.router)
     return app

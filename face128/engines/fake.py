@@ -11,8 +11,10 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from face128.engines import Chips, Descriptors, Face, ModelCard
-from face128.images import Photo
+from face128.domain.descriptors import Descriptors
+from face128.domain.model_card import ModelCard
+from face128.engines.base import Chips, Face
+from face128.photos.photo import Photo
 
 SIDE = 16  # 16 * 16 * 3 bytes: six for each of the 128 numbers
 

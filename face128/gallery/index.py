@@ -8,9 +8,8 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
-from face128.descriptors import Metric
-from face128.engines import Descriptors
-from face128.gallery.coarse import Coarse, Places, Squares
+from face128.domain.descriptors import Descriptors, Metric
+from face128.gallery.byte_index import Coarse, Places, Squares
 
 Ids = npt.NDArray[np.int64]
 Distances = npt.NDArray[np.float64]

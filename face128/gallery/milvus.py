@@ -11,12 +11,12 @@ import numpy as np
 import sqlalchemy as sa
 from pymilvus import DataType, MilvusClient, MilvusException
 
-from face128.descriptors import Metric
-from face128.engines import Descriptors, ModelCard
+from face128.domain.descriptors import Descriptors, Metric
+from face128.domain.model_card import ModelCard
 from face128.errors import DatabaseAway
 from face128.gallery.database import Database
 from face128.gallery.index import Distances, Ids, directions, true_distances
-from face128.gallery.replica import apply_added, comparable, merge, metric, rows
+from face128.gallery.index_sync import apply_added, comparable, merge, metric, rows
 from face128.gallery.tables import erased, faces, state
 
 log = logging.getLogger("face128")

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from face128.descriptors import Vector
-from face128.engines import ModelCard
-from face128.enrolled import RegNo
+from face128.domain.descriptors import Vector
+from face128.domain.members import RegNo
+from face128.domain.model_card import ModelCard
 from face128.errors import InvalidRequest, NotFound
 from face128.gallery.tables import faces
 

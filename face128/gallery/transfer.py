@@ -15,15 +15,16 @@ from typing import IO, Any
 import numpy as np
 import sqlalchemy as sa
 
-from face128 import enrolled
-from face128.descriptors import to_base64
-from face128.engines import CARDS, DLIB, ModelCard, find_card
+from face128.domain.descriptors import to_base64
+from face128.domain.model_card import CARDS, DLIB, ModelCard, find_card
 from face128.errors import InvalidRequest, ModelMismatch
-from face128.gallery import Gallery, changes
-from face128.gallery.overlaps import refuse_overlaps
+from face128.gallery import writes
+from face128.gallery.gallery import Gallery
+from face128.gallery.import_duplicates import refuse_overlaps
+from face128.gallery.index_sync import comparable
 from face128.gallery.records import COLUMNS, NewFace, Person, Record
-from face128.gallery.replica import comparable
 from face128.gallery.tables import faces
+from face128.match_body import parser
 
 Row = dict[str, Any]
 
@@ -64,7 +65,7 @@ def read(document: bytes) -> tuple[ModelCard, list[Row]]:
         raise InvalidRequest("The file is a list of members, or an object with that list in enrolled.")
     card = _card(members, root.get("model") if isinstance(root, dict) else None)
     body = {"descriptor": [0] * card.dimension, "model": card.name, "enrolled": members}
-    parsed = enrolled.parse(json.dumps(body).encode(), max_members=len(document)).enrolled
+    parsed = parser.parse(json.dumps(body).encode(), max_members=len(document)).enrolled
     assert parsed is not None
     rows: list[Row] = []
     starts = np.searchsorted(parsed.owners, np.arange(len(members) + 1))
@@ -91,11 +92,11 @@ def add(gallery: Gallery, card: ModelCard, rows: list[Row], *, force: bool = Fal
         known = _known(connection, faces.c.user_id)
         for row in new:
             if row["user_id"] in known:
-                row["is_number"] = changes.settle(
+                row["is_number"] = writes.settle(
                     connection, Person(row["name"], row["user_id"], row["is_number"])
                 ).numeric
         if new:
-            version = changes.next_version(connection)
+            version = writes.next_version(connection)
             connection.execute(sa.insert(faces), [{**row, "version": version} for row in new])
     gallery.load()
     return len(new)

@@ -1,5 +1,4 @@
-"""The target fuzz_bodies: damaged bodies of /match, each read by face128/enrolled.py, in halves, by known lists, and
-the plain way."""
+"""The target fuzz_bodies: damaged bodies of /match, each read by the parser, by the list cache, and the plain way."""
 
 from __future__ import annotations
 
@@ -12,14 +11,13 @@ from copy import deepcopy
 from typing import Any
 
 import plain_reader
-from halving import in_halves
 from mutating import Mutator
 
-from face128.bodies import PlainMemory
-from face128.enrolled import MatchRequest, parse
+from face128.domain.decision_rule import THRESHOLD
+from face128.domain.members import MatchRequest
 from face128.errors import Face128Error
-from face128.known_lists import KnownLists
-from face128.rules import THRESHOLD
+from face128.match_body.list_cache import ListCache
+from face128.match_body.parser import parse
 
 NUMBERS = [round((i - 64) / 64, 2) for i in range(128)]
 JUNK: list[Any] = [
@@ -74,11 +72,9 @@ class Bodies:
         self._requests = [json.dumps(request) for request in requests()]
         compact = [json.dumps(json.loads(text), separators=(",", ":"), ensure_ascii=False) for text in self._requests]
         self._bytes = Mutator([text.encode() for text in self._requests + compact], TOKENS)
-        self.known = KnownLists(2**20)
+        self.known = ListCache(2**20)
         for text in self._bytes.seeds:
-            memory = PlainMemory()
-            memory.room[:] = text
-            self.known.keep(memory, len(text), parse(text))
+            self.known.put(text, parse(text))
 
     def __call__(self, dice: random.Random) -> bytes:
         kind = dice.random()
@@ -130,7 +126,7 @@ def _change(value: Any, dice: random.Random) -> None:
 
 
 def as_reading(request: MatchRequest) -> plain_reader.Reading:
-    """What enrolled.py has made of it, as the plain reader says it."""
+    """What the parser has made of it, as the plain reader says it."""
     head = request.card.name, request.threshold, request.rule, request.probe.tolist()
     if (them := request.enrolled) is None:
         return *head, None
@@ -138,7 +134,7 @@ def as_reading(request: MatchRequest) -> plain_reader.Reading:
     return *head, (them.reg_nos, them.names, rows, set(them.foreign))
 
 
-def check(body: bytes, lists: KnownLists) -> str:
+def check(body: bytes, lists: ListCache) -> str:
     try:
         expected: Any = plain_reader.read(body)
         word = "read"
@@ -150,10 +146,8 @@ def check(body: bytes, lists: KnownLists) -> str:
         found = plain_reader.outcome(error)
     # As text: 1 is not 1.0, and 0.0 is not -0.0.
     assert repr(found) == repr(expected), f"{found!r:.300} is not {expected!r:.300}: {body!r:.600}"
-    for together in in_halves(body):
-        assert together is None or repr(as_reading(together)) == repr(expected), f"in halves: {body!r:.600}"
     try:
-        known = lists.read(memoryview(body), THRESHOLD)
+        known = lists.get(body, THRESHOLD)
         found = known and as_reading(known)
     except Face128Error as error:
         found = plain_reader.outcome(error)

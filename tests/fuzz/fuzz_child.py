@@ -67,7 +67,7 @@ def main(target: str, first: int, end: int, progress: Path) -> None:
 
 def resident() -> int:
     """MiB, when what is free has been given back."""
-    from face128.memory import give_back_memory
+    from face128.process_memory import give_back_memory
 
     gc.collect()
     give_back_memory()
@@ -81,5 +81,5 @@ def status(field: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parents[1]))  # what the other tests share
+    sys.path.insert(0, str(Path(__file__).parents[1] / "support"))  # what the other tests share
     main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4]))

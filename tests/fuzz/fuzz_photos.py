@@ -13,7 +13,7 @@ from mutating import Mutator
 from PIL import Image
 
 from face128.errors import BadImage, TooLarge, UnsupportedFormat
-from face128.images import SHRINKS, Limits, open_photo
+from face128.photos.photo import SHRINKS, Limits, open_photo
 
 WIDTH, HEIGHT = 61, 47  # rare numbers: where they stand in a file, the size is meant
 FIELDS = [number.to_bytes(size, order) for number in (WIDTH, HEIGHT) for size in (2, 4) for order in ("big", "little")]

@@ -9,13 +9,13 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-import insight
+import insight_packs
 import numpy as np
 from mutating import Mutator
 
-from face128.engines.insight_pack import read_pack
-from face128.engines.weights import RESNET, faceapi, find_weights
-from face128.engines.weights.dlib_dat import read_resnet
+from face128.engines.dlib.dat_file import read_resnet
+from face128.engines.dlib.weight_files import RESNET, find_weights
+from face128.engines.insightface.pack import read_pack
 from face128.errors import ConfigurationError
 
 Case = Callable[[random.Random], str]
@@ -81,7 +81,7 @@ def face_api(folder: Path) -> Case:
         for shard, part in zip(shards, (joined[:60], joined[60:]), strict=True):
             (folder / shard).write_bytes(part)
         try:
-            read = faceapi.read_weights(folder, MODEL)
+            read = manifest.read_weights(folder, MODEL)
             for name, shape in SHAPES.items():
                 read.tensor(name, *shape)
         except ConfigurationError:
@@ -92,7 +92,7 @@ def face_api(folder: Path) -> Case:
 
 
 def insightface(folder: Path) -> Case:
-    insight.tiny_pack(folder)
+    insight_packs.tiny_pack(folder)
     recogniser, detector = (folder / name for name in ("tiny.onnx", "det_tiny.onnx"))
     tokens = [
         b"graph",

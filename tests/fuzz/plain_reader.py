@@ -1,6 +1,6 @@
 """The body of /match read the plain way, by json.loads and one ``descriptors.parse`` after the other.
 
-What face128/enrolled.py reads fast must be this, to the last bit, and so must the code and the place of an error.
+What match_body/parser.py reads fast must be this, to the last bit, and so must the code and the place of an error.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ import json
 import math
 from typing import Any
 
-from face128 import descriptors, rules
-from face128.engines import DLIB, find_card
+from face128.domain import decision_rule, descriptors
+from face128.domain.model_card import DLIB, find_card
 from face128.errors import BadRequest, Face128Error, InvalidDescriptor, InvalidRequest, ModelMismatch
 
 Reading = tuple[Any, ...]
@@ -52,7 +52,11 @@ def _request(root: Any) -> Reading:
     threshold = root.get("threshold")
     if threshold is not None and not (_is_number(threshold) and 0 < threshold <= 2):
         raise InvalidRequest(field="threshold")
-    rule = rules.THRESHOLD if root.get("decision") is None else rules.parse(root["decision"], rules.THRESHOLD)
+    rule = (
+        decision_rule.THRESHOLD
+        if root.get("decision") is None
+        else decision_rule.parse(root["decision"], decision_rule.THRESHOLD)
+    )
     probe = descriptors.parse(root.get("descriptor"), card.dimension).tolist()
     threshold = None if threshold is None else float(threshold)
     if "enrolled" not in root:

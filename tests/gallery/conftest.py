@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import database_servers
 import pytest
-import servers
 
-from face128.gallery import Gallery
+from face128.gallery.gallery import Gallery
 
 DATABASES = ("sqlite", "mariadb", "postgresql")
 
 
 @pytest.fixture(scope="session")
-def mariadb() -> Iterator[servers.Server]:
-    with servers.mariadb() as server:
+def mariadb() -> Iterator[database_servers.Server]:
+    with database_servers.mariadb() as server:
         yield server
 
 
 @pytest.fixture(scope="session")
-def postgresql() -> Iterator[servers.Server]:
-    with servers.postgresql() as server:
+def postgresql() -> Iterator[database_servers.Server]:
+    with database_servers.postgresql() as server:
         yield server
 
 
@@ -50,7 +50,7 @@ def open_gallery(
     opened: list[Gallery] = []
     with_milvus = request.param == "milvus"
     if with_milvus:
-        servers.start_milvus(f"{tmp_path}/milvus.db")
+        database_servers.start_milvus(f"{tmp_path}/milvus.db")
     url = (
         f"sqlite:///{tmp_path}/gallery.sqlite" if request.param in ("sqlite", "milvus") else new_database(request.param)
     )

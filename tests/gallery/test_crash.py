@@ -17,7 +17,7 @@ from colours import face
 from serving import environment, free_port
 
 from face128.engines.fake import FAKE
-from face128.gallery import Gallery
+from face128.gallery.gallery import Gallery
 
 # Each starts a service: CRASH_ROUNDS=100 takes more than four minutes.
 ROUNDS = int(os.environ.get("CRASH_ROUNDS", 10))

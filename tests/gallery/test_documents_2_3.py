@@ -7,22 +7,22 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
-from pathlib import Path
 
 import httpx
-import insight
+import insight_packs
 import pytest
+from paths import SHARED
 from replay import replay
 from serving import PHOTOS, serving
 
-SEED = Path(__file__).parents[2].parent / "shared" / "seeds" / "2-records-deepface-faiss.md"
+SEED = SHARED / "seeds" / "2-records-deepface-faiss.md"
 EVERYWHERE = [(kind, engine) for kind in ("sqlite", "mariadb", "postgresql") for engine in ("dlib", "insightface")]
 
 
 @pytest.fixture(scope="module", params=EVERYWHERE, ids="-".join)
 def service(request: pytest.FixtureRequest, new_database: Callable[[str], str]) -> Iterator[httpx.Client]:
     kind, engine = request.param
-    pack = {"FACE128_INSIGHTFACE_PACK": str(insight.sample_pack())} if engine == "insightface" else {}
+    pack = {"FACE128_INSIGHTFACE_PACK": str(insight_packs.sample_pack())} if engine == "insightface" else {}
     with serving(FACE128_DATABASE_URL=new_database(kind), FACE128_ENGINES=engine, **pack) as client:
         yield client
 

@@ -15,14 +15,15 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from people import enrol, near, real, record, synthetic, whose
 
-from face128 import enrolled
-from face128.descriptors import distance, distances
-from face128.engines import DLIB, FACEAPI
+from face128.domain.descriptors import distance, distances
+from face128.domain.model_card import DLIB, FACEAPI
 from face128.engines.fake import FAKE
 from face128.errors import Duplicate, InvalidRequest, NotFound, TooManyImages
-from face128.gallery import Gallery, NewFace, Person
+from face128.gallery.gallery import Gallery
+from face128.gallery.records import NewFace, Person
 from face128.gallery.tables import metadata
-from face128.matching import nearest
+from face128.match_body import parser
+from face128.matching.decision import nearest
 
 Open = Callable[[], Gallery]
 OBAMA, OBAMA_TOO, BIDEN = real("obama-2012.jpg"), real("obama-2009.jpg"), real("biden-2010.jpg")
@@ -49,7 +50,7 @@ def test_a_search_and_a_posted_list_agree_to_the_last_bit(gallery: Gallery) -> N
     random = np.random.default_rng(1)
     probes = [people[100], people[200], *(people[:20] + random.normal(0, 0.03, (20, 128)))]
     for probe in probes:
-        posted = nearest(enrolled.parse(json_of({"descriptor": probe.tolist(), "enrolled": members})), explain=True)
+        posted = nearest(parser.parse(json_of({"descriptor": probe.tolist(), "enrolled": members})), explain=True)
         assert gallery.match(probe, DLIB, explain=True) == posted
 
 
@@ -244,7 +245,7 @@ def test_what_one_worker_has_done_the_next_search_of_another_sees(open_gallery: 
 def test_who_has_missed_more_erasures_than_are_listed_reads_the_table(
     open_gallery: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("face128.gallery.changes.KEPT", 3)
+    monkeypatch.setattr("face128.gallery.writes.KEPT", 3)
     one, late = open_gallery(), open_gallery()
     enrol(one, "44", OBAMA)
     late.load()

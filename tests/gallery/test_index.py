@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import database_servers
+import dlib_truth
 import numpy as np
 import pytest
-import servers
-import truth
 from people import real, synthetic
 
-from face128.descriptors import Metric, distances
+from face128.domain.descriptors import Metric, distances
 from face128.gallery.index import FaissIndex, Index
 
 KINDS = ("faiss", "milvus")
@@ -22,7 +22,7 @@ Make = Callable[[int, Metric], Index]
 def make(request: pytest.FixtureRequest, tmp_path: Path) -> Make:
     if request.param == "faiss":
         return FaissIndex
-    servers.start_milvus(f"{tmp_path}/milvus.db")
+    database_servers.start_milvus(f"{tmp_path}/milvus.db")
     from pymilvus import MilvusClient
 
     from face128.gallery.milvus import MilvusIndex
@@ -34,7 +34,7 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Make:
 @pytest.mark.parametrize("metric", ["euclidean", "cosine"])
 def test_brute_force_over_20000_agrees_on_the_top_5(make: Make, metric: Metric) -> None:
     people = synthetic(20_000)
-    people[: len(truth.SINGLE)] = [real(name) for name in truth.SINGLE]
+    people[: len(dlib_truth.SINGLE)] = [real(name) for name in dlib_truth.SINGLE]
     index = make(128, metric)
     index.add(np.arange(20_000) + 7, people)
     assert len(index) == 20_000

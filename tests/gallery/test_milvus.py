@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import database_servers
 import pytest
-import servers
 from people import enrol, near, real, whose
 from pymilvus import MilvusClient
 
-from face128.engines import DLIB
+from face128.domain.model_card import DLIB
 from face128.errors import DatabaseAway
-from face128.gallery import Gallery
+from face128.gallery.gallery import Gallery
 
 OBAMA, BIDEN = real("obama-2012.jpg"), real("biden-2010.jpg")
 
 
 @pytest.fixture
 def milvus(tmp_path: Path) -> str:
-    servers.start_milvus(f"{tmp_path}/milvus.db")
+    database_servers.start_milvus(f"{tmp_path}/milvus.db")
     return f"{tmp_path}/milvus.db"
 
 

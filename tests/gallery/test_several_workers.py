@@ -7,18 +7,18 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import database_servers
 import httpx
 import numpy as np
 import pytest
-import servers
 from colours import create, face
 from people import enrol, real
 from serving import serving
 
-from face128.engines import DLIB
+from face128.domain.model_card import DLIB
 from face128.errors import DatabaseAway
-from face128.gallery import Gallery
-from face128.gallery.replica import FaissReplica
+from face128.gallery.gallery import Gallery
+from face128.gallery.index_sync import FaissReplica
 
 ROUNDS = 63  # of enrol, match, delete, match from each side: 504 requests
 
@@ -52,7 +52,7 @@ def test_no_answer_is_stale_whichever_worker_or_service_gives_it(database_url: s
 
 @pytest.mark.parametrize("kind", ["mariadb", "postgresql"])
 def test_a_database_may_go_away_and_come_back(request: pytest.FixtureRequest, kind: str) -> None:
-    server: servers.Server = request.getfixturevalue(kind)
+    server: database_servers.Server = request.getfixturevalue(kind)
     with serving(FACE128_ENGINES="fake", FACE128_DATABASE_URL=server.new_database()) as client:
         identifier = create(client, face(1)).json()["record"]["id"]
         server.stop()
@@ -78,7 +78,7 @@ def test_a_database_may_go_away_and_come_back(request: pytest.FixtureRequest, ki
 def test_a_connection_that_breaks_in_the_middle_of_a_search_is_told_and_replaced(
     request: pytest.FixtureRequest, kind: str
 ) -> None:
-    server: servers.Server = request.getfixturevalue(kind)
+    server: database_servers.Server = request.getfixturevalue(kind)
     gallery = Gallery(server.new_database())
     stored = enrol(gallery, "44", real("obama-2012.jpg"))[0]
 

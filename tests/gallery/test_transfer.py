@@ -12,9 +12,10 @@ import pytest
 from people import enrol, near, real, record
 from serving import environment, photo, serving
 
-from face128.descriptors import to_base64
+from face128.domain.descriptors import to_base64
 from face128.engines.fake import FAKE
-from face128.gallery import Gallery, NewFace, Person
+from face128.gallery.gallery import Gallery
+from face128.gallery.records import NewFace, Person
 
 OBAMA, BIDEN, HOPPER = real("obama-2012.jpg"), real("biden-2010.jpg"), real("hopper-1984.jpg")
 

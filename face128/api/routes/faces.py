@@ -1,0 +1,169 @@
+"""The stateless image contracts of documents 1 and 4: detect, verify, extract, compare, batch."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Any, TypeVar
+
+from fastapi import APIRouter, Depends, Request
+
+from face128.api.auth.guard import ServiceDep, needs
+from face128.api.openapi import examples
+from face128.api.requests.bodies import read_image, read_images, read_json
+from face128.api.requests.query import EngineName, Faces
+from face128.api.responses import schemas
+from face128.api.responses.error_handlers import error_fields
+from face128.api.responses.schemas import REFUSED, problems
+from face128.api.routes.batch_extract import extract_all
+from face128.encoding.encode import encode, face_fields, find
+from face128.errors import Face128Error, InvalidRequest
+from face128.matching import verification
+
+router = APIRouter(responses=REFUSED, tags=["faces"])
+
+IMAGE_ERRORS = problems(400, 413, 415, 422, 503)
+DESCRIPTORS_BYTES = 256 * 1024  # a body of two descriptors, with room for 512 numbers each
+
+
+T = TypeVar("T")
+
+
+@router.post(
+    "/detect",
+    response_model=schemas.Detected,
+    responses=IMAGE_ERRORS,
+    openapi_extra={"requestBody": examples.IMAGE},
+    dependencies=[needs("encode"), Depends(error_fields(detected=False))],
+)
+async def detect(request: Request, service: ServiceDep, engine: EngineName = None) -> dict[str, Any]:
+    """How many faces are in the photo, and where. A photo without one is an answer too: `detected` is false."""
+    loaded = service.engine(engine)
+    photo, faces = await service.run(find, loaded, await read_image(request, service.limits), service.limits)
+    messages = ("No face detected", "Single face detected successfully")
+    return {
+        "detected": bool(faces),
+        "face_count": len(faces),
+        "confidence": face_fields(faces[0], photo)["confidence"] if faces else 0.0,
+        "message": messages[len(faces)] if len(faces) < len(messages) else f"Multiple faces detected: {len(faces)}",
+        "model": loaded.card.name,
+        "faces": [{**face_fields(face, photo), "landmarks": face.landmarks} for face in faces],
+    }
+
+
+@router.post(
+    "/verify-face",
+    response_model=schemas.Verified | schemas.NotVerified,
+    responses=IMAGE_ERRORS,
+    openapi_extra={"requestBody": examples.IMAGE},
+    dependencies=[needs("encode"), Depends(error_fields(face_detected=False))],
+)
+async def verify_face(request: Request, service: ServiceDep, engine: EngineName = None) -> dict[str, Any]:
+    """Whether there is a face in the photo; of several, the one most clearly seen."""
+    loaded = service.engine(engine)
+    photo, faces = await service.run(find, loaded, await read_image(request, service.limits), service.limits)
+    if not faces:
+        return {"face_detected": False, "error": "No face detected in image"}
+    return {"face_detected": True, **face_fields(faces[0], photo), "message": "Face detected successfully"}
+
+
+@router.post(
+    "/extract-embedding",
+    response_model=schemas.Extracted,
+    responses=IMAGE_ERRORS,
+    openapi_extra={"requestBody": examples.IMAGE},
+    dependencies=[needs("encode"), Depends(error_fields(success=False, face_detected=False))],
+)
+async def extract_embedding(
+    request: Request, service: ServiceDep, faces: Faces = "one", engine: EngineName = None
+) -> dict[str, Any]:
+    """The descriptor that /encode-image gives, to the last bit, in the shape of documents 1 and 4."""
+    loaded = service.engine(engine)
+    encoding = await service.run(encode, loaded, await read_image(request, service.limits), service.limits, faces)
+    return {
+        "success": True,
+        "embedding": encoding.descriptor.tolist(),
+        "embedding_size": loaded.card.dimension,
+        "face_detected": True,
+        "model": encoding.model,
+        **face_fields(encoding.face, encoding.photo),
+    }
+
+
+@router.post(
+    "/compare",
+    response_model=schemas.Compared,
+    responses=IMAGE_ERRORS,
+    openapi_extra={"requestBody": examples.TWO_IMAGES},
+    dependencies=[needs("match"), Depends(error_fields(success=False))],
+)
+async def compare(
+    request: Request, service: ServiceDep, faces: Faces = "one", engine: EngineName = None
+) -> dict[str, Any]:
+    """Whether two photos show one person, by the model's metric and threshold."""
+    loaded = service.engine(engine)
+    images = await read_images(request, service.limits, ("image1", "image2"))
+    first, second = await asyncio.gather(
+        *(_naming(field, service.run(encode, loaded, image, service.limits, faces)) for field, image in images)
+    )
+    comparison = verification.compare(first.descriptor, second.descriptor, loaded.card)
+    return {
+        "success": True,
+        "similarity": comparison.similarity,
+        "confidence": 50 * (1 + comparison.similarity),
+        "same_person": comparison.distance <= loaded.card.threshold,
+        "distance": comparison.distance,
+        "threshold": loaded.card.threshold,
+        "model": loaded.card.name,
+    }
+
+
+@router.post(
+    "/compare-faces",
+    response_model=schemas.ComparedFaces,
+    responses=problems(400, 409, 413, 422),
+    openapi_extra={"requestBody": examples.TWO_DESCRIPTORS},
+    dependencies=[needs("match")],
+)
+async def compare_faces(request: Request) -> dict[str, Any]:
+    """The distance of two descriptors: of 128 numbers Euclidean, of 512 cosine. It needs no engine."""
+    body = await read_json(request, DESCRIPTORS_BYTES)
+    comparison = verification.compare_wire(body)
+    return {"similarity": comparison.similarity, "distance": comparison.distance, "metric": comparison.metric}
+
+
+@router.post(
+    "/batch-extract",
+    response_model=schemas.Batch,
+    response_model_exclude_unset=True,
+    responses=problems(400, 409, 413, 422, 503),
+    openapi_extra={"requestBody": examples.BATCH},
+    dependencies=[needs("encode")],
+)
+async def batch_extract(
+    request: Request, service: ServiceDep, faces: Faces = "one", engine: EngineName = None
+) -> dict[str, Any]:
+    """Descriptors of up to 64 photos in base64, in their order. A bad photo fails alone."""
+    loaded = service.engine(engine)
+    body = await read_json(request, service.settings.max_batch_bytes)
+    images = body.get("images") if isinstance(body, dict) else None
+    if not isinstance(images, list):
+        raise InvalidRequest('The body must be {"images": ["base64", ...]}.', field="images")
+    results = await extract_all(service, loaded, images, faces)
+    successful = sum(result["face_detected"] for result in results)
+    return {
+        "results": results,
+        "total": len(results),
+        "successful": successful,
+        "failed": len(results) - successful,
+        "model": loaded.card.name,
+    }
+
+
+async def _naming(field: str, work: Awaitable[T]) -> T:
+    """Await the work on one of several images; its error then says which."""
+    try:
+        return await work
+    except Face128Error as error:
+        error.context["field"] = field
+        raise

@@ -1,0 +1,244 @@
+"""The command line: serve, encode, match, doctor; the work on many photos is in jobs/cli.py."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from face128 import __version__
+from face128.api_keys import SHORT
+from face128.cli.gallery import app as gallery
+from face128.cli.jobs import COMMANDS as JOBS
+from face128.cli.keys import app as keys
+from face128.errors import BadRequest, Face128Error
+from face128.logs import set_up_logging
+from face128.settings import Settings, load_settings, unknown_variables
+from face128.workers import launcher
+
+if TYPE_CHECKING:
+    from face128.workers.process_pool import EngineProcesses
+
+log = logging.getLogger("face128")
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app.add_typer(gallery, name="gallery")
+app.add_typer(keys, name="keys")
+
+EngineOption = Annotated[str | None, typer.Option("--engine", help="dlib by default.")]
+JittersOption = Annotated[
+    int, typer.Option("--num-jitters", min=1, max=100, help="Above 1: the mean of so many slightly moved copies.")
+]
+FacesOption = Annotated[str, typer.Option("--faces", help="one: refuse a photo of several; largest: take the largest.")]
+
+
+@app.callback()
+def main() -> None:
+    """Whose face is this? 128-d face descriptors, exactly dlib's and much faster."""
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes; they share the cores and the gallery.")] = 1,
+) -> None:
+    """Serve HTTP until SIGTERM or Ctrl-C. Every FACE128_* setting applies."""
+    with _told():
+        settings = load_settings(host=host, port=port)
+        settings.check_exposure()
+    set_up_logging(settings.log_level, settings.log_format)
+    for name in unknown_variables():
+        log.warning("%s is no setting of face128: is it misspelt?", name)
+    _speak_of_plain_keys(settings)
+    with _told():
+        processes = _begin(settings) if workers == 1 else None
+        from face128.api.app import create_app
+        from face128.api.metrics.multiprocess import metrics_folder
+        from face128.server.run import run
+
+        with metrics_folder(workers):
+            if workers == 1:
+                run(create_app(settings, processes), settings)
+                return
+            if "threads" not in settings.model_fields_set:
+                os.environ["FACE128_THREADS"] = str(max(1, settings.threads // workers))
+            run("face128.cli.main:worker", settings, workers)
+
+
+def worker() -> Any:
+    """The application of one of several processes, which read the settings themselves."""
+    from face128.server.parent_watch import end_with_parent
+
+    settings = load_settings()
+    set_up_logging(settings.log_level, settings.log_format)
+    end_with_parent()
+    processes = _begin(settings)
+    from face128.api.app import create_app
+
+    return create_app(settings, processes)
+
+
+def _begin(settings: Settings) -> EngineProcesses | None:
+    """Let the engines load in their process while this one imports the rest, which takes about as long."""
+    if not settings.in_processes:
+        launcher.drop()
+        return None
+    from face128.workers.process_pool import EngineProcesses
+
+    processes = EngineProcesses(settings)
+    processes.begin()
+    return processes
+
+
+@app.command()
+def encode(
+    photos: Annotated[list[Path], typer.Argument(help="Photos of one face each.")],
+    engine: EngineOption = None,
+    faces: FacesOption = "one",
+    num_jitters: JittersOption = 1,
+) -> None:
+    """Print one line of JSON a photo: its descriptor, the model, box and confidence.
+
+    A photo that fails is named on stderr with the reason, and the exit status is 1.
+    """
+    from face128.encoding.encode import encode as encode_photo
+    from face128.engines.loader import load_engine
+    from face128.photos.photo import Limits
+
+    with _told():
+        settings = load_settings()
+        loaded = load_engine(engine or settings.engines[0], settings)
+    limits = Limits(settings.max_image_bytes, settings.max_image_pixels)
+
+    def attempt(path: Path) -> dict[str, Any] | Face128Error:
+        try:
+            return encode_photo(loaded, _read(path), limits, _which(faces), num_jitters).answer()
+        except Face128Error as error:
+            return error
+
+    failed = False
+    with ThreadPoolExecutor(settings.threads) as pool:
+        for path, outcome in zip(photos, pool.map(attempt, photos), strict=True):
+            if isinstance(outcome, Face128Error):
+                failed = True
+                _tell(f"{path}: {outcome} ({outcome.code})")
+            else:
+                print(json.dumps({"photo": str(path), **outcome}), flush=True)
+    raise typer.Exit(1 if failed else 0)
+
+
+@app.command()
+def match(
+    probe: Annotated[Path, typer.Argument(help="A photo, or a JSON file with a descriptor.")],
+    enrolled: Annotated[Path, typer.Argument(help="JSON: a list of members, or a body of /match.")],
+    threshold: Annotated[float | None, typer.Option(help="Greatest distance that is a match.")] = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Say how near, and who came next.")] = False,
+    engine: EngineOption = None,
+    faces: FacesOption = "one",
+) -> None:
+    """Print what POST /match would answer. Exit status: 0 for a match, 1 for none, 2 for an error."""
+    from face128.match_body import parser as wire
+    from face128.matching.decision import nearest
+
+    with _told():
+        settings = load_settings()
+        members = _read_json(enrolled)
+        body = dict(members) if isinstance(members, dict) else {"enrolled": members}
+        body.update(_probe(probe, settings, engine, faces))
+        if threshold is not None:
+            body["threshold"] = threshold
+        asked = wire.parse(json.dumps(body).encode(), max_members=sys.maxsize, rule=settings.rule)
+        decision = nearest(asked, explain=explain)
+    print(json.dumps(decision.answer(explain=explain)))
+    raise typer.Exit(0 if decision.matched else 1)
+
+
+@app.command()
+def doctor() -> None:
+    """Say what is installed, whether the weights are right, and what mends what is missing."""
+    from face128.cli.doctor import examine
+
+    with _told():
+        healthy = examine(load_settings())
+    raise typer.Exit(0 if healthy else 1)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    print(__version__)
+
+
+def _probe(path: Path, settings: Settings, engine: str | None, faces: str) -> dict[str, Any]:
+    """The probe's descriptor (and model, if known), from a JSON file or from a photo."""
+    data = _read(path)
+    if data.lstrip()[:1] in (b"[", b"{", b'"'):
+        document = _read_json(path)
+        known = document if isinstance(document, dict) and "descriptor" in document else {"descriptor": document}
+        return {name: known[name] for name in ("descriptor", "model") if name in known}
+
+    from face128.encoding.encode import encode as encode_photo
+    from face128.engines.loader import load_engine
+    from face128.photos.photo import Limits
+
+    loaded = load_engine(engine or settings.engines[0], settings)
+    limits = Limits(settings.max_image_bytes, settings.max_image_pixels)
+    answer = encode_photo(loaded, data, limits, _which(faces)).answer()
+    return {"descriptor": answer["descriptor"], "model": answer["model"]}
+
+
+def _which(faces: str) -> Any:
+    if faces not in ("one", "largest"):
+        raise BadRequest("--faces takes one or largest.")
+    return faces
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BadRequest(f"The file cannot be read: {error.strerror}.") from None
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(_read(path))
+    except (ValueError, RecursionError):
+        raise BadRequest(f"{path.name} is not valid JSON.") from None
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Turn an error of ours into one sentence on stderr and exit status 2."""
+    try:
+        yield
+    except Face128Error as error:
+        _tell(f"{error} ({error.code})")
+        raise typer.Exit(2) from None
+
+
+def _tell(sentence: str) -> None:
+    print(f"face128: {sentence}", file=sys.stderr, flush=True)
+
+
+def _speak_of_plain_keys(settings: Settings) -> None:
+    if any(key.plain for key in settings.api_keys):
+        log.warning(
+            "an API key is set in plain text. It works, and opens everything; 'face128 keys hash NAME' makes an entry "
+            "for FACE128_API_KEYS from which nobody learns the key"
+        )
+    if any(key.short for key in settings.api_keys):
+        log.warning("an API key has fewer than %d characters and might be guessed: 'face128 keys new NAME'", SHORT)
+
+
+for command in JOBS:
+    app.command()(_told()(command))

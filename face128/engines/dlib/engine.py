@@ -1,0 +1,129 @@
+"""dlib's reference pipeline: HOG detector, 5 landmarks, a 150-pixel chip, the ResNet. The default engine.
+
+Called on dlib directly it is bit-identical to ``face_recognition.face_encodings(image)``, and so it is here with
+``FACE128_NETWORK=dlib`` and ``FACE128_DETECTION=exact``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import dlib
+import numpy as np
+
+from face128.domain.descriptors import Descriptors
+from face128.domain.model_card import DLIB, ModelCard
+from face128.engines.base import Chips, Face
+from face128.engines.dlib.detector import Box, Hit, HogDetector, shrink_for
+from face128.engines.dlib.weight_files import (
+    LANDMARKS,
+    LANDMARKS_SHA256,
+    RESNET,
+    RESNET_SHA256,
+    find_weights,
+    read_weights,
+)
+from face128.photos.photo import Photo
+
+if TYPE_CHECKING:
+    from face128.settings import Settings
+
+Landmarks = tuple[tuple[int, int], ...]
+
+DETECTORS = {"fast": "fast4", "exact": "exact"}  # and the version of what they find
+CHIP_SIDE = 150  # what the network was trained on (dlib's face_recognition_model_v1)
+CHIP_PADDING = 0.25  # of the face's size on every side; face_recognition_model_v1's default
+
+
+class DlibFace(Face):
+    """A face that this engine found. Its landmarks are looked for when they are asked for, if at all.
+
+    The search for faces takes their model out of the processor's cache. Where many photos are searched first, it comes
+    back once for all.
+    """
+
+    _find: Callable[[Box], Landmarks]
+
+    def __init__(self, hit: Hit, find_landmarks: Callable[[Box], Landmarks]) -> None:
+        for name, value in (("box", hit.box), ("confidence", hit.confidence), ("_find", find_landmarks)):
+            object.__setattr__(self, name, value)
+
+    def __getattr__(self, name: str) -> Landmarks:
+        if name != "landmarks":
+            raise AttributeError(name)
+        found = self._find(self.box)
+        object.__setattr__(self, name, found)
+        return found
+
+
+class DlibEngine:
+    """Thread-safe: landmarks and network are only read, and every thread has its own detector."""
+
+    def __init__(
+        self,
+        weights: Path,
+        network: Literal["onnx", "dlib"] = "onnx",
+        detection: Literal["fast", "exact"] = "fast",
+        providers: Sequence[str] = ("CPUExecutionProvider",),
+    ) -> None:
+        self.card: ModelCard = replace(DLIB, pipeline=f"hog-{DETECTORS[detection]}/{DLIB.pipeline}")
+        self._detector = HogDetector(detection)
+        self._exact = detection == "exact"
+        read_weights(weights / LANDMARKS, LANDMARKS_SHA256)
+        self._landmarks = dlib.shape_predictor(str(weights / LANDMARKS))
+        resnet = weights / RESNET
+        self._network = _onnx_network(resnet, providers) if network == "onnx" else _dlib_network(resnet)
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> DlibEngine:
+        return cls(find_weights(settings.weights), settings.network, settings.detection, settings.providers)
+
+    def detect(self, photo: Photo) -> list[Face]:
+        return [DlibFace(hit, partial(self._find_landmarks, photo)) for hit in self._detector.find(photo)]
+
+    def describe(self, chips: Chips) -> Descriptors:
+        return self._network(chips)
+
+    def crop(self, photo: Photo, faces: Sequence[Face]) -> Chips:
+        """Cut each face out, turned upright and scaled by its landmarks: (n, 150, 150, 3)."""
+        chips = np.empty((len(faces), CHIP_SIDE, CHIP_SIDE, 3), np.uint8)
+        for chip, face in zip(chips, faces, strict=True):
+            shrink = self._shrink(photo, face.box)
+            points = dlib.points([dlib.point(x // shrink, y // shrink) for x, y in face.landmarks])
+            shape = dlib.full_object_detection(_rectangle(face.box, shrink), points)
+            chip[:] = dlib.get_face_chip(photo.rgb(shrink), shape, size=CHIP_SIDE, padding=CHIP_PADDING)
+        return chips
+
+    def _find_landmarks(self, photo: Photo, box: Box) -> Landmarks:
+        shrink = self._shrink(photo, box)
+        shape = self._landmarks(photo.rgb(shrink), _rectangle(box, shrink))
+        return tuple((point.x * shrink, point.y * shrink) for point in shape.parts())
+
+    def _shrink(self, photo: Photo, box: Box) -> int:
+        return 1 if self._exact else shrink_for(photo, box[2] - box[0])
+
+
+def _rectangle(box: Box, shrink: int) -> dlib.rectangle:
+    return dlib.rectangle(*(round(side / shrink) for side in box))
+
+
+def _onnx_network(path: Path, providers: Sequence[str]) -> Callable[[Chips], Descriptors]:
+    from face128.engines.dlib.network import load_network
+
+    return load_network(path, providers)
+
+
+def _dlib_network(path: Path) -> Callable[[Chips], Descriptors]:
+    read_weights(path, RESNET_SHA256)
+    model = dlib.face_recognition_model_v1(str(path))
+
+    def run(chips: Chips) -> Descriptors:
+        if not len(chips):
+            return np.empty((0, DLIB.dimension), np.float32)
+        return np.array(model.compute_face_descriptor(list(chips)), np.float32)
+
+    return run

@@ -1,0 +1,142 @@
+"""face-api.js's own pipeline, from the model files that a web application serves: its descriptors, to 1e-5.
+
+A detector, 68 landmarks, an upright square around eyes and mouth, and dlib's ResNet with its weights rounded to uint8.
+The specification is the source of @vladmandic/face-api 1.7.15, whose weights are those of face-api.js 0.22.2, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import numpy.typing as npt
+from onnx import TensorProto
+
+from face128.domain.descriptors import Descriptors
+from face128.domain.model_card import FACEAPI, ModelCard
+from face128.engines.base import Chips, Face
+from face128.engines.faceapi.alignment import Points, Rectangle, align, find_landmarks, inner
+from face128.engines.faceapi.detectors import Detection, Run, find_ssd, find_tiny
+from face128.engines.faceapi.graphs import INPUT, face_landmark_68, tiny_face_detector
+from face128.engines.faceapi.manifest import read_weights
+from face128.engines.faceapi.resnet_weights import read_resnet
+from face128.engines.faceapi.scaling import Scaling, Square, to_square
+from face128.engines.faceapi.ssd_graph import ssd_mobilenetv1
+from face128.engines.onnx.sessions import CPU, open_session
+from face128.engines.resnet.architecture import SIDE
+from face128.engines.resnet.network import Network
+from face128.engines.resnet.onnx_graph import to_onnx
+from face128.errors import ConfigurationError
+from face128.photos.photo import Photo
+
+if TYPE_CHECKING:
+    from face128.settings import Settings
+
+
+@dataclass(frozen=True)
+class FaceapiFace(Face):
+    """A face that this engine found, its 68 landmarks rounded."""
+
+    square: Rectangle
+    """What is described: (left, top, right, bottom)."""
+
+
+class FaceapiEngine:
+    """Thread-safe: sessions are only read."""
+
+    def __init__(
+        self,
+        models: Path,
+        detector: Literal["ssd", "tiny"] = "ssd",
+        scaling: Scaling = "canvas",
+        *,
+        min_confidence: float = 0.5,
+        score_threshold: float = 0.5,
+        input_size: int = 416,
+        providers: Sequence[str] = CPU,
+    ) -> None:
+        """Load the models from a folder of face-api.js. ``min_confidence`` is ssd's, the last two are tiny's.
+
+        Raises ConfigurationError, naming the file, for one that is missing or damaged.
+        """
+        self.card: ModelCard = replace(FACEAPI, pipeline=f"{detector}-{scaling}/{FACEAPI.pipeline}")
+        self._scaling: Scaling = scaling
+        if detector == "ssd":
+            run = _runner(ssd_mobilenetv1(read_weights(models, "ssd_mobilenetv1")), providers)
+            self._find = partial(find_ssd, run, min_confidence=min_confidence, scaling=scaling)
+        else:
+            run = _runner(tiny_face_detector(read_weights(models, "tiny_face_detector")), providers)
+            self._find = partial(find_tiny, run, score_threshold=score_threshold, side=input_size, scaling=scaling)
+        self._landmarks = _runner(face_landmark_68(read_weights(models, "face_landmark_68")), providers)
+        network = read_resnet(read_weights(models, "face_recognition"))
+        self._network = Network(to_onnx(network, TensorProto.FLOAT), providers)
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> FaceapiEngine:
+        if settings.faceapi_models is None:
+            raise ConfigurationError(
+                "Set FACE128_FACEAPI_MODELS to the folder of face-api.js's models: your web application serves it."
+            )
+        return cls(
+            settings.faceapi_models,
+            settings.faceapi_detector,
+            settings.faceapi_crop,
+            min_confidence=settings.faceapi_min_confidence,
+            score_threshold=settings.faceapi_score_threshold,
+            input_size=settings.faceapi_input_size,
+            providers=settings.providers,
+        )
+
+    def detect(self, photo: Photo) -> list[Face]:
+        """See Engine.detect. What lies wholly beyond the photo's edge, in the square's black, is no face."""
+        image = photo.rgb()
+        faces: list[Face] = []
+        for detection in self._find(image=image):
+            box = inner(image, detection, self._scaling)
+            if _is_empty(box):
+                continue
+            points = find_landmarks(self._landmarks, image, box, detection, self._scaling)
+            square = align(points, box, image)
+            if not _is_empty(square):
+                faces.append(_face(detection, points, square))
+        return faces
+
+    def crop(self, photo: Photo, faces: Sequence[Face]) -> Chips:
+        """The upright square of each face, (n, 150, 150, 3); the faces are this engine's own."""
+        image = photo.rgb()
+        shape = (len(faces), SIDE, SIDE, 3)
+        chips: Chips = np.empty(shape, np.uint8) if self._scaling == "canvas" else np.empty(shape, np.float32)
+        for chip, face in zip(chips, faces, strict=True):
+            assert isinstance(face, FaceapiFace)
+            left, top, right, bottom = face.square
+            chip[:] = to_square(image[top:bottom, left:right], SIDE, centred=True, scaling=self._scaling)
+        return chips
+
+    def describe(self, chips: Chips) -> Descriptors:
+        return self._network(chips.astype(np.float32))
+
+
+def _face(detection: Detection, points: Points, square: Rectangle) -> FaceapiFace:
+    x, y = detection.x, detection.y
+    box = (round(x), round(y), round(x + detection.width), round(y + detection.height))
+    landmarks = tuple((x, y) for x, y in points.round().astype(int).tolist())
+    return FaceapiFace(box, landmarks, detection.score, square)
+
+
+def _is_empty(rectangle: Rectangle) -> bool:
+    left, top, right, bottom = rectangle
+    return right <= left or bottom <= top
+
+
+def _runner(model: bytes, providers: Sequence[str]) -> Run:
+    session = open_session(model, providers)
+
+    def run(square: Square) -> list[npt.NDArray[np.float32]]:
+        outputs: list[npt.NDArray[np.float32]] = session.run(None, {INPUT: square[None].astype(np.float32)})
+        return outputs
+
+    return run

@@ -1,0 +1,106 @@
+"""Reads members as they are found, wrong ones included: /match would refuse the first of them, an audit names all."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from face128.domain import descriptors
+from face128.domain.descriptors import Vector
+from face128.domain.members import RegNo
+from face128.domain.model_card import DLIB, ModelCard, find_card
+from face128.errors import BadRequest, InvalidDescriptor
+from face128.jobs.audit.findings import Finding
+
+
+@dataclass(frozen=True)
+class Group:
+    """Descriptors that may be compared with each other."""
+
+    card: ModelCard
+    vectors: npt.NDArray[np.float64]
+    """(rows, dimension)"""
+    owners: npt.NDArray[np.int64]
+    """(rows,) the index of each row's person in Suspects.people."""
+    models: list[str]
+    """(rows,) each row's model as it is named."""
+
+
+@dataclass(frozen=True)
+class Suspects:
+    members: int
+    people: list[RegNo]
+    """Everybody once: a member may stand in the list several times."""
+    groups: list[Group]
+    findings: list[Finding]
+    """What showed while reading."""
+
+
+def read_suspects(data: bytes) -> Suspects:
+    """Read a list of members or a body of /match. Raises BadRequest where it is neither."""
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError):
+        raise BadRequest("The file is not valid JSON.") from None
+    body = document if isinstance(document, dict) else {"enrolled": document}
+    members = body.get("enrolled")
+    if not isinstance(members, list):
+        raise BadRequest('The file holds a list of members, or {"enrolled": [...]}.')
+    reader = _Reader(body.get("model"))
+    for index, member in enumerate(members):
+        reader.add(index, member)
+    people = [reg_no for _, reg_no in reader.people]
+    return Suspects(len(members), people, reader.groups(), reader.findings)
+
+
+class _Reader:
+    def __init__(self, model: Any) -> None:
+        self._model = DLIB.name if model is None else model
+        self.people: dict[tuple[type, RegNo], int] = {}
+        self.findings: list[Finding] = []
+        self._rows: dict[frozenset[str], list[tuple[Vector, int, ModelCard]]] = {}
+
+    def add(self, index: int, member: Any) -> None:
+        reg_no: Any = member.get("regNo") if isinstance(member, dict) else None
+        kind = type(reg_no)
+        if not (kind is int or kind is str or (kind is float and math.isfinite(reg_no))):
+            self.findings.append(Finding("invalid_member", (None,), f"enrolled[{index}] has no regNo"))
+            return
+        owner = self.people.setdefault((kind, reg_no), len(self.people))
+        several = member.get("descriptors")
+        values = [member.get("descriptor"), *(several if isinstance(several, list) else [several])]
+        present = [value for value in values if value is not None]
+        if not present:
+            self.findings.append(Finding("not_enrolled", (reg_no,), "no descriptor"))
+            return
+        model = member.get("model", self._model)
+        card = find_card(model)
+        if card is None:
+            self.findings.append(Finding("unknown_model", (reg_no,), "the model of this descriptor is not known"))
+            return
+        for value in present:
+            try:
+                vector = descriptors.parse(value, card.dimension)
+            except InvalidDescriptor as error:
+                self.findings.append(Finding("invalid_descriptor", (reg_no,), str(error)))
+                continue
+            if not vector.any():
+                self.findings.append(Finding("all_zero", (reg_no,), "all numbers are zero"))
+                continue
+            self._rows.setdefault(card.comparable_with | {card.name}, []).append((vector, owner, card))
+
+    def groups(self) -> list[Group]:
+        return [
+            Group(
+                rows[0][2],
+                np.array([row[0] for row in rows]),
+                np.array([row[1] for row in rows]),
+                [row[2].name for row in rows],
+            )
+            for rows in self._rows.values()
+        ]

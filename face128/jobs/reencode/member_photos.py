@@ -1,0 +1,119 @@
+"""Who the members are and which photos they have: from a folder, or from a list in CSV or JSON."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from face128.domain.members import RegNo
+from face128.errors import BadRequest
+
+USUAL = re.compile(r"(?P<regNo>(?=[^_/]*\d)[^_/\s]+)(_(?P<name>[^/]+))?(/.*)?")
+"""``1029_Vicky T.jpg``, ``1029.jpg``, ``1029/anything.jpg``, ``1029_Vicky T/anything.jpg``; a regNo has a digit."""
+
+
+@dataclass(frozen=True)
+class MemberPhoto:
+    """One photo of one member. A member may have several."""
+
+    reg_no: RegNo
+    name: str | None
+    photo: str
+    """As the list has it, or relative to the folder: its name in the journal and in the report."""
+    source: str
+    """Where it is: a path, or a URL for fsspec."""
+
+
+@dataclass(frozen=True)
+class Listing:
+    photos: list[MemberPhoto]
+    nameless: list[str]
+    """Files of the folder whose names do not say whose photo it is."""
+
+
+def read_members(source: Path, pattern: str | None = None) -> Listing:
+    """Read a folder, a ``.csv`` with the columns regNo, name, photo, or a ``.json`` list of objects with these fields.
+
+    Digits without a leading zero are a number to JSON (1029), anything else is a string; a JSON list's own types stay.
+    In a JSON list ``photos`` may hold several. Relative photos are relative to the list. ``pattern`` says how files of
+    a folder are named, such as ``{name}/{regNo}-*``. Raises BadRequest, naming the row, for anything else.
+    """
+    if source.is_dir():
+        return _from_folder(source, _compiled(pattern) if pattern else USUAL)
+    if pattern:
+        raise BadRequest("--pattern is for the file names of a folder; a list says whose photo it is.")
+    try:
+        text = source.read_text(encoding="utf-8-sig")
+        rows = list(_csv_rows(text) if source.suffix.lower() == ".csv" else _json_rows(text))
+    except (OSError, ValueError, RecursionError):
+        raise BadRequest(f"{source.name} is neither a folder, nor a CSV or JSON list in UTF-8.") from None
+    return Listing(list(_from_rows(rows, source.parent)), [])
+
+
+def _from_folder(folder: Path, pattern: re.Pattern[str]) -> Listing:
+    photos, nameless = [], []
+    files = (path for path in folder.rglob("*") if path.is_file())
+    for path in sorted(files, key=lambda path: path.relative_to(folder).parts):
+        relative = path.relative_to(folder)
+        if any(part.startswith(".") for part in relative.parts):
+            continue
+        found = pattern.fullmatch(relative.with_suffix("").as_posix())
+        if found is None:
+            nameless.append(relative.as_posix())
+            continue
+        fields = found.groupdict()
+        photos.append(MemberPhoto(_reg_no(fields["regNo"]), _name(fields.get("name")), relative.as_posix(), str(path)))
+    return Listing(photos, nameless)
+
+
+def _compiled(pattern: str) -> re.Pattern[str]:
+    if pattern.count("{regNo}") != 1 or pattern.count("{name}") > 1:
+        raise BadRequest("A pattern has {regNo} once and {name} at most once, such as {name}/{regNo}-*.")
+    expression = re.escape(pattern).replace(r"\*", "[^/]*")
+    for field in ("regNo", "name"):
+        expression = expression.replace(re.escape(f"{{{field}}}"), f"(?P<{field}>[^/]+?)")
+    return re.compile(expression)
+
+
+def _csv_rows(text: str) -> Iterator[Any]:
+    header = text.partition("\n")[0]
+    # A German Excel writes semicolons.
+    delimiter = ";" if header.count(";") > header.count(",") else ","
+    for row in csv.DictReader(text.splitlines(), delimiter=delimiter):
+        yield row | {"regNo": _reg_no(row.get("regNo") or "")}
+
+
+def _json_rows(text: str) -> list[Any]:
+    rows = json.loads(text)
+    if not isinstance(rows, list):
+        raise BadRequest("The JSON is a list of members: [{regNo, name, photo}, ...].")
+    return rows
+
+
+def _from_rows(rows: list[Any], folder: Path) -> Iterator[MemberPhoto]:
+    for number, row in enumerate(rows, start=1):
+        fields = row if isinstance(row, dict) else {}
+        reg_no, name = fields.get("regNo"), fields.get("name")
+        photos = fields.get("photos", [fields.get("photo")])
+        strings = isinstance(photos, list) and all(isinstance(photo, str) for photo in photos)
+        if reg_no in (None, "") or type(reg_no) not in (int, str) or not strings:
+            raise BadRequest(f"Member {number} of the list needs a regNo and a photo.")
+        for photo in photos:
+            source = photo if "://" in photo else str(folder / photo)
+            yield MemberPhoto(reg_no, _name(name), photo, source)
+
+
+def _reg_no(text: str) -> RegNo:
+    text = unicodedata.normalize("NFC", text.strip())
+    return int(text) if re.fullmatch(r"0|[1-9][0-9]{0,14}", text) else text
+
+
+def _name(name: Any) -> str | None:
+    # macOS stores file names with accents taken apart.
+    return unicodedata.normalize("NFC", name.strip()) or None if isinstance(name, str) else None

@@ -1,0 +1,128 @@
+"""Bytes or base64 in; a Photo inside the limits out, which gives upright 8-bit RGB pixels at the size asked for.
+
+JPEG, PNG, WebP, BMP, GIF, TIFF, AVIF and HEIC; of several frames the first. Colour profiles are ignored, as
+face_recognition ignores them: the pixels of a plain photo are those of its load_image_file, bit by bit.
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from PIL import Image
+
+from face128.errors import BadImage, TooLarge, UnsupportedFormat
+from face128.events import stage
+from face128.photos import codecs, formats
+from face128.photos.codecs import RGB as RGB
+
+SHRINKS = (1, 2, 4, 8)
+"""The scales at which a JPEG can be decoded directly."""
+
+_DATA_URL = re.compile(r"\s*data:[^,]{0,200};base64,", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The largest file and the largest picture that are accepted. Above 178 megapixels Pillow refuses by itself."""
+
+    max_bytes: int = 12 * 2**20
+    max_pixels: int = 50_000_000
+
+
+class Photo:
+    """A photo that is known to be inside the limits. Pixels are decoded when they are asked for, and kept."""
+
+    def __init__(self, width: int, height: int, decode: Callable[[int], RGB], shrinks: tuple[int, ...] = (1,)) -> None:
+        self.width = width
+        self.height = height
+        self.shrinks = shrinks
+        """The scales that are decoded directly, 1 among them. The others are averaged from full size."""
+        self._decode = decode
+        self._kept: dict[int, RGB] = {}
+        self._kept_grey: dict[int, Image.Image] = {}
+
+    def __reduce__(self) -> tuple[type[Photo], tuple[object, ...]]:
+        # It travels to another process without its pixels.
+        return Photo, (self.width, self.height, left_behind, self.shrinks)
+
+    @classmethod
+    def from_rgb(cls, rgb: RGB) -> Photo:
+        """The photo of an upright (height, width, 3) uint8 array. Raises BadImage for any other array."""
+        if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3 or not rgb.size:
+            raise BadImage("A photo's array is (height, width, 3) uint8.")
+        return cls(rgb.shape[1], rgb.shape[0], lambda _: np.ascontiguousarray(rgb).view())
+
+    def rgb(self, shrink: int = 1) -> RGB:
+        """Upright pixels, (ceil(height / shrink), ceil(width / shrink), 3) uint8, read-only; shrink is 1, 2, 4 or 8.
+
+        A JPEG is decoded at that scale, which is much cheaper than in full; anything else is decoded in full once, and
+        averaged. Raises BadImage where the pixels are damaged or missing.
+        """
+        assert shrink in SHRINKS
+        if shrink not in self._kept:
+            direct = shrink in self.shrinks
+            with stage("decode"):
+                rgb = self._decode(shrink) if direct else np.asarray(Image.fromarray(self.rgb()).reduce(shrink))
+            rgb.flags.writeable = False
+            self._kept[shrink] = rgb
+        return self._kept[shrink]
+
+    def grey(self, shrink: int = 1) -> Image.Image:
+        """The same pixels in mode L (ITU-R 601-2 luma)."""
+        if shrink not in self._kept_grey:
+            self._kept_grey[shrink] = Image.fromarray(self.rgb(shrink)).convert("L")
+        return self._kept_grey[shrink]
+
+
+def left_behind(_: int) -> RGB:
+    """Pixels of a photo that another process has decoded."""
+    raise RuntimeError("The pixels are in the process that decoded them.")
+
+
+def open_photo(data: bytes, limits: Limits = Limits()) -> Photo:
+    """Read and check the header of an image file; nothing is decoded yet.
+
+    Raises BadImage (empty, truncated, damaged), UnsupportedFormat (another format, or samples without a known white),
+    and TooLarge (more bytes or pixels than the limits).
+    """
+    if not data:
+        raise BadImage("The image is empty.")
+    _check_bytes(len(data), limits.max_bytes)
+    name = formats.sniff(data)
+    if name is None:
+        raise UnsupportedFormat()
+    with stage("decode"), codecs.codec_errors():
+        data = formats.trim(name, data)
+        width, height, turn = codecs.read_header(name, data)
+    if width * height > limits.max_pixels:
+        raise TooLarge(f"The image has more than {limits.max_pixels} pixels.", max_pixels=limits.max_pixels)
+    # A side shorter than the shrink would not reach it: the decoder then picks a smaller one.
+    shrinks = tuple(shrink for shrink in SHRINKS if shrink <= min(width, height)) if name == "JPEG" else (1,)
+    return Photo(width, height, partial(codecs.decode, name, data, turn), shrinks)
+
+
+def from_base64(text: str, max_bytes: int = Limits.max_bytes) -> bytes:
+    """The bytes of a base64 string or of a ``data:`` URL, either with whitespace anywhere.
+
+    Raises TooLarge before anything is decoded, BadImage for what is empty or not base64.
+    """
+    prefix = _DATA_URL.match(text)
+    digits = "".join(text[prefix.end() if prefix else 0 :].split())
+    _check_bytes(len(digits) * 3 // 4 - digits[-2:].count("="), max_bytes)
+    try:
+        data = binascii.a2b_base64(digits, strict_mode=True)
+    except ValueError as error:
+        raise BadImage("The image is not valid base64.") from error
+    if not data:
+        raise BadImage("The image is empty.")
+    return data
+
+
+def _check_bytes(count: int, max_bytes: int) -> None:
+    if count > max_bytes:
+        raise TooLarge(f"The image has more than {max_bytes} bytes.", max_bytes=max_bytes)

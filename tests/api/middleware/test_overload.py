@@ -1,0 +1,54 @@
+"""api/admission.py: what is refused while the event loop is behind. Under real load: tests/test_overload.py."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+
+from face128.api.metrics.prometheus import Metrics
+from face128.api.middleware.overload import LATE, MANY, Admission, BodyMemory
+
+
+async def behind(requests: int) -> dict[str, httpx.Response]:
+    """What three paths are answered while so many requests wait and the loop has been held up; ``later``, when it has
+    come to itself again."""
+    released = asyncio.Event()
+    app = FastAPI()
+    app.state.metrics = Metrics()
+    app.add_middleware(Admission, BodyMemory(2**20))
+
+    @app.get("/{path}")
+    async def route(path: str) -> dict[str, Any]:
+        if path == "slow":
+            await released.wait()
+        return {"path": path}
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as client:
+        slow = [asyncio.create_task(client.get("/slow")) for _ in range(requests)]
+        await asyncio.sleep(0.1)
+        time.sleep(3 * LATE)  # noqa: ASYNC251  (this is what holds the loop up)
+        answers = {path: await client.get(f"/{path}") for path in ("any", "encode-image", "health")}
+        await asyncio.sleep(0.1)
+        answers["later"] = await client.get("/any")
+        released.set()
+        assert {reply.status_code for reply in await asyncio.gather(*slow)} == {200}
+    return answers
+
+
+def test_while_the_loop_is_behind_with_many_requests_the_next_are_refused_but_health_is_not() -> None:
+    answers = asyncio.run(behind(MANY + 1))
+    assert answers["any"].status_code == 503
+    assert answers["any"].json()["code"] == "overloaded"
+    assert int(answers["any"].headers["retry-after"]) >= 1
+    assert "connection" not in answers["any"].headers  # the client keeps it, and comes again
+    assert answers["encode-image"].json()["face_detected"] is False  # as all errors of that route
+    assert answers["health"].json() == {"path": "health"}
+    assert answers["later"].json() == {"path": "any"}
+
+
+def test_a_moment_in_which_the_machine_stood_still_refuses_nobody() -> None:
+    assert {reply.status_code for reply in asyncio.run(behind(MANY - 1)).values()} == {200}

@@ -1,0 +1,98 @@
+"""The OpenAPI document and the service agree: schemathesis asks the real service with all its checks.
+
+No answer is a server error, each has a status, a shape, a content type and headers that the document tells of, what
+the document forbids is refused, and no key means no answer. tests/openapi/ has its settings.
+SCHEMATHESIS_EXAMPLES=500 and SCHEMATHESIS_SEED=1 look longer, and elsewhere.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import Any
+
+import httpx
+import pytest
+from paths import TESTS
+from serving import serving
+
+from face128.api.app import create_app
+from face128.settings import Settings
+
+FOLDER = TESTS / "support" / "openapi"
+EXAMPLES = os.environ.get("SCHEMATHESIS_EXAMPLES")
+SEED = os.environ.get("SCHEMATHESIS_SEED", "128")
+
+
+# Long enough not to wait with those who guess.
+KEY = "schemathesis-" + 43 * "k"
+
+
+def schemathesis(client: httpx.Client, examples: int, *options: str) -> None:
+    """Run it on this service; ``examples`` a route, unless the environment says otherwise."""
+    command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(FOLDER / "schemathesis.toml"), "run"]
+    command += [f"{client.base_url}/openapi.json", "--seed", SEED, "--max-examples", EXAMPLES or str(examples)]
+    hooks = {"SCHEMATHESIS_HOOKS": "asking", "PYTHONPATH": str(FOLDER), "SCHEMATHESIS_KEY": KEY}
+    run = subprocess.run([*command, *options], env=os.environ | hooks, capture_output=True, text=True)
+    assert run.returncode == 0, "\n".join(line[:200] for line in (run.stdout + run.stderr).splitlines())
+
+
+def test_schemathesis_finds_nothing_where_keys_are_set() -> None:
+    with serving(FACE128_ENGINES="fake", API_KEY=KEY, FACE128_TRUSTED_PROXIES="127.0.0.0/8") as client:
+        schemathesis(client, 10)
+
+
+def test_schemathesis_finds_nothing_with_real_photos_and_no_key() -> None:
+    photos = "^POST /(encode-image|detect|verify-face|extract-embedding|compare|records|enroll_faces|match_face)"
+    with serving() as client:
+        schemathesis(client, 5, "--include-name-regex", photos, "--phases", "examples,fuzzing", "--mode", "positive")
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    return create_app(Settings(engines=("fake", "dlib"))).openapi()
+
+
+def test_the_document_knows_only_our_shape_of_errors(document: dict[str, Any]) -> None:
+    assert "HTTPValidationError" not in str(document)
+    problem = {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    answers = [
+        answer["content"]
+        for path in document["paths"].values()
+        for operation in path.values()
+        for status, answer in operation["responses"].items()
+        if status >= "400"
+    ]
+    assert len(answers) > 50
+    assert all(answer == problem for answer in answers)
+
+
+def test_the_document_names_the_engines_of_this_service(document: dict[str, Any]) -> None:
+    parameters = document["paths"]["/encode-image"]["post"]["parameters"]
+    engine = next(parameter for parameter in parameters if parameter["name"] == "engine")
+    assert engine["schema"]["enum"] == ["fake", "dlib"]
+
+
+def test_only_where_keys_are_set_the_document_asks_for_one(document: dict[str, Any]) -> None:
+    with_keys = create_app(Settings(engines=("fake",), api_keys="a-key")).openapi()  # type: ignore[arg-type]
+    for told, count in ((document, 0), (with_keys, 18)):
+        assert sum("security" in operation for path in told["paths"].values() for operation in path.values()) == count
+
+
+def test_a_wrong_method_is_told_all_the_right_ones(fake_service: httpx.Client) -> None:
+    assert fake_service.put("/records").headers["Allow"] == "GET, POST"
+    assert fake_service.options("/records/some-id").headers["Allow"] == "DELETE, GET"
+    assert fake_service.request("TRACE", "/enroll_faces/a/b").headers["Allow"] == "DELETE, POST"
+    assert fake_service.get("/match").headers["Allow"] == "POST"
+
+
+@pytest.mark.parametrize("path", ["/health", "/ready"])
+def test_a_load_balancer_may_ask_with_head(fake_service: httpx.Client, path: str) -> None:
+    answer = fake_service.head(path)
+    assert (answer.status_code, answer.content) == (200, b"")
+
+
+def test_an_empty_engine_is_no_engine(fake_service: httpx.Client) -> None:
+    answer = fake_service.post("/detect?engine=", files={"image": b"x"})
+    assert (answer.status_code, answer.json()["field"]) == (422, "engine")

@@ -1,0 +1,150 @@
+"""The cohort rule over real HTTP: POST /match with ``decision``, and ?explain=true by either rule."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from cohort_truth import plain_standing
+from serving import serving
+
+from face128.domain.descriptors import to_base64
+
+
+def crowd(seed: int) -> tuple[Any, Any, Any]:
+    """150 members, another photo of each, and strangers; about as far apart as people whom dlib tells apart badly."""
+    random = np.random.default_rng(seed)
+    members = random.normal(0, 0.028, (150, 128))
+    return members, members + random.normal(0, 0.018, members.shape), random.normal(0, 0.028, (60, 128))
+
+
+CROWD, NEXT_PHOTOS, STRANGERS = crowd(128)
+COHORT = {"rule": "cohort", "alpha": 0.02}
+CONTRACT = {"distance", "threshold", "model", "runner_up", "margin"}
+
+
+def ask(client: httpx.Client, probe: Any, members: Any = CROWD, explain: bool = False, **more: Any) -> Any:
+    enrolled = [{"regNo": i, "name": f"name {i}", "descriptor": m.tolist()} for i, m in enumerate(members)]
+    body = {"descriptor": probe.tolist(), "enrolled": enrolled, **more}
+    return client.post("/match", json=body, params={"explain": explain}).json()
+
+
+@pytest.fixture(scope="module")
+def cohort_service() -> Iterator[httpx.Client]:
+    with serving(FACE128_ENGINES="fake", FACE128_DECISION="cohort", FACE128_ALPHA="0.02") as client:
+        yield client
+
+
+def test_where_a_threshold_lets_everybody_in_the_cohort_rule_lets_in_the_members(fake_service: httpx.Client) -> None:
+    by_threshold, strangers, members = [], [], []
+    for seed in range(4):  # one crowd by itself may be lucky, or not: alpha is the mean over crowds
+        enrolled, photos, others = crowd(seed)
+        by_threshold += [ask(fake_service, other, enrolled, threshold=0.5) for other in others[:7]]
+        strangers += [ask(fake_service, other, enrolled, decision=COHORT) for other in others[:7]]
+        members += [ask(fake_service, photos[i], enrolled, decision=COHORT)["regNo"] == i for i in range(3)]
+    assert {"match": False} not in by_threshold
+    assert sum(answer != {"match": False} for answer in strangers) <= 3  # 0.6 are expected
+    assert all(members)
+
+
+def test_explain_says_score_and_risk_by_either_rule_as_plain_loops_find_them(fake_service: httpx.Client) -> None:
+    for probe in (STRANGERS[0], NEXT_PHOTOS[3]):
+        score, risk = plain_standing(CROWD, list(range(150)), probe)
+        for more in ({}, {"decision": {"rule": "threshold"}}, {"decision": COHORT}):
+            answer = ask(fake_service, probe, explain=True, **more)
+            assert answer["score"] == pytest.approx(score, abs=1e-12)
+            assert answer["stranger_risk"] == pytest.approx(risk, abs=1e-12)
+            assert answer["runner_up"]["regNo"] != answer.get("regNo")
+
+
+def test_a_threshold_answer_is_the_same_to_the_bit_and_says_more_only_when_asked(fake_service: httpx.Client) -> None:
+    plain = ask(fake_service, NEXT_PHOTOS[3])
+    assert plain == {"regNo": 3, "name": "name 3"} == ask(fake_service, NEXT_PHOTOS[3], decision={"rule": "threshold"})
+    explained = ask(fake_service, NEXT_PHOTOS[3], explain=True)
+    assert set(explained) == {"regNo", "name", *CONTRACT, "score", "stranger_risk"}
+    few = ask(fake_service, NEXT_PHOTOS[3], members=CROWD[:6], explain=True)
+    assert set(few) == {"regNo", "name", *CONTRACT}
+    assert (few["distance"], few["threshold"]) == (explained["distance"], 0.38)
+    assert ask(fake_service, NEXT_PHOTOS[3], decision=COHORT) == plain
+
+
+def test_an_answer_of_the_cohort_rule_explains_its_rule_and_its_cap(fake_service: httpx.Client) -> None:
+    answer = ask(fake_service, NEXT_PHOTOS[3], explain=True, decision=COHORT)
+    assert (answer["regNo"], answer["threshold"], answer["decision"]) == (3, 0.6, COHORT)
+    assert answer["stranger_risk"] <= 0.02
+
+
+def test_nobody_beyond_the_cap_is_let_in_however_rare(fake_service: httpx.Client) -> None:
+    far, probe = 4 * CROWD, 4 * NEXT_PHOTOS[3]
+    refused = ask(fake_service, probe, members=far, explain=True, decision=COHORT)
+    assert refused["match"] is False
+    assert refused["distance"] > 0.6
+    assert refused["stranger_risk"] <= 0.02
+    assert ask(fake_service, probe, members=far, decision=COHORT, threshold=1)["regNo"] == 3
+
+
+def test_too_few_members_are_told_how_many_it_takes(fake_service: httpx.Client) -> None:
+    told = ask(fake_service, CROWD[0], members=CROWD[:98], decision={"rule": "cohort", "alpha": 0.01})
+    assert "99" in told.pop("error")
+    assert told == {"code": "too_few_members", "members": 98, "members_needed": 99}
+    assert "match" in ask(fake_service, STRANGERS[0], members=CROWD[:99], decision={"rule": "cohort", "alpha": 0.01})
+
+
+def test_those_without_a_descriptor_and_the_same_regno_again_are_no_further_members(fake_service: httpx.Client) -> None:
+    enrolled = [{"regNo": i, "name": "x", "descriptor": m.tolist()} for i, m in enumerate(CROWD[:98])]
+    enrolled += [{"regNo": 900 + i, "name": "x", "descriptor": None} for i in range(50)]
+    enrolled += [{"regNo": 5.0, "name": "x", "descriptor": m.tolist()} for m in CROWD[98:]]
+    body = {"descriptor": CROWD[0].tolist(), "enrolled": enrolled, "decision": {"rule": "cohort", "alpha": 0.01}}
+    assert fake_service.post("/match", json=body).json()["members"] == 98
+
+
+@pytest.mark.parametrize(
+    ("decision", "field"),
+    [("cohort", "decision"), ({"rule": "margin"}, "decision.rule"), ({"rule": "cohort", "alpha": 2}, "decision.alpha")],
+)
+def test_a_decision_that_is_none_is_refused(fake_service: httpx.Client, decision: Any, field: str) -> None:
+    told = ask(fake_service, CROWD[0], decision=decision)
+    assert (told["code"], told["field"]) == ("invalid_request", field)
+
+
+def test_a_list_beyond_all_patience_is_too_large_for_the_cohort_rule_alone(fake_service: httpx.Client) -> None:
+    member = '{"regNo": 1, "descriptor": "%s"}' % ("A" * 683 + "=")
+    for rule, status in (("cohort", 413), ("threshold", 200)):
+        body = f'{{"descriptor": "{"A" * 683}=", "decision": {{"rule": "{rule}"}}, "enrolled": [' + ",".join(
+            member.replace("1", str(i), 1) for i in range(20_001)
+        )
+        answer = fake_service.post("/match?explain=true", content=body + "]}")
+        assert answer.status_code == status
+        assert answer.json().get("code") == ("too_large" if rule == "cohort" else None)
+        assert "stranger_risk" not in answer.json()
+
+
+def test_too_many_new_lists_at_once_are_overload_and_others_are_answered(fake_service: httpx.Client) -> None:
+    def body(seed: int, **more: Any) -> str:
+        vectors = np.random.default_rng(seed).normal(0, 0.1, (6000, 128)).astype(np.float32)
+        enrolled = [{"regNo": i, "descriptor": to_base64(vector)} for i, vector in enumerate(vectors)]
+        return json.dumps({"descriptor": to_base64(vectors[7]), "enrolled": enrolled, **more})
+
+    def send(text: str) -> httpx.Response:
+        return fake_service.post("/match", content=text)
+
+    bodies = [body(seed, decision=COHORT) for seed in range(14)] + [body(99)]
+    with ThreadPoolExecutor(len(bodies)) as clients:
+        *answers, by_threshold = clients.map(send, bodies)
+    assert by_threshold.json()["regNo"] == 7
+    assert {answer.status_code for answer in answers} == {200, 503}
+    refused = next(answer for answer in answers if answer.status_code == 503)
+    assert (refused.json()["code"], "retry-after" in refused.headers) == ("overloaded", True)
+    assert send(bodies[0]).json()["regNo"] == 7
+
+
+def test_the_settings_choose_the_rule_where_a_request_names_none(cohort_service: httpx.Client) -> None:
+    answer = ask(cohort_service, NEXT_PHOTOS[3], explain=True)
+    assert answer["decision"] == COHORT
+    assert "decision" not in ask(cohort_service, NEXT_PHOTOS[3], explain=True, decision={"rule": "threshold"})
+    assert ask(cohort_service, NEXT_PHOTOS[3], members=CROWD[:20])["code"] == "too_few_members"

@@ -1,0 +1,267 @@
+"""The cohort rule in the gallery: it decides as it does for a posted list, whoever came and went, on every worker."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+import sqlalchemy as sa
+from colours import create, face
+from people import enrol, near, real, record, synthetic
+from serving import serving
+
+from face128.domain.decision_rule import Rule
+from face128.domain.descriptors import distances
+from face128.domain.model_card import DLIB, FACEAPI
+from face128.engines.fake import FAKE
+from face128.errors import NotReady, TooFewMembers, TooLarge
+from face128.gallery import cohort_follower
+from face128.gallery.gallery import Gallery
+from face128.gallery.index_sync import FaissReplica
+from face128.gallery.records import NewFace, Person
+from face128.gallery.tables import faces
+from face128.match_body import parser
+from face128.matching.cohort import Cohort, Standing
+from face128.matching.decision import nearest
+
+OBAMA, BIDEN = real("obama-2012.jpg"), real("biden-2010.jpg")
+COHORT = Rule("cohort", 0.05)
+Open = Callable[[], Gallery]
+
+
+def standing(gallery: Gallery, probe: Any) -> Standing | None:
+    return gallery.match(probe, DLIB, explain=True).standing
+
+
+def recomputed(gallery: Gallery, probe: Any) -> Standing | None:
+    """From the rows of the table, all compared with all."""
+    with gallery.database.reading() as connection:
+        rows = connection.execute(sa.select(faces.c.embedding, faces.c.user_id, faces.c.name, faces.c.record_id)).all()
+    records = {row.name for row in rows if row.record_id == row.user_id}
+    people = [f"name {row.name}" if row.name in records else f"user {row.user_id}" for row in rows]
+    vectors = np.array([np.frombuffer(row.embedding, "<f4") for row in rows]).reshape(-1, 128)
+    cohort = Cohort.of(vectors, np.unique(people, return_inverse=True)[1], "euclidean")
+    return cohort.standing(np.arange(len(rows)), distances(vectors, probe, "euclidean"))
+
+
+def come_and_go(workers: list[Gallery], changes: int, every: int) -> None:
+    """Users, their further photos and other names, records, and deletions, by either; compared again and again."""
+    random, new = np.random.default_rng(changes), iter(synthetic(changes, changes))
+    there: dict[str, Any] = {}  # a user's first descriptor; None for a record
+    for step in range(changes):
+        worker, kind, name = workers[random.integers(len(workers))], random.random(), f"Name {random.integers(300)}"
+        if there and kind < (0.35, 0.5)[step // 200 % 2]:
+            whose = str(random.choice(list(there)))
+            del there[whose]
+            worker.erase_user(whose)
+        elif there and kind > 0.85:
+            whose = str(random.choice([user for user, vector in there.items() if vector is not None] or [f"u{step}"]))
+            first = there.setdefault(whose, next(new))
+            enrol(worker, whose, near(first, float(random.uniform(0.05, 0.3))), name, force=True)
+        elif kind > 0.75:
+            there[record(worker, name, next(new), force=True).id] = None
+        else:
+            there[f"u{step}"] = next(new)
+            enrol(worker, f"u{step}", there[f"u{step}"], name, force=True)
+        if step % every == every - 1:
+            probe = synthetic(1, step)[0].astype(np.float64)
+            wanted = recomputed(worker, probe)
+            assert [standing(each, probe) for each in workers] == [wanted] * len(workers)
+    assert len(there) > 5
+
+
+@pytest.fixture
+def workers(open_gallery: Open) -> list[Gallery]:
+    return [open_gallery(), open_gallery()]
+
+
+def test_scores_that_follow_are_those_computed_anew_on_every_database(workers: list[Gallery]) -> None:
+    come_and_go(workers, 80, every=4)
+
+
+def test_after_two_thousand_enrolments_and_deletions_two_workers_tell_the_scores_computed_anew(tmp_path: Path) -> None:
+    two = [Gallery(f"sqlite:///{tmp_path}/gallery.sqlite") for _ in range(2)]
+    come_and_go(two, 2000, every=40)
+    for worker in two:
+        worker.close()
+
+
+def test_the_gallery_decides_as_for_a_posted_list_to_the_last_bit(gallery: Gallery) -> None:
+    people = synthetic(120)
+    for index, descriptor in enumerate(people):
+        enrol(gallery, str(index), descriptor, f"Person {index}", force=True)
+    members = [{"regNo": str(i), "name": f"Person {i}", "descriptor": row.tolist()} for i, row in enumerate(people)]
+    random = np.random.default_rng(2)
+    probes = [*(people[:20] + random.normal(0, 0.02, (20, 128))), *synthetic(20, seed=9).astype(np.float64)]
+    outcomes = set()
+    for probe in probes:
+        for alpha in (0.02, 0.1):
+            body = {"descriptor": probe.tolist(), "enrolled": members, "decision": {"rule": "cohort", "alpha": alpha}}
+            posted = nearest(parser.parse(json.dumps(body).encode()), explain=True)
+            assert gallery.match(probe, DLIB, rule=Rule("cohort", alpha), explain=True) == posted
+            decided = gallery.match(probe, DLIB, rule=Rule("cohort", alpha))
+            assert (decided.answer(), decided.runner_up) == (posted.answer(), posted.runner_up)
+            matched, found = gallery.recognise(probe, DLIB, 3, rule=Rule("cohort", alpha))
+            by_threshold = [(one.record.id, one.distance) for one in gallery.search(probe, DLIB, 3)]
+            assert matched == posted.matched
+            assert [(one.record.id, one.distance) for one in found] == by_threshold
+            outcomes.add(matched)
+        del body["decision"]
+        posted = nearest(parser.parse(json.dumps(body).encode()), explain=True)
+        assert gallery.match(probe, DLIB, explain=True) == posted
+    assert outcomes == {True, False}
+
+
+def test_faces_of_models_that_may_meet_are_one_crowd_and_others_none(gallery: Gallery) -> None:
+    for index, descriptor in enumerate(synthetic(21)):
+        card = (DLIB, FACEAPI, FAKE)[index % 3]
+        gallery.enrol(Person(None, str(index)), [NewFace(descriptor, descriptor.tobytes())], card, force=True)
+    assert standing(gallery, OBAMA) is not None
+    with pytest.raises(TooFewMembers) as told:
+        gallery.match(OBAMA, DLIB, rule=COHORT)
+    assert told.value.context == {"members": 14, "members_needed": 19}
+    with pytest.raises(TooFewMembers) as told:
+        gallery.match(OBAMA, FAKE, rule=COHORT)
+    assert told.value.context["members"] == 7
+
+
+def test_several_faces_of_a_person_are_one_member(gallery: Gallery) -> None:
+    for index, descriptor in enumerate(synthetic(18)):
+        enrol(gallery, str(index), [descriptor, near(descriptor, 0.1)], f"Person {index}", force=True)
+    record(gallery, "Person 3", BIDEN, force=True)
+    with pytest.raises(TooFewMembers) as told:
+        gallery.match(OBAMA, DLIB, rule=COHORT)
+    assert told.value.context["members"] == 18
+    enrol(gallery, "3", synthetic(18)[3], "Another name", force=True)  # and so the record is somebody else's
+    assert gallery.match(OBAMA, DLIB, rule=COHORT).standing is not None
+
+
+def test_a_transaction_that_the_cohort_is_ahead_of_is_told_nothing(gallery: Gallery) -> None:
+    """Another thread may have followed a change that this one cannot see."""
+    for index, descriptor in enumerate(synthetic(20)):
+        enrol(gallery, str(index), descriptor, force=True)
+    assert standing(gallery, OBAMA) is not None
+    with gallery.database.reading() as connection:
+        probe = OBAMA.astype(np.float64)
+        assert gallery._cohorts.view(connection, probe, DLIB, COHORT, gallery._replica) is not None
+        enrol(gallery, "100", OBAMA, force=True)
+        assert gallery._cohorts.view(connection, probe, DLIB, COHORT, gallery._replica) is None
+
+
+def test_no_more_faces_than_can_be_compared(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cohort_follower, "MOST", 30)
+    for index, descriptor in enumerate(synthetic(31)):
+        enrol(gallery, str(index), descriptor, force=True)
+    with pytest.raises(TooLarge):
+        gallery.match(OBAMA, DLIB, rule=COHORT)
+    explained = gallery.match(OBAMA, DLIB, explain=True)
+    assert (explained.standing, explained.nearest) == (None, gallery.match(OBAMA, DLIB).nearest)
+    gallery.erase_user("3")
+    assert gallery.match(OBAMA, DLIB, rule=COHORT).standing is not None
+
+
+def test_what_takes_too_long_is_not_waited_for(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
+    for index, descriptor in enumerate(synthetic(3000)[:40]):
+        enrol(gallery, str(index), descriptor, force=True)
+    monkeypatch.setattr(cohort_follower, "PATIENCE", 0.0)
+    with pytest.raises(NotReady):
+        gallery.match(OBAMA, DLIB, rule=COHORT)
+    while not gallery.compare_members(1.0):
+        pass
+    assert gallery.match(OBAMA, DLIB, rule=COHORT).standing is not None
+    monkeypatch.setattr(cohort_follower, "AT_ONCE", 10)  # pairs: one more face is too much, and all are compared anew
+    enrol(gallery, "100", OBAMA, force=True)
+    monkeypatch.setattr(cohort_follower, "PATIENCE", 30.0)
+    assert standing(gallery, OBAMA) == recomputed(gallery, OBAMA)
+    gallery.rebuild()
+    assert standing(gallery, BIDEN) == recomputed(gallery, BIDEN)
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[httpx.Client]:
+    with serving(workers=2, FACE128_ENGINES="fake", FACE128_DECISION="cohort", FACE128_ALPHA="0.05") as client:
+        yield client
+
+
+def test_over_http_each_endpoint_obeys_the_rule_of_the_settings(service: httpx.Client) -> None:
+    def ask(path: str, **sent: Any) -> httpx.Response:
+        while True:
+            answer = httpx.post(f"{service.base_url}{path}", timeout=60, **sent)  # either worker's connection
+            if answer.status_code != 503:  # the other worker may still be loading
+                return answer
+            assert answer.json()["code"] == "not_ready"
+            time.sleep(0.1)
+
+    few = ask("/match_face", files={"image": face(1)})
+    assert (few.status_code, few.json()["code"], few.json()["status"]) == (422, "too_few_members", "access_denied")
+    assert few.json()["members_needed"] == 19
+    identifiers = {seed: create(service, face(seed), f"Person {seed}").json()["record"]["id"] for seed in range(1, 21)}
+    assert ask("/records/match", files={"image": face(1)}).json()["recognized"] is False  # with 39 members it would be
+    for seed in range(21, 60):
+        identifiers[seed] = create(service, face(seed), f"Person {seed}").json()["record"]["id"]
+    for seed in (7, 30, 59):
+        image = face(seed)
+        assert ask("/match_face", files={"image": image}).json()["user_id"] == identifiers[seed]
+        found = ask("/records/match", files={"image": image}).json()
+        assert (found["recognized"], found["best_match"]["id"]) == (True, identifiers[seed])
+    stranger = face(1000)
+    assert ask("/match_face", files={"image": stranger}).json() == {"status": "access_denied"}
+    assert ask("/records/match", files={"image": stranger}).json()["recognized"] is False
+    assert service.delete(f"/records/{identifiers[30]}").status_code == 200
+    for _ in range(6):
+        assert ask("/match_face", files={"image": face(30)}).json() == {"status": "access_denied"}
+
+
+def test_match_without_a_list_obeys_the_rule_of_the_body_and_explains_either(tmp_path: Path) -> None:
+    url, people = f"sqlite:///{tmp_path}/gallery.sqlite", synthetic(40)
+    gallery = Gallery(url)
+    for index, descriptor in enumerate(people):
+        enrol(gallery, str(index), descriptor, force=True)
+    probe = people[7].astype(np.float64) + 0.01
+    wanted = recomputed(gallery, probe)
+    gallery.close()
+    assert wanted is not None
+    with serving(workers=2, FACE128_ENGINES="fake", FACE128_DATABASE_URL=url, FACE128_ALPHA="0.05") as client:
+
+        def ask(query: str = "", **more: Any) -> Any:
+            body = {"descriptor": probe.tolist(), **more}
+            return httpx.post(f"{client.base_url}/match{query}", json=body, timeout=60).json()
+
+        for decision in ({"rule": "cohort"}, {"rule": "threshold"}):
+            assert ask(decision=decision) == {"regNo": "7", "name": "Somebody"}
+            told = ask("?explain=true", decision=decision)
+            assert (told["score"], told["stranger_risk"]) == (wanted.score, wanted.stranger_risk)
+            assert told["threshold"] == (0.6 if decision["rule"] == "cohort" else 0.38)
+            assert ("decision" in told) == (decision["rule"] == "cohort")
+        few = ask(decision={"rule": "cohort", "alpha": 0.001})
+        assert (few["code"], few["members"], few["members_needed"]) == ("too_few_members", 40, 999)
+
+
+def test_who_is_near_decides_as_everybody_does(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
+    people = synthetic(150)
+    for index, descriptor in enumerate(people):
+        enrol(gallery, str(index), descriptor, force=True)
+    probes = [*(people[:20] + np.random.default_rng(3).normal(0, 0.02, (20, 128))), *synthetic(20, 9)]
+    wanted = [recomputed(gallery, probe) for probe in probes]
+    explained = [gallery.match(probe, DLIB, rule=COHORT, explain=True) for probe in probes]
+    assert [each.standing for each in explained] == wanted
+    if not isinstance(gallery._replica, FaissReplica):  # Milvus does not say at which version it is
+        return
+    monkeypatch.setattr(cohort_follower._Follower, "_whole_view", lambda *_: pytest.fail("it looked at everybody"))
+    for few in (4000, 60):  # with 60 what is known of a stranger is a bound
+        monkeypatch.setattr("face128.matching.cohort.FEW", few)
+        for probe, whole in zip(probes, explained, strict=True):
+            decided = gallery.match(probe, DLIB, rule=COHORT)
+            assert (decided.answer(), decided.runner_up) == (whole.answer(), whole.runner_up)
+            if few > 60 or whole.matched:
+                assert decided == whole
+    assert {each.matched for each in explained} == {True, False}
+    many = gallery.recognise(probes[0], DLIB, 100, rule=COHORT)[1]
+    assert [found.record.id for found in many] == [f.record.id for f in gallery.search(probes[0], DLIB, 100)]
+    assert gallery._replica.search_at(-1, OBAMA, DLIB, 1) is None

@@ -1,0 +1,94 @@
+"""Whose photo it is: folders, patterns, CSV and JSON."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from face128.errors import BadRequest
+from face128.jobs.reencode.member_photos import read_members
+
+
+def folder(root: Path, *files: str) -> Path:
+    for file in files:
+        (root / file).parent.mkdir(parents=True, exist_ok=True)
+        (root / file).write_bytes(b"photo")
+    return root
+
+
+def read(source: Path, pattern: str | None = None) -> list[tuple[object, str | None, str]]:
+    return [(item.reg_no, item.name, item.photo) for item in read_members(source, pattern).photos]
+
+
+def test_the_usual_names_of_files_and_folders_are_understood(tmp_path: Path) -> None:
+    files = ("1029_Vicky T.jpg", "1030/b.png", "1030/deep/a.jpg", "A-7_Zoë/x.jpg", "0042.jpg", "9_Ann_Lee.heic")
+    assert read(folder(tmp_path, *files)) == [
+        ("0042", None, "0042.jpg"),
+        (1029, "Vicky T", "1029_Vicky T.jpg"),
+        (1030, None, "1030/b.png"),
+        (1030, None, "1030/deep/a.jpg"),
+        (9, "Ann_Lee", "9_Ann_Lee.heic"),
+        ("A-7", "Zoë", "A-7_Zoë/x.jpg"),
+    ]
+
+
+def test_a_name_that_says_nothing_is_reported_and_hidden_files_are_passed_over(tmp_path: Path) -> None:
+    listing = read_members(folder(tmp_path, "holiday.jpg", "1029 (2).jpg", ".DS_Store", ".trash/1_A.jpg", "5_B.jpg"))
+    assert listing.nameless == ["1029 (2).jpg", "holiday.jpg"]
+    assert [item.reg_no for item in listing.photos] == [5]
+
+
+def test_an_accent_taken_apart_by_the_file_system_is_put_together(tmp_path: Path) -> None:
+    assert read(folder(tmp_path, "1_Zoe\u0308.jpg"))[0][1] == "Zo\u00eb"
+
+
+def test_a_pattern_says_how_files_are_named(tmp_path: Path) -> None:
+    folder(tmp_path, "Vicky T/1029-1.jpg", "Vicky T/1029-2.jpg", "stray.jpg")
+    listing = read_members(tmp_path, "{name}/{regNo}-*")
+    assert [(item.reg_no, item.name) for item in listing.photos] == [(1029, "Vicky T")] * 2
+    assert listing.nameless == ["stray.jpg"]
+
+
+@pytest.mark.parametrize("pattern", ["{name}", "{regNo}{regNo}", "*"])
+def test_a_pattern_without_a_reg_no_is_refused(tmp_path: Path, pattern: str) -> None:
+    with pytest.raises(BadRequest):
+        read_members(tmp_path, pattern)
+
+
+@pytest.mark.parametrize(
+    "text", ["regNo,name,photo\n7,Ann,a/1.jpg\n007,,2.jpg\n", "regNo;name;photo\r\n7;Ann;a/1.jpg\r\n007;;2.jpg"]
+)
+def test_a_csv_is_read_as_any_spreadsheet_writes_it(tmp_path: Path, text: str) -> None:
+    (tmp_path / "list.csv").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    listing = read_members(tmp_path / "list.csv")
+    assert [(i.reg_no, i.name, i.photo) for i in listing.photos] == [(7, "Ann", "a/1.jpg"), ("007", None, "2.jpg")]
+    assert listing.photos[0].source == str(tmp_path / "a" / "1.jpg")
+
+
+def test_a_json_list_keeps_its_types_and_may_hold_several_photos_and_urls(tmp_path: Path) -> None:
+    members = [{"regNo": "7", "name": "Ann", "photos": ["1.jpg", "s3://bucket/2.jpg"]}, {"regNo": 7, "photo": "3.jpg"}]
+    (tmp_path / "list.json").write_text(json.dumps(members))
+    listing = read_members(tmp_path / "list.json")
+    assert [item.reg_no for item in listing.photos] == ["7", "7", 7]
+    assert listing.photos[1].source == "s3://bucket/2.jpg"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("l.json", '[{"regNo": 1}]'),
+        ("l.json", '[{"regNo": true, "photo": "a"}]'),
+        ("l.json", '[{"regNo": 1, "photo": 2}]'),
+        ("l.json", '{"regNo": 1}'),
+        ("l.json", "[7]"),
+        ("l.json", "no json"),
+        ("l.csv", "number,file\n1,a.jpg\n"),
+        ("l.csv", "regNo,photo\n,a.jpg\n"),
+    ],
+)
+def test_a_list_that_is_wrong_is_refused(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(BadRequest):
+        read_members(tmp_path / name)

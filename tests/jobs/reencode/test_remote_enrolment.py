@@ -1,0 +1,72 @@
+"""face128 reencode --post, into a real service with a gallery."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+import pytest
+from command_line import face128
+from reencoding import failed
+from serving import photo, serving
+
+KEY = "a-key-of-this-test"
+
+
+def members(folder: Path) -> Path:
+    (folder / "1029_Barack Obama").mkdir(parents=True)
+    for name in ("obama-2009.jpg", "obama-2010.jpg"):
+        (folder / "1029_Barack Obama" / name).write_bytes(photo(name))
+    (folder / "1030_Joe Biden.jpg").write_bytes(photo("biden-2010.jpg"))
+    (folder / "1031_Nobody.jpg").write_bytes(b"")
+    return folder
+
+
+def enrols(client: httpx.Client) -> bool:
+    return any(path.startswith("/enroll_faces") for path in client.get("/openapi.json").json()["paths"])
+
+
+def test_members_are_enrolled_once_and_found_at_the_door(tmp_path: Path) -> None:
+    settings = {"API_KEY": KEY, "FACE128_DATA": str(tmp_path / "data")}
+    with serving({"X-API-Key": KEY}, **settings) as client:
+        if not enrols(client):
+            pytest.skip("this service has no gallery")
+        folder, out = members(tmp_path / "photos"), tmp_path / "enrolled.json"
+        command = ("reencode", folder, "--out", out, "--post", str(client.base_url))
+        run = face128(*command, API_KEY=KEY)
+        assert run.returncode == 1, run.stderr
+        assert failed(out) == {"1031_Nobody.jpg": "bad_image"}
+        assert "2 members are enrolled" in run.stderr
+        granted = client.post("/match_face", files={"image": photo("obama-2012.jpg")}).json()
+        assert granted == {"status": "access_granted", "user_id": "1029", "name": "Barack Obama"}
+        stored = client.get("/records").json()["total_count"]
+        assert stored == 3
+        assert "2 members are enrolled" in face128(*command, API_KEY=KEY).stderr
+        assert client.get("/records").json()["total_count"] == stored
+        (folder / "1032_Twin of Joe.jpg").write_bytes(photo("biden-2010.jpg"))
+        face128(*command, API_KEY=KEY)
+        assert failed(out) == {"1031_Nobody.jpg": "bad_image", "1032_Twin of Joe.jpg": "duplicate"}
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9", "ftp://127.0.0.1/"])
+def test_a_service_that_is_not_there_is_one_sentence_and_exit_status_2(tmp_path: Path, url: str) -> None:
+    folder, out = tmp_path / "photos", tmp_path / "enrolled.json"
+    folder.mkdir()
+    (folder / "1_Ann.jpg").write_bytes(photo("hopper-1984.jpg"))
+    run = face128("reencode", folder, "--out", out, "--engine", "fake", "--post", url)
+    assert run.returncode == 2
+    assert len(run.stderr.splitlines()) == 1
+
+
+def test_a_wrong_key_is_one_sentence_and_enrols_nobody(tmp_path: Path) -> None:
+    with serving(
+        {"X-API-Key": KEY}, API_KEY=KEY, FACE128_ENGINES="fake", FACE128_DATA=str(tmp_path / "data")
+    ) as client:
+        folder = tmp_path / "photos"
+        folder.mkdir()
+        (folder / "1_Ann.jpg").write_bytes(photo("hopper-1984.jpg"))
+        out, url = tmp_path / "enrolled.json", str(client.base_url)
+        run = face128("reencode", folder, "--out", out, "--engine", "fake", "--post", url, API_KEY="another-key")
+        assert run.returncode == 2
+        assert len(run.stderr.splitlines()) == 1
+        assert not out.with_suffix(".posted").read_text()

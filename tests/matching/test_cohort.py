@@ -1,0 +1,211 @@
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from cohort_truth import binomial_tails, plain_standing, population
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from face128.domain.descriptors import Metric, distances
+from face128.errors import TooFewMembers
+from face128.matching.cohort import FEWEST, Cohort, Standing, check_promise, members_needed
+from face128.matching.fast_distances import rough_distances
+
+
+def stand(vectors: Any, people: Any, probe: Any, metric: Metric = "euclidean") -> Standing | None:
+    cohort = Cohort.of(vectors, np.asarray(people), metric)
+    rough = rough_distances(vectors, probe, metric)
+    rows = cohort.involved(rough * (1 - 1e-9), rough * (1 + 1e-9))
+    return cohort.standing(rows, distances(vectors[rows], probe, metric))
+
+
+# A coarse grid, so that ties and identical faces are common; and members with several descriptors.
+grid = st.lists(
+    st.lists(st.sampled_from([-0.3, -0.1, 0.0, 0.1, 0.2]), min_size=2, max_size=4).map(lambda row: [*row, 0, 0][:4]),
+    min_size=9,
+    max_size=24,
+)
+
+
+@given(grid, st.data())
+def test_score_and_risk_are_those_of_the_definition_in_plain_loops(rows: list[list[float]], data: Any) -> None:
+    probe, *vectors = np.array(rows)
+    wanted = data.draw(st.integers(7, len(vectors)))
+    people = [*range(wanted), *(data.draw(st.integers(0, wanted - 1)) for _ in vectors[wanted:])]
+    people = data.draw(st.permutations(people))
+    found = stand(np.array(vectors), people, probe)
+    assert found is not None
+    score, risk = plain_standing(vectors, people, probe)
+    assert (found.score, found.stranger_risk) == (pytest.approx(score, abs=1e-12), pytest.approx(risk, abs=1e-8))
+
+
+@given(st.integers(0, 2**32), st.integers(7, 25), st.sampled_from(["euclidean", "cosine"]))
+def test_the_order_of_the_list_changes_nothing(seed: int, members: int, metric: Metric) -> None:
+    random = np.random.default_rng(seed)
+    people = np.concatenate([np.arange(members), random.integers(0, members, 12)])
+    vectors, probe = random.normal(size=(len(people), 6)), random.normal(size=6)
+    order, names = random.permutation(len(people)), random.permutation(members)
+    assert stand(vectors, people, probe, metric) == stand(vectors[order], names[people[order]], probe, metric)
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.integers(0, 2**32), st.sampled_from(["twins", "groups", "cloud"]), st.integers(8, 25), st.integers(1, 2))
+def test_of_strangers_like_the_members_exactly_alpha_are_let_in(seed: int, kind: str, members: int, k: int) -> None:
+    """Without ties P(p <= k / (n + 1)) is k / (n + 1), no more and no less: both tails of the binomial are bounds."""
+    random, trials = np.random.default_rng(seed), 800
+    alpha = k / (members + 1)
+    hits = 0
+    for _ in range(trials):
+        *crowd, stranger = population(random, kind, members + 1)
+        found = stand(np.array(crowd), np.arange(members), stranger)
+        hits += found is not None and found.stranger_risk <= alpha
+    assert min(binomial_tails(trials, alpha, hits)) > 1e-7
+
+
+def test_only_the_involved_rows_matter() -> None:
+    """Among them are the lonely ones who have the probe among their nearest, though it has not them."""
+    random = np.random.default_rng(8)
+    people = np.concatenate([np.arange(70), random.integers(0, 70, 30)])
+    beyond = 0
+    for _ in range(50):
+        vectors, probe = random.normal(size=(100, 2)) ** 3, random.normal(size=2)
+        cohort, exact = Cohort.of(vectors, people, "euclidean"), distances(vectors, probe, "euclidean")
+        rows = cohort.involved(exact, exact)
+        assert cohort.standing(rows, exact[rows]) == cohort.standing(np.arange(100), exact)
+        beyond += len(rows) < 100 and exact[rows].max() > np.sort(exact)[len(rows) - 1]
+    assert beyond
+
+
+@pytest.mark.parametrize("few", [5, 40, 2000])
+@pytest.mark.parametrize("nearest", [8, 25, 100])
+def test_the_nearest_and_a_few_besides_are_all_that_matters(
+    nearest: int, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of people in clouds and of lonely ones, with probes in a cloud, beside somebody, and far from all."""
+    monkeypatch.setattr("face128.matching.cohort.FEW", few)
+    random = np.random.default_rng(nearest)
+    people = np.concatenate([np.arange(70), random.integers(0, 70, 30)])
+    told = besides = 0
+    for turn in range(300):
+        vectors = random.normal(size=(100, 2)) ** random.choice([1, 3])
+        vectors[turn % 100] = vectors[(turn + 1) % 100]
+        probe = (random.normal(size=2), vectors[turn % 100] + random.normal(0, 0.01, 2), 9 * random.normal(size=2))[
+            turn % 3
+        ]
+        cohort, exact = Cohort.of(vectors, people, "euclidean"), distances(vectors, probe, "euclidean")
+        order = np.argsort(exact)
+        rows, beyond = order[:nearest], math.inf if nearest == 100 else exact[order[nearest]]
+        whole = cohort.standing(np.arange(100), exact)
+        own = cohort.own_score(rows, exact[rows], beyond)
+        others = None if own is None else cohort.besides(own, beyond)
+        for alpha in (0.02, 0.1, 0.5):
+            if own is not None and (lowest := cohort.lowest(alpha)) is not None:
+                assert cohort.risk_at_least(own, lowest, exact[lowest]) <= whole.stranger_risk
+        if own is None or others is None:
+            continue
+        assert own == whole.score
+        told += 1
+        besides += len(np.setdiff1d(others, rows)) > 0
+        assert len(others) <= few
+        rows = np.union1d(rows, others)
+        assert cohort.standing(rows, exact[rows]) == whole
+    assert told > 15
+    assert besides or few == 5 or nearest == 100
+
+
+def test_the_nearest_are_not_enough_where_they_are_of_too_few_people() -> None:
+    vectors = np.arange(20.0)[:, None]
+    people = np.repeat(np.arange(10), 2)
+    cohort, exact = Cohort.of(vectors, people, "euclidean"), distances(vectors, np.zeros(1), "euclidean")
+    assert cohort.own_score(np.arange(10), exact[:10], 10.0) is None
+    assert cohort.own_score(np.arange(11), exact[:11], 10.0) is None  # the next may be another's, and as near
+    assert cohort.own_score(np.arange(11), exact[:11], 10.5) is not None
+
+
+@pytest.mark.parametrize("alpha", [0.02, 0.2])
+def test_the_lowest_scores_refuse_most_strangers_and_nobody_else(alpha: float) -> None:
+    random = np.random.default_rng(5)
+    people = np.concatenate([np.arange(300), random.integers(0, 300, 100)])
+    vectors = random.normal(size=(400, 8))
+    cohort, refused, strangers = Cohort.of(vectors, people, "euclidean"), 0, 0
+    for turn in range(200):
+        probe = random.normal(size=8) if turn % 2 else vectors[turn] + random.normal(0, 0.3, 8)
+        exact = distances(vectors, probe, "euclidean")
+        whole, lowest = cohort.standing(np.arange(400), exact), cohort.lowest(alpha)
+        assert whole is not None
+        assert lowest is not None
+        sure = cohort.risk_at_least(whole.score, lowest, exact[lowest]) > alpha
+        assert whole.stranger_risk > alpha or not sure
+        refused, strangers = refused + sure, strangers + (whole.stranger_risk > alpha)
+    assert strangers < 200
+    assert refused > 0.9 * strangers
+
+
+def test_a_members_several_descriptors_do_not_vouch_for_each_other() -> None:
+    """Twenty pictures of everybody, all but the same: each is as much a stranger as with one picture."""
+    random = np.random.default_rng(4)
+    faces, probe = random.normal(size=(12, 16)), random.normal(size=16)
+    pictures = faces.repeat(20, axis=0) + random.normal(0, 1e-9, (240, 16))
+    one, many = stand(faces, np.arange(12), probe), stand(pictures, np.arange(12).repeat(20), probe)
+    assert one is not None
+    assert many is not None
+    assert many.score == pytest.approx(one.score, abs=1e-7)
+    assert many.stranger_risk == one.stranger_risk
+
+
+def test_a_member_of_a_hundred_pictures_counts_once() -> None:
+    """Two of nine look alike, so that their scores are low; the probe's is not. One of the two has many pictures."""
+    faces = 10 * np.eye(9)
+    faces[1] = faces[0] + 0.1
+    people = np.array([0] * 100 + list(range(1, 9)))
+    found = stand(faces[people], people, np.array([51.0] + [50.0] * 8))
+    assert found is not None
+    assert found.score > 0.99
+    assert found.stranger_risk == 3 / 10
+
+
+def test_a_face_that_is_a_members_own_has_the_least_risk() -> None:
+    vectors = np.random.default_rng(5).normal(size=(199, 128))
+    found = stand(vectors, np.arange(199), vectors[7])
+    assert found == Standing(0.0, 2 / 200)  # 1 for the probe, 1 for the member whom it resembles that much
+
+
+def test_faces_that_are_all_the_same_picture_are_everybodys() -> None:
+    assert stand(np.full((30, 4), 0.1), np.arange(30), np.full(4, 0.1)) == Standing(1.0, 1.0)
+
+
+def test_what_has_no_distance_is_never_near() -> None:
+    vectors = np.random.default_rng(6).normal(size=(20, 4))
+    vectors[3:] = 1e200
+    assert stand(vectors, np.arange(20), vectors[0]) == Standing(1.0, 1.0)
+    assert stand(vectors, np.arange(20), np.full(4, 1e200)) == Standing(1.0, 1.0)
+
+
+@pytest.mark.parametrize("members", range(FEWEST))
+def test_too_few_members_are_no_crowd(members: int) -> None:
+    assert stand(np.eye(9)[:members], np.arange(members), np.eye(9)[8]) is None
+
+
+@given(st.integers(1, 100_000), st.floats(1e-5, 0.999))
+def test_the_members_that_it_takes_are_the_fewest_that_can_promise(beyond: int, alpha: float) -> None:
+    for share in (alpha, 1 / (beyond + FEWEST)):
+        needed = members_needed(share)
+        assert 1 / (needed + 1) <= share
+        assert needed == FEWEST or 1 / needed > share
+        check_promise(needed, share)
+        with pytest.raises(TooFewMembers) as refused:
+            check_promise(needed - 1, share)
+        assert refused.value.context == {"members": needed - 1, "members_needed": needed}
+
+
+def test_one_percent_takes_ninety_nine_members() -> None:
+    assert [members_needed(alpha) for alpha in (0.05, 0.01, 0.001)] == [19, 99, 999]
+
+
+def test_an_alpha_next_to_nothing_takes_more_members_than_there_are() -> None:
+    for alpha in (1e-300, 5e-324):
+        with pytest.raises(TooFewMembers):
+            check_promise(20_000, alpha)

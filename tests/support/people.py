@@ -1,0 +1,54 @@
+"""Descriptors of people: face_recognition's own of the photos in fixtures/, and synthetic ones around them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import dlib_truth
+import numpy as np
+import numpy.typing as npt
+
+from face128.domain.model_card import DLIB
+from face128.gallery.gallery import Gallery
+from face128.gallery.records import NewFace, Person, Record
+
+Descriptor = npt.NDArray[np.float32]
+
+
+def real(name: str) -> Descriptor:
+    return dlib_truth.descriptors(name)[0].astype(np.float32)
+
+
+def synthetic(count: int, seed: int = 0) -> Descriptor:
+    """(count, 128): the real descriptors, moved as far as strangers are apart."""
+    random = np.random.default_rng(seed)
+    base = np.array([real(name) for name in dlib_truth.SINGLE])[random.integers(len(dlib_truth.SINGLE), size=count)]
+    return (base + random.normal(0, 0.06, (count, 128))).astype(np.float32)
+
+
+def near(descriptor: Descriptor, distance: float) -> Descriptor:
+    """A descriptor at this distance."""
+    away = np.zeros(128)
+    away[0] = distance
+    return (descriptor + away).astype(np.float32)
+
+
+def enrol(
+    gallery: Gallery,
+    user_id: str,
+    descriptors: Descriptor | Sequence[Descriptor],
+    name: str = "Somebody",
+    **options: object,
+) -> list[Record]:
+    block = np.atleast_2d(np.asarray(descriptors, np.float32))
+    return gallery.enrol(Person(name, user_id), [NewFace(row, row.tobytes()) for row in block], DLIB, **options)  # type: ignore[arg-type]
+
+
+def record(gallery: Gallery, name: str, descriptor: Descriptor, **options: bool) -> Record:
+    return gallery.enrol(Person.named(name), [NewFace(descriptor, descriptor.tobytes())], DLIB, **options)[0]
+
+
+def whose(gallery: Gallery, descriptor: Descriptor) -> str | int | float | None:
+    """The regNo that a match answers."""
+    decision = gallery.match(descriptor, DLIB)
+    return decision.nearest.reg_no if decision.matched and decision.nearest else None

@@ -1,0 +1,90 @@
+"""Starts the real service, as an operator does, and gives an HTTP client for it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO
+
+import httpx
+from paths import FIXTURES
+
+PHOTOS = FIXTURES / "photos"
+STARTUP = 60  # seconds; a generous bound, not a measurement
+
+
+def photo(name: str) -> bytes:
+    return (PHOTOS / name).read_bytes()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def environment(**settings: str) -> dict[str, str]:
+    """The process's environment without anything that could be a setting, and these settings."""
+    foreign = ("FACE128_", "PORT", "API_KEY")
+    return {name: value for name, value in os.environ.items() if not name.startswith(foreign)} | settings
+
+
+@contextmanager
+def serving(headers: dict[str, str] | None = None, *, workers: int = 1, **settings: str) -> Iterator[httpx.Client]:
+    """``face128 serve`` with these settings until the block ends; it must then leave by itself, with exit status 0."""
+    with started(workers=workers, **settings) as (process, port):
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=60) as client:
+            yield client
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) == 0
+
+
+@contextmanager
+def started(
+    *, workers: int = 1, stderr: IO[bytes] | None = None, wait: str = "/ready", **settings: str
+) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """The process of ``face128 serve`` with these settings, and its port, once ``wait`` is answered with 200.
+
+    Its log must be without a traceback, unless a file is given for it.
+    """
+    port = free_port()
+    command = [sys.executable, "-m", "face128", "serve", "--workers", str(workers)]
+    folder = tempfile.TemporaryDirectory()  # a gallery of its own, unless the settings name one
+    settings = {"FACE128_DATA": folder.name, **settings}
+    log = stderr or tempfile.TemporaryFile()  # noqa: SIM115  (a pipe would fill: nobody reads while the service runs)
+    process = subprocess.Popen(command, env=environment(PORT=str(port), **settings), stderr=log)
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+            assert _ready(client, process, wait), _text(log)
+        yield process, port
+        assert stderr or "Traceback" not in _text(log), _text(log)
+    finally:
+        process.kill()
+        process.wait()
+        if stderr is None:
+            log.close()
+        folder.cleanup()
+
+
+def _text(log: IO[bytes]) -> str:
+    log.seek(0)
+    return log.read().decode(errors="replace")
+
+
+def _ready(client: httpx.Client, process: subprocess.Popen[bytes], path: str) -> bool:
+    deadline = time.monotonic() + STARTUP
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if client.get(path).status_code == 200:
+                return True
+        except httpx.TransportError:
+            pass
+        time.sleep(0.05)
+    return False

@@ -1,0 +1,116 @@
+"""keys.py and throttle.py: what opens, and who waits. The outside truths: sha256sum, and the RFCs' own addresses."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+from serving import environment
+
+from face128 import api_keys
+from face128.api.auth.throttle import ADDRESSES, MOST, SECONDS, Throttle, whose
+from face128.api_keys import SCOPES, ApiKey
+
+
+def face128(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "face128", *arguments]
+    return subprocess.run(command, env=environment(), input=stdin, capture_output=True, text=True, timeout=60)
+
+
+def sha256sum(text: str) -> str:
+    return subprocess.run(["sha256sum"], input=text, capture_output=True, text=True).stdout.split()[0]
+
+
+def test_keys_new_prints_a_random_key_and_the_entry_that_knows_it() -> None:
+    runs = [face128("keys", "new", "backend", *more) for more in ([], ["--scopes", "encode+match"])]
+    assert [run.returncode for run in runs] == [0, 0], runs[0].stderr
+    secrets = [re.search(r"^key +(face128_[\w-]{43})$", run.stdout, re.MULTILINE)[1] for run in runs]  # type: ignore[index]
+    entries = [re.search(r"^entry +(\S+)$", run.stdout, re.MULTILINE)[1] for run in runs]  # type: ignore[index]
+    assert secrets[0] != secrets[1]
+    assert entries == [f"backend:{sha256sum(secrets[0])}", f"backend:{sha256sum(secrets[1])}:match+encode"]
+    known = [api_keys.parse(entry, 0) for entry in entries]
+    assert api_keys.find(secrets[1], known) is known[1]
+    assert (known[0].scopes, known[1].scopes) == (SCOPES, {"match", "encode"})
+
+
+def test_keys_hash_makes_the_entry_of_a_key_that_there_is() -> None:
+    run = face128("keys", "hash", "old-one", "--scopes", "gallery", stdin="a-secret\n")
+    assert run.stdout == f"old-one:{sha256sum('a-secret')}:gallery\n"
+    assert "a-secret" not in run.stderr
+
+
+@pytest.mark.parametrize(
+    "wrong", [["new", "two words"], ["new", "a:b"], ["new", "x", "--scopes", "root"], ["hash", "nothing-on-stdin"]]
+)
+def test_what_is_wrong_is_one_sentence(wrong: list[str]) -> None:
+    run = face128("keys", *wrong)
+    assert (run.returncode, run.stdout, len(run.stderr.splitlines())) == (2, "", 1)
+
+
+def test_a_plain_secret_opens_everything_and_its_length_is_told() -> None:
+    short, long = api_keys.parse("a-secret", 0), api_keys.parse("x" * 32, 1)
+    assert (short.plain, short.short, short.scopes, short.name) == (True, True, SCOPES, "plain-1")
+    assert (long.plain, long.short) == (True, False)
+
+
+def test_every_key_is_compared_whichever_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = [ApiKey(f"k{i}", api_keys.digest(f"secret-{i}")) for i in range(5)]
+    compared: list[bytes] = []
+    same = api_keys.hmac.compare_digest
+    monkeypatch.setattr(api_keys.hmac, "compare_digest", lambda a, b: compared.append(b) or same(a, b))
+    for given, wanted in (("secret-0", known[0]), ("secret-4", known[4]), ("nobody's", None), ("", None)):
+        compared.clear()
+        assert api_keys.find(given, known) is wanted
+        assert compared == [key.digest for key in known]
+
+
+def test_an_address_fails_ten_times_at_once_and_then_every_six_seconds() -> None:
+    now = 1000.0
+    throttle = Throttle(lambda: now)
+    for _ in range(MOST):
+        assert throttle.wait("a") == 0
+        throttle.fail("a")
+    assert throttle.wait("a") == SECONDS == 6
+    assert throttle.wait("b") == 0
+    now += 4.5
+    assert throttle.wait("a") == 2
+    now += 1.5
+    assert throttle.wait("a") == 0
+    throttle.fail("a")
+    assert throttle.wait("a") == 6
+    now += MOST * SECONDS
+    for _ in range(MOST):
+        assert throttle.wait("a") == 0
+        throttle.fail("a")
+
+
+def test_the_memory_for_addresses_is_bounded_and_the_quietest_is_forgotten() -> None:
+    throttle = Throttle(lambda: 0.0)
+    for _ in range(MOST):
+        throttle.fail("first")
+        throttle.fail("second")
+    for i in range(ADDRESSES - 2):
+        throttle.fail(str(i))
+    throttle.fail("first")
+    throttle.fail("one more")
+    assert len(throttle) == ADDRESSES
+    assert throttle.wait("first")
+    assert not throttle.wait("second")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("192.0.2.1", "192.0.2.1", True),
+        ("192.0.2.1", "192.0.2.2", False),
+        ("::ffff:192.0.2.1", "192.0.2.1", True),  # how a socket for both protocols shows IPv4 (RFC 4291)
+        ("2001:db8:0:1::1", "2001:db8:0:1:ffff::2", True),
+        ("2001:db8:0:1::1", "2001:db8:0:2::1", False),
+        ("fe80::1%eth0", "fe80::2%eth1", True),
+        ("<forged>", None, True),
+    ],
+)
+def test_ipv6_counts_by_its_64(one: str, other: str | None, same: bool) -> None:
+    assert (whose(one) == whose(other)) is same
