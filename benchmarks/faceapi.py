@@ -27,10 +27,10 @@ MEMORY_GOAL = 120.0
 # In a process of its own: what memory grows by beside dlib's engine, first by loading, then by one photo in one thread.
 MEMORY = """
 import sys
-from face128.encoding import encode
-from face128.engines import load_engine
-from face128.images import Limits
-from face128.loading import self_test_photo
+from face128.encoding.encode import encode
+from face128.engines.loader import load_engine
+from face128.photos.photo import Limits
+from face128.encoding.self_test import self_test_photo
 from face128.settings import Settings
 def resident(): return int(open("/proc/self/statm").read().split()[1]) * 4096 / 1e6
 settings = Settings(faceapi_models=sys.argv[1])

@@ -43,7 +43,7 @@ PHOTOS = Path(__file__).parents[1] / "fixtures" / "photos"
 START = """
 import sys, time
 start = time.perf_counter()
-from face128.gallery import Gallery
+from face128.gallery.gallery import Gallery
 def resident(): return int(open("/proc/self/statm").read().split()[1]) * 4096
 gallery = Gallery(sys.argv[1])
 before = resident()

@@ -111,12 +111,12 @@ def test_the_compose_file_holds_together(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_systemd_takes_the_unit(tmp_path: Path) -> None:
-    unit = (DEPLOY / "face128.service.service").read_text()
+    unit = (DEPLOY / "face128.service").read_text()
     grace = load_settings().grace
     assert int(re.findall(r"TimeoutStopSec=(\d+)", unit)[0]) > grace
     if not shutil.which("systemd-analyze"):
         pytest.skip("systemd-analyze is not installed")
-    installed = tmp_path / "face128.service.service"
+    installed = tmp_path / "face128.service"
     installed.write_text(re.sub("ExecStart=.*", "ExecStart=/bin/true", unit))  # face128 is not in /opt here
     done = subprocess.run(["systemd-analyze", "verify", str(installed)], capture_output=True, text=True)
     assert not [line for line in done.stderr.splitlines() if "face128" in line]  # (others' units may have complaints)

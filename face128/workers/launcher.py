@@ -43,7 +43,7 @@ def start_early() -> None:
 
 def _launch(dlib: bool) -> Started:
     ours, theirs = socket.socketpair()
-    code = f"from face128.engine_process import main; main({theirs.fileno()}, {dlib})"
+    code = f"from face128.workers.fork_server import main; main({theirs.fileno()}, {dlib})"
     # Its own session: Ctrl-C in the terminal is the service's to interpret.
     process = subprocess.Popen(  # noqa: S603  (nothing in it comes from outside)
         [sys.executable, "-c", code],

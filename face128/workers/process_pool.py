@@ -249,7 +249,7 @@ class Answer(pickle.Unpickler):
     ALLOWED = frozenset(
         {
             ("face128.encoding.encode", "Encoding"),
-            ("face128.engines", "travelled_face"),
+            ("face128.engines.base", "travelled_face"),
             ("face128.photos.photo", "Photo"),
             ("face128.photos.photo", "left_behind"),
             ("numpy", "dtype"),

@@ -81,7 +81,7 @@ def face_api(folder: Path) -> Case:
         for shard, part in zip(shards, (joined[:60], joined[60:]), strict=True):
             (folder / shard).write_bytes(part)
         try:
-            read = manifest.read_weights(folder, MODEL)
+            read = weight_manifest.read_weights(folder, MODEL)
             for name, shape in SHAPES.items():
                 read.tensor(name, *shape)
         except ConfigurationError:

@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from match_bodies import GOOD, as_base64, as_object, ask
 
+from face128.domain import model_card
 from face128.domain.members import Enrolled
 from face128.domain.model_card import DLIB, ModelCard
-from face128.engines import base
 from face128.errors import BadRequest, Face128Error, InvalidDescriptor, InvalidRequest, ModelMismatch, TooLarge
 from face128.match_body.parser import parse
 from face128.matching.decision import nearest
@@ -174,7 +174,7 @@ def test_models_that_cannot_be_compared_are_refused(monkeypatch: pytest.MonkeyPa
     wide = ModelCard("wide", 3, "cosine", 0.45, frozenset(), "", "")
     dlib = ModelCard(DLIB.name, 128, "euclidean", 0.38, frozenset({"near"}), "", "")
     for card in (near, wide, dlib):
-        monkeypatch.setitem(base.CARDS, card.name, card)
+        monkeypatch.setitem(model_card.CARDS, card.name, card)
 
     def member(model: Any, descriptor: Any = GOOD) -> dict[str, Any]:
         return {"regNo": 5, "name": "x", "descriptor": descriptor, "model": model}

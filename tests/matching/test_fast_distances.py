@@ -54,7 +54,7 @@ def test_a_block_boundary_changes_nothing(monkeypatch: pytest.MonkeyPatch, metri
     random = np.random.default_rng(1)
     vectors, people = random.normal(size=(300, 16)), random.permutation(np.arange(300) // 2)
     whole = nearest_others(vectors, people, metric, 6)
-    monkeypatch.setattr("face128.matching.decision.fast_distances.PAIRS", 7 * 300)
+    monkeypatch.setattr("face128.matching.fast_distances.PAIRS", 7 * 300)
     some = np.array([3, 299, 4])
     np.testing.assert_array_equal(nearest_others(vectors, people, metric, 6)[0], whole[0])
     np.testing.assert_array_equal(nearest_others(vectors, people, metric, 6, some)[1], whole[1][some])

@@ -17,7 +17,7 @@ from face128.photos.photo import open_photo
 OPEN_AND_MEASURE = """
 import sys
 from face128.errors import Face128Error
-from face128.images import open_photo
+from face128.photos.photo import open_photo
 
 def peak():
     return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))

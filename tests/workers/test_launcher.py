@@ -10,6 +10,7 @@ import pytest
 from serving import environment, started
 
 from benchmarks.processes import tree
+from face128 import __main__
 from face128.workers import launcher
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the process of the engines needs Linux")
@@ -28,7 +29,7 @@ def commands(process: subprocess.Popen[bytes]) -> list[str]:
 
 def test_the_service_takes_the_process_that_was_started_ahead_and_no_other() -> None:
     with started(FACE128_THREADS="1") as (process, _):
-        engines = [command for command in commands(process) if "engine_process" in command]
+        engines = [command for command in commands(process) if "fork_server" in command]
         assert len(engines) == 2  # and the worker that is forked from it
         assert all(", True)" in command for command in engines)
 
@@ -83,7 +84,7 @@ def test_it_is_started_for_a_service_in_one_process(
 ) -> None:
     for name in ("FACE128_ISOLATION", "FACE128_ENGINES"):
         monkeypatch.delenv(name, raising=False)
-    assert launcher._will_serve(arguments.split()) == guess
+    assert __main__._will_serve(arguments.split()) == guess
 
 
 @pytest.mark.parametrize(
@@ -99,4 +100,4 @@ def test_settings_that_are_seen_without_any_import_are_heeded(
     name: str, value: str, guess: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(name, value)
-    assert launcher._will_serve(["serve"]) == guess
+    assert __main__._will_serve(["serve"]) == guess

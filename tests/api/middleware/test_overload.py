@@ -1,4 +1,4 @@
-"""api/admission.py: what is refused while the event loop is behind. Under real load: tests/test_overload.py."""
+"""api/admission.py: what is refused while the event loop is behind. Under real load: test_overload_under_load.py."""
 
 from __future__ import annotations
 

@@ -178,7 +178,7 @@ def test_a_bad_pack_is_one_sentence_and_the_other_engine_serves(tmp_path: Path, 
 
 def test_without_the_engine_nothing_of_it_is_imported() -> None:
     code = (
-        "import sys\nfrom face128.api.app import create_app\nfrom face128.engines import load_engine\n"
+        "import sys\nfrom face128.api.app import create_app\nfrom face128.engines.loader import load_engine\n"
         "from face128.settings import Settings\ncreate_app(Settings())\nload_engine('dlib', Settings())\n"
         "ours = {'insight512', 'insight_pack', 'scrfd', 'arcface'}\n"
         "print([name for name in sys.modules if name.split('.')[-1] in ours])"

@@ -74,7 +74,7 @@ def test_without_the_folder_of_models_the_engine_says_which_setting_is_missing()
 def test_loading_the_engine_beside_dlibs_takes_less_than_50_megabytes_more() -> None:
     script = """
 import re, sys
-from face128.engines import load_engine
+from face128.engines.loader import load_engine
 from face128.settings import Settings
 def resident():
     return int(re.search(r"VmRSS:\\s+(\\d+)", open("/proc/self/status").read())[1]) / 1024
@@ -94,7 +94,7 @@ def test_other_engines_load_nothing_of_face_api() -> None:
     script = """
 import sys
 from face128.api.app import create_app
-from face128.engines import load_engine
+from face128.engines.loader import load_engine
 from face128.settings import Settings
 create_app(Settings())
 load_engine("dlib", Settings())
