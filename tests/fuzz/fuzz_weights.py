@@ -15,6 +15,7 @@ from mutating import Mutator
 
 from face128.engines.dlib.dat_file import read_resnet
 from face128.engines.dlib.weight_files import RESNET, find_weights
+from face128.engines.faceapi import manifest as weight_manifest
 from face128.engines.insightface.pack import read_pack
 from face128.errors import ConfigurationError
 
