@@ -1,6 +1,7 @@
 """Side by side with the naive service, with face_recognition and with dlib: ``python -m benchmarks [PART ...]``.
 
-Without parts all run, and docs/benchmarks.md, .json and .png are written anew. Those of NAMED have to be named.
+Without parts all run, and docs/benchmarks.md, .json and .png and the README's table are written anew. Those of NAMED
+have to be named.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import time
 from importlib import import_module
 from pathlib import Path
 
-from benchmarks import plot, publish
+from benchmarks import plot, publish, readme_table
 from benchmarks.harness import ROOT, Report
 
 PARTS = (
@@ -46,6 +47,8 @@ def main() -> None:
     if folder is not None:
         publish.write(reports, folder)
         _draw(reports, folder / "benchmarks.png")
+    if folder == ROOT / "docs":
+        readme_table.update()
 
 
 def _run(name: str) -> Report:

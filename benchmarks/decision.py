@@ -64,7 +64,7 @@ def _gallery() -> list[Figure]:
         for start in range(0, GALLERY, BATCH):
             fill(gallery, synthetic(faces, start, start + BATCH, random), start)
         gallery.load()
-        first = milliseconds(partial(gallery.compare_members, 600)) / 1e3
+        first = milliseconds(partial(gallery.build_cohorts, 600)) / 1e3
         times: dict[str, list[float]] = {"threshold": [], "cohort": []}
         for probe in around(faces, random.integers(len(faces), size=PROBES), random):
             turns = {rule.name: partial(gallery.match, probe, DLIB, rule=rule) for rule in (THRESHOLD, Rule("cohort"))}

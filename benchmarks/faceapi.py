@@ -12,7 +12,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
-from faceapi_truth import MODELS, PHOTOS, WAYS, Node, Truth, node, pixels_of
+from faceapi_truth import MODELS, PHOTOS, PIPELINES, FaceapiNode, ReferenceFace, file_pixels, running_node
 
 from benchmarks.harness import LFW, Figure, Report, medians, milliseconds
 from face128.domain.descriptors import Descriptors
@@ -50,8 +50,8 @@ def measure() -> Report:
     report = Report()
     apart: list[float] = []
     photos = _photos()
-    with node() as package:
-        for detector, scaling in WAYS:
+    with running_node() as package:
+        for detector, scaling in PIPELINES:
             engine = FaceapiEngine(MODELS, detector, scaling)  # type: ignore[arg-type]
             times: dict[str, list[float]] = defaultdict(list)
             for turn, rgb in enumerate([photos[0], *photos]):  # both warm up with the first
@@ -75,7 +75,7 @@ def measure() -> Report:
 
 
 def _race(
-    package: Node, engine: FaceapiEngine, rgb: RGB, detector: str, scaling: str
+    package: FaceapiNode, engine: FaceapiEngine, rgb: RGB, detector: str, scaling: str
 ) -> tuple[float, float, list[float]]:
     """Their milliseconds, ours, and how far each face's descriptors lie apart."""
     found: list[Descriptors] = []
@@ -84,9 +84,9 @@ def _race(
         photo = Photo.from_rgb(rgb)
         found.append(engine.describe(engine.crop(photo, engine.detect(photo))))
 
-    answer = package.ask(rgb, detector, scaling)
+    answer = package.request(rgb, detector, scaling)
     took = milliseconds(run)
-    truths = [Truth.of(face).descriptor for face in answer["faces"]]
+    truths = [ReferenceFace.from_json(face).descriptor for face in answer["faces"]]
     pairs = zip(found[0], truths, strict=True)
     return answer["ms"], took, [float(np.linalg.norm(ours - truth)) for ours, truth in pairs]
 
@@ -94,7 +94,7 @@ def _race(
 def _photos() -> list[RGB]:
     """Those of fixtures/photos and, where it is there, of LFW."""
     lfw = sorted(LFW.rglob("*.jpg"))
-    return [pixels_of(path) for path in (PHOTOS + lfw[:: max(1, len(lfw) // COUNT)])[:COUNT]]
+    return [file_pixels(path) for path in (PHOTOS + lfw[:: max(1, len(lfw) // COUNT)])[:COUNT]]
 
 
 def _memory() -> tuple[float, float]:

@@ -103,7 +103,7 @@ def _contestants(gallery: Gallery, bare: faiss.IndexFlatL2, probe: Descriptors) 
 
 def _faiss(gallery: Gallery) -> faiss.IndexFlatL2:
     """The gallery's own index, asked directly: two copies differ by a third, by where they lie in memory."""
-    return gallery._replica._indexes[DLIB.name]._flat
+    return gallery._index._indexes[DLIB.name]._flat
 
 
 def real() -> Descriptors:
@@ -133,7 +133,7 @@ def fill(gallery: Gallery, vectors: Descriptors, start: int) -> None:
     rows = []
     for number, vector in enumerate(vectors, start):
         face = NewFace(vector, number.to_bytes(8, "big"))
-        rows.append(face.row(Person(f"Person {number}", f"p{number}"), DLIB, 0))
+        rows.append(face.table_row(Person(f"Person {number}", f"p{number}"), DLIB, 0))
     with gallery.database.writing() as connection:
         version = writes.next_version(connection)
         connection.execute(faces.insert(), [{**row, "version": version} for row in rows])

@@ -23,7 +23,7 @@ from pydantic import BaseModel
 
 from face128.domain.descriptors import to_base64
 from face128.match_body.parser import parse
-from face128.matching.decision import nearest
+from face128.matching.decision import decide
 
 
 class Member(BaseModel):
@@ -48,7 +48,7 @@ def naive(body: bytes) -> Any:
 
 
 def face128(body: bytes) -> Any:
-    return nearest(parse(body)).answer()
+    return decide(parse(body)).answer()
 
 
 def bodies(members: int) -> Iterator[tuple[str, bytes]]:

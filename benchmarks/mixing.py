@@ -24,7 +24,6 @@ from face128.engines.base import Engine
 from face128.engines.dlib.engine import DlibEngine
 from face128.engines.dlib.weight_files import find_weights
 from face128.engines.faceapi.engine import FaceapiEngine
-from face128.engines.head_roll import roll
 from face128.photos.photo import Photo, open_photo
 
 ROOT = Path(__file__).parents[1]
@@ -65,7 +64,7 @@ def look(engines: dict[str, Engine], path: Path, clockwise: int = 0) -> Seen:
         if faces:
             middle = min(faces, key=lambda face: np.linalg.norm(np.reshape(face.box, (2, 2)).mean(0) - centre))
             descriptors[name] = engine.describe(engine.crop(photo, [middle]))[0]
-            turned = abs(roll(middle) or 0.0) if name == "dlib" else turned
+            turned = abs(middle.roll_degrees or 0.0) if name == "dlib" else turned
     return descriptors, turned
 
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from benchmarks.harness import LFW, ROOT, Figure, Report, interleave, medians
 from face128.engines.dlib.network import load_network
-from face128.engines.dlib.weight_files import LANDMARKS, RESNET, find_weights
+from face128.engines.dlib.weight_files import LANDMARKS_FILE, RESNET_FILE, find_weights
 from face128.engines.resnet.network import BATCH_CHIPS
 
 Chips = npt.NDArray[np.uint8]
@@ -25,7 +25,7 @@ GOAL = 12.0
 
 
 def measure() -> Report:
-    weights = find_weights() / RESNET
+    weights = find_weights() / RESNET_FILE
     network = load_network(weights)
     reference = dlib.face_recognition_model_v1(str(weights))
     chips = np.array(list(islice(cut(), CHIPS)))
@@ -58,7 +58,7 @@ def _both(pool: ThreadPoolExecutor, network: Callable[[Chips], object], chips: C
 
 def cut() -> Iterator[Chips]:
     """The faces of fixtures/photos, then of LFW where it is there, as chips."""
-    detect, landmarks = dlib.get_frontal_face_detector(), dlib.shape_predictor(str(find_weights() / LANDMARKS))
+    detect, landmarks = dlib.get_frontal_face_detector(), dlib.shape_predictor(str(find_weights() / LANDMARKS_FILE))
     for photo in [*sorted((ROOT / "fixtures" / "photos").iterdir()), *sorted(LFW.rglob("*.jpg"))]:
         image = dlib.load_rgb_image(str(photo))
         for box in detect(image, 1):

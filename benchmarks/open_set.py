@@ -23,8 +23,8 @@ from benchmarks.harness import LFW
 from face128.domain.model_card import DLIB
 from face128.engines.dlib.engine import DlibEngine
 from face128.engines.dlib.weight_files import find_weights
-from face128.matching.cohort import Cohort, members_needed
-from face128.matching.fast_distances import rough_distances
+from face128.matching.conformal import Cohort, members_needed
+from face128.matching.fast_distances import approximate_distances
 from face128.photos.photo import Limits, open_photo
 
 Array = npt.NDArray[np.float64]
@@ -92,9 +92,9 @@ def by_rule(vectors: Array, drawn: Split) -> dict[str, list[float]]:
 
     add("threshold 0.38", photos.min(1) <= 0.38, strangers.min(1) <= 0.38)
     (risks, without), (other_risks, others_without) = (_risks(cohort, away) for away in (photos, strangers))
-    photos_near, strangers_near = photos.min(1) <= DLIB.cap, strangers.min(1) <= DLIB.cap
+    photos_near, strangers_near = photos.min(1) <= DLIB.cohort_cap, strangers.min(1) <= DLIB.cohort_cap
     for alpha in WANTED:
-        if cohort.members >= members_needed(alpha):
+        if cohort.member_count >= members_needed(alpha):
             add(f"cohort, alpha {alpha:g}", (risks <= alpha) & photos_near, (other_risks <= alpha) & strangers_near)
             name = f"the same, were the probe left out of the crowd, {alpha:g}"
             add(name, (without <= alpha) & photos_near, (others_without <= alpha) & strangers_near)
@@ -103,17 +103,17 @@ def by_rule(vectors: Array, drawn: Split) -> dict[str, list[float]]:
 
 def _risks(cohort: Cohort, distances: Array) -> tuple[Array, Array]:
     """Of each probe, stranger_risk; and what it would be if the probe did not join the crowd."""
-    every, risks, without = np.arange(cohort.members), [], []
+    every, risks, without = np.arange(cohort.member_count), [], []
     for away in distances:
-        standing = cohort.standing(every, away)
+        standing = cohort.conformal_score(every, away)
         assert standing is not None
         risks.append(standing.stranger_risk)
-        without.append((1 + np.count_nonzero(cohort.scores <= standing.score)) / (cohort.members + 1))
+        without.append((1 + np.count_nonzero(cohort.scores <= standing.score)) / (cohort.member_count + 1))
     return np.array(risks), np.array(without)
 
 
 def _distances(vectors: Array, rows: npt.NDArray[np.intp], gallery: npt.NDArray[np.intp]) -> Array:
-    return np.array([rough_distances(vectors[gallery], vectors[row], "euclidean") for row in rows])
+    return np.array([approximate_distances(vectors[gallery], vectors[row], "euclidean") for row in rows])
 
 
 def encode(files: Sequence[Path], detection: Literal["fast", "exact"] = "exact") -> tuple[Array, npt.NDArray[np.str_]]:

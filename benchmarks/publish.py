@@ -63,18 +63,18 @@ def write(reports: Mapping[str, Report], folder: Path) -> None:
 
 
 def _row(figure: Figure) -> str:
-    peer = "" if figure.peer_value is None else f"{figure.peer}: {_number(figure.peer_value)} {figure.unit}"
-    ratio = "" if figure.ratio is None else f"{_number(figure.ratio)}×"
+    peer = "" if figure.peer_value is None else f"{figure.peer}: {format_number(figure.peer_value)} {figure.unit}"
+    ratio = "" if figure.ratio is None else f"{format_number(figure.ratio)}×"
     goal = ""
     if figure.at_most is not None:
-        goal = f"≤ {_number(figure.at_most)} {figure.unit}"
+        goal = f"≤ {format_number(figure.at_most)} {figure.unit}"
     elif figure.at_least is not None:
-        goal = f"≥ {_number(figure.at_least)}×"
+        goal = f"≥ {format_number(figure.at_least)}×"
     met = {None: "", True: "met", False: "missed"}[figure.met]
-    return f"| {figure.what} | {_number(figure.value)} {figure.unit} | {peer} | {ratio} | {goal} | {met} |"
+    return f"| {figure.what} | {format_number(figure.value)} {figure.unit} | {peer} | {ratio} | {goal} | {met} |"
 
 
-def _number(value: float) -> str:
+def format_number(value: float) -> str:
     """Three digits that mean something."""
     if value and abs(value) < 0.001:
         return f"{value:.1e}"

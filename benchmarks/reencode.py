@@ -16,9 +16,9 @@ import numpy as np
 
 from benchmarks.harness import LFW, Figure, Report
 from face128.domain.descriptors import from_base64
-from face128.jobs.execution.backends import LocalWorkers
-from face128.jobs.execution.local_backend import GROUP, run_in_groups
-from face128.jobs.execution.photo_task import Task, work
+from face128.jobs.execution.backend import MAX_BATCH_PHOTOS
+from face128.jobs.execution.local_backend import LocalBackend
+from face128.jobs.execution.photo_task import PhotoTask, run_tasks
 from face128.jobs.execution.recipe import Recipe
 from face128.settings import load_settings
 
@@ -29,12 +29,13 @@ PEER = "plain face_recognition loop"
 
 
 def rate_of(photos: list[str], recipe: Recipe, processes: int, found: dict[str, str | None]) -> float:
-    tasks = [Task(photo, photo, None) for photo in photos]
+    tasks = [PhotoTask(photo, photo, None) for photo in photos]
     times = []
-    for task, outcome in run_in_groups(LocalWorkers(processes).run, partial(work, recipe), tasks, len(tasks)):
+    backend = LocalBackend(processes, photo_timeout_s=30)
+    for task, result in backend.run(partial(run_tasks, recipe), tasks, len(tasks)):
         times.append(time.perf_counter())
-        found[task.photo] = outcome.descriptor if outcome else None
-    warm = 2 * processes * GROUP  # each process loads the engine with its first photos
+        found[task.photo] = result.descriptor if result else None
+    warm = 2 * processes * MAX_BATCH_PHOTOS  # each process loads the engine with its first photos
     return (len(times) - warm) / (times[-1] - times[warm - 1])
 
 

@@ -1,11 +1,11 @@
-"""Trains the classifier of jobs/audit/network_origin.py: face-api.js's descriptors and dlib's of the same photos.
+"""Trains the classifier of jobs/audit/network_origin.py on face-api.js's and dlib's descriptors of the same photos.
 
     (cd tests/faceapi_golden && npm ci)
     python benchmarks/train_origin.py tests/faceapi_golden [--photos 900] [--out face128/jobs/audit/origin.json]
 
-Photos are those of ../shared/data/lfw-view1. face-api.js runs under Node (describe.cjs, 0.3 s a photo), with both
-of its detectors and both kinds of input. A third of the people is held out; how often the classifier is right on them
-is printed. The regression is ridge-penalised logistic regression, fitted by Newton's method.
+The photos are those of ../shared/data/lfw-view1. face-api.js runs in Node (describe.cjs, 0.3 s per photo), with both
+of its detectors and both kinds of input. A third of the people are held out; the accuracy on them is printed. The
+regression is ridge-penalised logistic regression, fitted by Newton's method.
 """
 
 from __future__ import annotations
@@ -22,18 +22,19 @@ import numpy as np
 from PIL import Image
 
 from face128.domain.descriptors import from_base64
-from face128.jobs.execution.describe_photos import describe
+from face128.jobs.execution.describe_photos import describe_photos
+from face128.jobs.execution.local_backend import LocalBackend
 from face128.jobs.execution.recipe import Recipe
 from face128.settings import load_settings
 
 LFW = Path(__file__).parents[1].parent / "shared" / "data" / "lfw-view1" / "images"
-WAYS = [(detector, source) for detector in ("ssd", "tiny") for source in ("tensor", "canvas")]
-RIDGE = 1e-4  # 1e-3 to 1e-6 are all right on everyone held out; 1e-2 on 94 %
-HELD_OUT = 1 / 3
+FACEAPI_VARIANTS = [(detector, source) for detector in ("ssd", "tiny") for source in ("tensor", "canvas")]
+RIDGE = 1e-4  # 1e-3 to 1e-6 classify all held-out people rightly, 1e-2 94 % of them
+HELD_OUT_SHARE = 1 / 3
 
 
-def faceapi(photos: list[Path], node: Path) -> Iterator[tuple[Path, str, np.ndarray]]:
-    """Each photo's first face as face-api.js describes it, in one of four ways in turn."""
+def faceapi_descriptors(photos: list[Path], node: Path) -> Iterator[tuple[Path, str, np.ndarray]]:
+    """Each photo, the variant of face-api.js, and its descriptor of the first face; the four variants take turns."""
     with tempfile.TemporaryDirectory() as folder:
         raw = Path(folder) / "photo.rgb"
         script = subprocess.Popen(["node", "describe.cjs"], cwd=node, stdin=-1, stdout=-1, text=True)
@@ -43,7 +44,7 @@ def faceapi(photos: list[Path], node: Path) -> Iterator[tuple[Path, str, np.ndar
             for i, photo in enumerate(photos):
                 image = Image.open(photo).convert("RGB")
                 raw.write_bytes(image.tobytes())
-                detector, source = WAYS[i % len(WAYS)]
+                detector, source = FACEAPI_VARIANTS[i % len(FACEAPI_VARIANTS)]
                 job = {"file": str(raw), "width": image.width, "height": image.height}
                 script.stdin.write(json.dumps(job | {"detector": detector, "input": source}) + "\n")
                 script.stdin.flush()
@@ -54,7 +55,7 @@ def faceapi(photos: list[Path], node: Path) -> Iterator[tuple[Path, str, np.ndar
 
 
 def fit(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, float]:
-    """Weights (128,) and bias; both classes weigh the same, whatever their sizes."""
+    """Weights (128,) and bias; both classes have the same total weight."""
     mean, spread = x.mean(axis=0), x.std(axis=0)
     z = np.column_stack([(x - mean) / spread, np.ones(len(x))])
     share = np.where(y, 0.5 / y.sum(), 0.5 / (~y).sum())
@@ -76,21 +77,23 @@ def main(node: Path, count: int, out: Path) -> None:
     random.Random(0).shuffle(photos)
     photos = photos[:count]
     settings = load_settings()
-    ours = describe(photos, Recipe.from_settings(settings, choice="central"), settings.threads).descriptors
-    rows = [(photo, "dlib", vector) for photo, vector in ours.items()] + list(faceapi(photos, node))
+    backend = LocalBackend(settings.threads, settings.photo_seconds)
+    dlib_descriptors = describe_photos(photos, Recipe.from_settings(settings, choice="central"), backend).descriptors
+    rows = [(photo, "dlib", vector) for photo, vector in dlib_descriptors.items()]
+    rows += faceapi_descriptors(photos, node)
     people = sorted({photo.parent.name for photo in photos})
     random.Random(1).shuffle(people)
-    unseen = set(people[: int(HELD_OUT * len(people))])
+    held_out_people = set(people[: int(HELD_OUT_SHARE * len(people))])
     x = np.array([vector for _, _, vector in rows], np.float64)
-    y = np.array([way != "dlib" for _, way, _ in rows])
-    held_out = np.array([photo.parent.name in unseen for photo, _, _ in rows])
+    y = np.array([variant != "dlib" for _, variant, _ in rows])
+    held_out = np.array([photo.parent.name in held_out_people for photo, _, _ in rows])
     weights, bias = fit(x[~held_out], y[~held_out])
     weights, bias = weights.round(5), round(bias, 5)
     right = (x @ weights + bias > 0) == y
-    print(f"trained on {(~held_out).sum()} descriptors; on {held_out.sum()} of {len(unseen)} people held out:")
-    for way in sorted({way for _, way, _ in rows}):
-        chosen = held_out & np.array([row[1] == way for row in rows])
-        print(f"{way:26} {right[chosen].mean():7.2%} of {chosen.sum()}")
+    print(f"trained on {(~held_out).sum()} descriptors; on {held_out.sum()} of {len(held_out_people)} people held out:")
+    for variant in sorted({variant for _, variant, _ in rows}):
+        chosen = held_out & np.array([row[1] == variant for row in rows])
+        print(f"{variant:26} {right[chosen].mean():7.2%} of {chosen.sum()}")
     out.write_text(json.dumps({"weights": weights.tolist(), "bias": bias}) + "\n")
 
 

@@ -1,7 +1,7 @@
 """``python -m face128`` and the command ``face128``.
 
-``face128 serve`` starts the process of the engines before anything else is imported: a start waits longest for the
-engines, and what reads the settings takes half a second to import.
+``face128 serve`` starts the fork server before it imports anything else: loading the engines takes longest, and what
+reads the settings takes half a second to import.
 """
 
 from __future__ import annotations
@@ -14,15 +14,18 @@ from face128.workers import launcher
 
 def main() -> None:
     """The command line."""
-    if _will_serve(sys.argv[1:]):
-        launcher.start_early()
+    if _will_need_dlib_fork_server(sys.argv[1:]):
+        launcher.launch_early()
     from face128.cli.main import app
 
     app()
 
 
-def _will_serve(arguments: list[str]) -> bool:
-    """In one process, and with dlib's engine in another, as far as can be seen. A wrong guess costs only its work."""
+def _will_need_dlib_fork_server(arguments: list[str]) -> bool:
+    """Whether this is ``serve`` with one worker and dlib's engine, as far as can be seen before the settings are read.
+
+    A wrong guess costs only the work of that process.
+    """
     words = " ".join(arguments).replace("=", " ").split()
     return (
         words[:1] == ["serve"]

@@ -1,7 +1,7 @@
-"""API keys: a name, the SHA-256 of the key, and what it opens. The key itself is kept nowhere.
+"""API keys: a name, the SHA-256 of the key, and its scopes. The key itself is stored nowhere.
 
-A plain SHA-256 is right for keys that are drawn at random: of 2**256 nobody finds one by trying, however fast he
-hashes. A slow hash (scrypt, Argon2) makes up for passwords that people think of, and would cost each request 100 ms.
+A plain SHA-256 is enough for random keys: nobody finds one of 2**256 by trying, however fast the hash is. A slow hash
+(scrypt, Argon2) is for passwords that people choose, and would cost each request 100 ms.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 Scope = Literal["match", "encode", "gallery", "admin"]
-"""match: whose face it is, and whether two are one. encode: photos to boxes and descriptors. gallery: who is enrolled.
-admin: metrics and maintenance. None contains another."""
+"""match: identification and verification. encode: photos to boxes and descriptors. gallery: who is enrolled.
+admin: metrics and maintenance. No scope includes another."""
 
 SCOPES: frozenset[Scope] = frozenset(get_args(Scope))
 
-PREFIX = "face128_"  # by which scanners of repositories and logs recognize a key that has leaked
+KEY_PREFIX = "face128_"  # so that secret scanners recognize a leaked key
 RANDOM_BYTES = 32
-SHORT = 32
-"""Characters. A shorter secret might be guessed; 32 in base64 or hexadecimal are 128 bits or more."""
+SAFE_SECRET_CHARACTERS = 32
+"""128 bits or more in base64 or hexadecimal. A shorter secret might be guessed."""
 
-_PLACEHOLDERS = {"change-me-in-production"}  # the default of document 4: known to everyone
+_PLACEHOLDERS = {"change-me-in-production"}  # the default of the embeddings service: publicly known
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _ENTRY = re.compile(rf"({_NAME.pattern}):([0-9a-fA-F]{{64}})(?::(.*))?")
-# What was surely meant for an entry: taken for a plain secret, nobody could ever use it.
-_NEARLY = re.compile(r".*:[0-9a-fA-F]{48,}(:.*)?")
+# A mistyped entry. As a plain secret no caller could ever match it.
+_MALFORMED_ENTRY = re.compile(r".*:[0-9a-fA-F]{48,}(:.*)?")
 
 
 @dataclass(frozen=True)
@@ -39,48 +39,48 @@ class ApiKey:
     """SHA-256 of the key's UTF-8."""
     scopes: frozenset[Scope] = SCOPES
     plain: bool = False
-    """It stood in the settings as it is, not as its hash."""
+    """The settings held the key itself, not its hash."""
     short: bool = False
-    """A plain one that might be guessed."""
+    """A plain key that might be guessed."""
 
     @property
     def entry(self) -> str:
-        """Its entry in FACE128_API_KEYS: ``name:sha256[:scope+scope]``; without scopes it opens everything."""
-        some = (
-            "" if self.scopes == SCOPES else ":" + "+".join(scope for scope in get_args(Scope) if scope in self.scopes)
-        )
-        return f"{self.name}:{self.digest.hex()}{some}"
+        """Its entry in FACE128_API_KEYS: ``name:sha256[:scope+scope]``; without scopes it has all of them."""
+        scopes = "+".join(scope for scope in get_args(Scope) if scope in self.scopes)
+        return f"{self.name}:{self.digest.hex()}" + ("" if self.scopes == SCOPES else f":{scopes}")
 
 
-def draw(name: str, scopes: str | None = None) -> tuple[str, ApiKey]:
-    """A new random key, and what the service has to know of it. Raises ValueError for a wrong name or scope."""
-    secret = PREFIX + secrets.token_urlsafe(RANDOM_BYTES)
-    return secret, describe(name, secret, scopes)
+def new_key(name: str, scopes: str | None = None) -> tuple[str, ApiKey]:
+    """A new random key, and what the service stores of it. Raises ValueError for an invalid name or scope."""
+    secret = KEY_PREFIX + secrets.token_urlsafe(RANDOM_BYTES)
+    return secret, key_from_secret(name, secret, scopes)
 
 
-def describe(name: str, secret: str, scopes: str | None = None) -> ApiKey:
-    """What the service has to know of a key that there is already. Raises ValueError for a wrong name or scope."""
+def key_from_secret(name: str, secret: str, scopes: str | None = None) -> ApiKey:
+    """What the service stores of an existing key. Raises ValueError for an invalid name or scope."""
     if not _NAME.fullmatch(name):
         raise ValueError("A name has letters, digits, dots, dashes and underscores, 64 at most.")
-    return _checked(ApiKey(name, digest(secret), _scopes(scopes)))
+    return _not_placeholder(ApiKey(name, hash_secret(secret), _parse_scopes(scopes)))
 
 
-def parse(entry: str, position: int) -> ApiKey:
-    """Read an entry of FACE128_API_KEYS, or a plain secret; ``position`` names the latter.
+def parse_entry(entry: str, position: int) -> ApiKey:
+    """Read an entry of FACE128_API_KEYS, or a plain secret, which is named after its ``position``.
 
-    Raises ValueError for what cannot be meant, and for a placeholder of the documentation. Its words hold no value.
+    Raises ValueError for a malformed entry and for a placeholder of the documentation. The message quotes no value.
     """
     if parts := _ENTRY.fullmatch(entry):
         name, sha256, scopes = parts.groups()
-        return _checked(ApiKey(name, bytes.fromhex(sha256), _scopes(scopes)))
-    if _NEARLY.fullmatch(entry):
+        return _not_placeholder(ApiKey(name, bytes.fromhex(sha256), _parse_scopes(scopes)))
+    if _MALFORMED_ENTRY.fullmatch(entry):
         raise ValueError(f"Entry {position + 1} is not name:sha256[:scope+scope], and too much like it to be a key.")
-    return _checked(ApiKey(f"plain-{position + 1}", digest(entry), plain=True, short=len(entry) < SHORT))
+    return _not_placeholder(
+        ApiKey(f"plain-{position + 1}", hash_secret(entry), plain=True, short=len(entry) < SAFE_SECRET_CHARACTERS)
+    )
 
 
-def find(given: str, keys: Sequence[ApiKey]) -> ApiKey | None:
-    """The key that was given. All are compared, in constant time: how long it takes tells nothing about any of them."""
-    sha256 = digest(given)
+def find_key(secret: str, keys: Sequence[ApiKey]) -> ApiKey | None:
+    """The key with this secret. Compares all in constant time, so that the time reveals nothing about any of them."""
+    sha256 = hash_secret(secret)
     found = None
     for key in keys:
         if hmac.compare_digest(sha256, key.digest):
@@ -88,12 +88,12 @@ def find(given: str, keys: Sequence[ApiKey]) -> ApiKey | None:
     return found
 
 
-def digest(secret: str) -> bytes:
-    # A header may hold any bytes; what is not UTF-8 arrives as surrogates, and is nobody's key.
+def hash_secret(secret: str) -> bytes:
+    # A header may hold any bytes. What is not UTF-8 arrives as surrogates, and matches no key.
     return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).digest()
 
 
-def _scopes(text: str | None) -> frozenset[Scope]:
+def _parse_scopes(text: str | None) -> frozenset[Scope]:
     if text is None:
         return SCOPES
     named = {part.strip() for part in text.split("+")}
@@ -102,7 +102,7 @@ def _scopes(text: str | None) -> frozenset[Scope]:
     return frozenset(scope for scope in SCOPES if scope in named)
 
 
-def _checked(key: ApiKey) -> ApiKey:
-    if any(key.digest == digest(placeholder) for placeholder in _PLACEHOLDERS):
+def _not_placeholder(key: ApiKey) -> ApiKey:
+    if any(key.digest == hash_secret(placeholder) for placeholder in _PLACEHOLDERS):
         raise ValueError("A key is a placeholder from the documentation. Make one with: face128 keys new NAME")
     return key

@@ -1,4 +1,4 @@
-"""The tree of errors: each class has a stable code, an HTTP status and one sentence.
+"""The error classes: each has a stable code, an HTTP status and a default sentence.
 
 Face128Error
 ├── ConfigurationError        the service cannot start like this
@@ -20,14 +20,14 @@ Face128Error
 ├── MultipleFaces       422   multiple_faces
 ├── HeadTilted          422   head_tilted
 ├── Throttled           429   throttled, with Retry-After
-├── ClientGone          499   client_gone: for the log, nobody is there to read it
+├── ClientGone          499   client_gone: only logged
 ├── Overloaded          503   overloaded, with Retry-After
 └── NotReady            503   not_ready
-    └── DatabaseAway
+    └── DatabaseUnavailable
 
-Raise one with a better sentence where there is one, and with context that helps the caller:
+Raise one with a more precise sentence and with context that helps the caller:
 ``raise InvalidDescriptor("It has 127 numbers, not 128.", field="enrolled[17].descriptor", regNo=1029)``.
-Neither may hold a path, a traceback or the caller's input.
+Sentence and context must not contain a path, a traceback or the caller's input.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 STOPPING = "The service is stopping. Try again shortly."
-"""The sentence of an Overloaded that is raised because the service stops."""
+"""The sentence of Overloaded while the service stops."""
 
 
 class Face128Error(Exception):
-    """The root: everything that face128 raises on purpose."""
+    """Base class of every error that face128 raises on purpose."""
 
     code: ClassVar[str] = "internal"
     status: ClassVar[int] = 500
@@ -50,7 +50,7 @@ class Face128Error(Exception):
         self.context = context
 
     def body(self) -> dict[str, Any]:
-        """The answer's JSON: ``{"error": sentence, "code": code, ...context}``."""
+        """The response as JSON: ``{"error": sentence, "code": code, ...context}``."""
         return {"error": str(self), "code": self.code, **self.context}
 
 
@@ -79,7 +79,7 @@ class Unauthorized(Face128Error):
 
 
 class Forbidden(Face128Error):
-    """A right key that does not open this; ``scope`` names what it lacks."""
+    """A valid key without the scope that is needed, which ``scope`` names."""
 
     code = "forbidden"
     status = 403
@@ -95,7 +95,7 @@ class NotFound(Face128Error):
 class TooSlow(Face128Error):
     code = "too_slow"
     status = 408
-    sentence = "The body comes too slowly."
+    sentence = "The body arrives too slowly."
 
 
 class ModelMismatch(Face128Error):
@@ -107,7 +107,7 @@ class ModelMismatch(Face128Error):
 class TooManyImages(Face128Error):
     code = "too_many_images"
     status = 409
-    sentence = "These are more images than are taken."
+    sentence = "The request has too many images."
 
 
 class Duplicate(Face128Error):
@@ -140,7 +140,7 @@ class InvalidDescriptor(InvalidRequest):
 
 
 class TooFewMembers(InvalidRequest):
-    """For the cohort rule; ``members_needed`` says how many it takes."""
+    """For the cohort rule, which needs ``members_needed`` members."""
 
     code = "too_few_members"
     sentence = "There are too few enrolled members for this alpha."
@@ -159,15 +159,15 @@ class MultipleFaces(Face128Error):
 
 
 class ClientGone(Face128Error):
-    """The client left before its body was there; 499 is what nginx writes into its log for it."""
+    """The client disconnected before it had sent its body. 499 is the status that nginx logs for this."""
 
     code = "client_gone"
     status = 499
-    sentence = "The client has left."
+    sentence = "The client has disconnected."
 
 
 class HeadTilted(Face128Error):
-    """Refuses an enrolment, where the settings have a bound; ``roll`` and ``max_roll`` are in degrees."""
+    """Refuses an enrolment above FACE128_MAX_ROLL; ``roll`` and ``max_roll`` are in degrees."""
 
     code = "head_tilted"
     status = 422
@@ -204,7 +204,7 @@ class NotReady(Face128Error):
     sentence = "The service is still starting."
 
 
-class DatabaseAway(NotReady):
-    """The gallery cannot be reached; what needs no gallery works on. It is asked again with the next request."""
+class DatabaseUnavailable(NotReady):
+    """The gallery cannot be reached. The next request tries again; requests without the gallery are not affected."""
 
     sentence = "The gallery's database cannot be reached."

@@ -1,7 +1,6 @@
-"""Where the work can be watched from: how long each stage takes, how many faces there are,
-how many jobs wait, which lists came before.
+"""Events of the work: stage times, faces found, queue lengths, list cache hits.
 
-The core tells; who listens (api/metrics.py) is none of its business. Without a listener nothing is kept.
+The core reports them to one listener of the process (api/metrics/prometheus.py). Without a listener nothing is kept.
 """
 
 from __future__ import annotations
@@ -17,109 +16,111 @@ if TYPE_CHECKING:
 
 Stage = Literal["decode", "detect", "crop", "describe", "search"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
+FACES_FOUND = "faces"
 
-Heard = list[tuple[str, float]]
-"""What was told: a stage and its seconds, or "faces" and their number. Plain, so that it can travel."""
-
-
-class Watcher:
-    """Hears everything and keeps nothing. Whoever wants to know overrides; calls come from any thread."""
-
-    def stage(self, stage: Stage, seconds: float) -> None: ...
-
-    def faces(self, count: int) -> None:
-        """So many faces were found in a photo."""
-
-    def queue(self, pool: str, jobs: int) -> None:
-        """So many jobs of this pool run or wait now."""
-
-    def listed(self, known: bool) -> None:
-        """A long list came to /match, the same as one that is kept or a new one."""
-
-    def loaded(self, engine: str, card: ModelCard) -> None:
-        """An engine is ready."""
+RecordedEvents = list[tuple[str, float]]
+"""A stage and its seconds, or FACES_FOUND and a number of faces. Plain values, so that they can be pickled."""
 
 
-class _Here(threading.local):
-    inside: float = 0.0
-    """Seconds in stages that have ended inside the one that is running."""
-    photo: dict[str, float] | None = None
-    heard: Heard | None = None
+class Listener:
+    """Receives every event; this base class ignores them. Called from any thread."""
+
+    def stage_ended(self, stage: Stage, seconds: float) -> None: ...
+
+    def faces_found(self, count: int) -> None:
+        """A photo has ``count`` faces."""
+
+    def queue_length(self, pool: str, jobs: int) -> None:
+        """``jobs`` jobs of this pool run or wait now."""
+
+    def list_cache_lookup(self, hit: bool) -> None:
+        """A long list of /match was looked up in the list cache."""
+
+    def engine_loaded(self, engine: str, card: ModelCard) -> None:
+        """The engine is ready."""
 
 
-_here = _Here()
-_watcher = Watcher()
+class _ThreadState(threading.local):
+    nested_seconds: float = 0.0
+    """Seconds in stages that have ended inside the stage that is running."""
+    photo_stages: dict[str, float] | None = None
+    """Seconds of each stage of the photo in work, inside ``one_photo``."""
+    recorded: RecordedEvents | None = None
 
 
-def watch(watcher: Watcher) -> None:
-    """From now on this one hears everything in this process; the one before it nothing."""
-    global _watcher
-    _watcher = watcher
+_thread = _ThreadState()
+_listener = Listener()
 
 
-def watcher() -> Watcher:
-    return _watcher
+def set_listener(new: Listener) -> None:
+    """Replace this process's listener."""
+    global _listener
+    _listener = new
+
+
+def listener() -> Listener:
+    return _listener
 
 
 @contextmanager
 def stage(name: Stage) -> Iterator[None]:
-    """Time a block, without the stages inside it: a detector has its pixels decoded when it asks for them."""
-    outside, _here.inside = _here.inside, 0.0
+    """Time a block, less the stages nested in it: a detector may decode pixels while it runs."""
+    outer_nested, _thread.nested_seconds = _thread.nested_seconds, 0.0
     start = perf_counter()
     try:
         yield
     finally:
-        took = perf_counter() - start
-        own = took - _here.inside
-        _here.inside = outside + took
-        if _here.photo is None:
-            _tell(name, own)
+        total = perf_counter() - start
+        own = total - _thread.nested_seconds
+        _thread.nested_seconds = outer_nested + total
+        if _thread.photo_stages is None:
+            _report(name, own)
         else:
-            _here.photo[name] = _here.photo.get(name, 0.0) + own
+            _thread.photo_stages[name] = _thread.photo_stages.get(name, 0.0) + own
 
 
 @contextmanager
 def one_photo() -> Iterator[None]:
-    """All in this block is work on one photo: a stage that it passes twice is told once, with both times."""
-    if _here.photo is not None:  # a part of more work on it
+    """Sum the stages of one photo: a stage that runs twice in this block is reported once. Blocks may be nested."""
+    if _thread.photo_stages is not None:
         yield
         return
-    times = _here.photo = {}
+    stages = _thread.photo_stages = {}
     try:
         yield
     finally:
-        _here.photo = None
-        for name, seconds in times.items():
-            _tell(name, seconds)
+        _thread.photo_stages = None
+        for name, seconds in stages.items():
+            _report(name, seconds)
 
 
-def faces(count: int) -> None:
-    """Tell how many faces were found in a photo."""
-    _tell("faces", count)
+def faces_found(count: int) -> None:
+    """Report the number of faces found in a photo."""
+    _report(FACES_FOUND, count)
 
 
 @contextmanager
-def listening() -> Iterator[Heard]:
-    """Keep what this thread tells, for another process to ``repeat``."""
-    before, _here.heard = _here.heard, []
+def recording() -> Iterator[RecordedEvents]:
+    """Record this thread's events instead of reporting them, for another process to ``replay``."""
+    before, _thread.recorded = _thread.recorded, []
     try:
-        yield _here.heard
+        yield _thread.recorded
     finally:
-        _here.heard = before
+        _thread.recorded = before
 
 
-def repeat(heard: Any) -> None:
-    """Tell what was heard elsewhere. Whatever else it is, nobody hears: it may come from a process that was broken."""
-    for event in heard if isinstance(heard, list) else ():
+def replay(recorded: Any) -> None:
+    """Report events recorded in another process. Anything malformed is ignored: that process may be compromised."""
+    for event in recorded if isinstance(recorded, list) else ():
         match event:
-            case (str(name), float() | int() as value) if name == "faces" or name in STAGES:
-                _tell(name, value)
+            case (str(name), float() | int() as value) if name == FACES_FOUND or name in STAGES:
+                _report(name, value)
 
 
-def _tell(name: str, value: float) -> None:
-    if _here.heard is not None:
-        _here.heard.append((name, value))
-    elif name == "faces":
-        _watcher.faces(int(value))
+def _report(name: str, value: float) -> None:
+    if _thread.recorded is not None:
+        _thread.recorded.append((name, value))
+    elif name == FACES_FOUND:
+        _listener.faces_found(int(value))
     else:
-        _watcher.stage(name, value)  # type: ignore[arg-type]
+        _listener.stage_ended(name, value)  # type: ignore[arg-type]

@@ -1,10 +1,9 @@
-"""What the service writes on stderr: lines, or an object of JSON a line, each with the id of the request it is about.
+"""The log on stderr: lines of text or JSON, each with the id of its request.
 
-No key, photo, descriptor or name may stand there, at any level. So
+No level logs a key, photo, descriptor or name. Therefore
 
-- the loggers of other packages speak from warning on: below it Pillow tells the tags of photos, and others what they
-  were given;
-- a traceback has the code and the classes of the errors, not their messages: those quote values (KeyError: 'Vicky').
+- other packages log from level warning on: below it, Pillow logs the tags of photos, and others log their arguments;
+- a traceback has the code and the classes of the errors, but no messages: those quote values (KeyError: 'Vicky').
 """
 
 from __future__ import annotations
@@ -18,43 +17,43 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-Format = Literal["lines", "json"]
+LogFormat = Literal["lines", "json"]
 
-OURS = ("face128", "uvicorn")
-"""Loggers that obey the level of the settings; all others are heard from warning on."""
+CONFIGURABLE_LOGGERS = ("face128", "uvicorn")
+"""They have the level of the settings; all others log from warning on."""
 
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
-"""The id of the request that is worked on here."""
+"""The id of the request in work."""
 
 
 class WorkerError(RuntimeError):
-    """A bug in another process. The message is what ``plain_traceback`` made of it there, and is logged."""
+    """An unexpected error in a worker process. The message is its ``plain_traceback``, and is logged."""
 
 
-def set_up_logging(level: str, form: Format) -> None:
-    """Log to stderr from now on. Called once in each process of the service."""
+def set_up_logging(level: str, log_format: LogFormat) -> None:
+    """Log to stderr. Called once in each process of the service."""
     handler = logging.StreamHandler()
-    handler.setFormatter(_Json() if form == "json" else _Lines())
+    handler.setFormatter(_JsonFormatter() if log_format == "json" else _LineFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     threshold = logging.getLevelNamesMapping()[level.upper()]
     root.setLevel(max(threshold, logging.WARNING))
-    for name in OURS:
+    for name in CONFIGURABLE_LOGGERS:
         logging.getLogger(name).setLevel(threshold)
-    logging.getLogger("uvicorn.access").disabled = True  # api/tracing.py writes one line a request
+    logging.getLogger("uvicorn.access").disabled = True  # api/middleware/request_log.py writes one line a request
     logging.captureWarnings(True)
-    threading.excepthook = _thread_ended
+    threading.excepthook = _log_thread_error
 
 
 def plain_traceback(error: BaseException) -> str:
-    """The traceback of an error and of those before it, without their messages."""
-    return "\n".join(_told(error))
+    """The traceback of an error and of its causes, without messages."""
+    return "\n".join(_traceback_lines(error))
 
 
-def _told(error: BaseException) -> Iterator[str]:
-    before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-    if before is not None:
-        yield from _told(before)
+def _traceback_lines(error: BaseException) -> Iterator[str]:
+    cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if cause is not None:
+        yield from _traceback_lines(cause)
         yield "which led to"
     yield "Traceback (most recent call last):"
     yield "".join(traceback.format_tb(error.__traceback__)).rstrip()
@@ -62,23 +61,23 @@ def _told(error: BaseException) -> Iterator[str]:
     if isinstance(error, WorkerError):
         yield f"{kind}: {error}"
     elif isinstance(error, OSError):
-        yield f"{kind}: {error.strerror}"  # the system's words; the file's name is left out
+        yield f"{kind}: {error.strerror}"  # the message of the system, without the name of the file
     else:
         yield kind
-    for one in error.exceptions if isinstance(error, BaseExceptionGroup) else ():
-        yield from _told(one)
+    for member in error.exceptions if isinstance(error, BaseExceptionGroup) else ():
+        yield from _traceback_lines(member)
 
 
-class _Lines(logging.Formatter):
+class _LineFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         line = f"{self.formatTime(record)} {record.levelname} [{request_id.get()}] {_message(record)}"
         trace = _trace(record)
         return f"{line}\n{trace}" if trace else line
 
 
-class _Json(logging.Formatter):
+class _JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        told: dict[str, Any] = {
+        fields: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
@@ -88,13 +87,13 @@ class _Json(logging.Formatter):
             **getattr(record, "fields", {}),
         }
         if trace := _trace(record):
-            told["traceback"] = trace
-        return json.dumps(told)
+            fields["traceback"] = trace
+        return json.dumps(fields)
 
 
 def _message(record: logging.LogRecord) -> str:
     message = record.getMessage().rstrip()
-    # asyncio adds a task that nobody awaited, with the message of its error, in lines of their own.
+    # After the first line asyncio describes the task, with the message of its error.
     return message.partition("\n")[0] if record.name == "asyncio" else message
 
 
@@ -103,8 +102,8 @@ def _trace(record: logging.LogRecord) -> str | None:
     return None if error is None else plain_traceback(error)
 
 
-def _thread_ended(args: threading.ExceptHookArgs) -> None:
-    """Python's own hook writes the error's message."""
+def _log_thread_error(args: threading.ExceptHookArgs) -> None:
+    """Replaces Python's own hook, which prints the message of the error."""
     error: BaseException | None = args.exc_value
     if error is not None and not isinstance(error, SystemExit):
-        logging.getLogger("face128").error("a thread has ended by an error", exc_info=error)
+        logging.getLogger("face128").error("a thread ended with an error", exc_info=error)

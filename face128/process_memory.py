@@ -1,4 +1,4 @@
-"""Gives memory back to the system, and spares the garbage collector what never becomes garbage."""
+"""Returns freed memory to the system, and keeps long-lived objects out of the garbage collector's way."""
 
 from __future__ import annotations
 
@@ -6,24 +6,34 @@ import ctypes
 import gc
 import sys
 
-
-def give_back_memory() -> None:
-    """Return what has been freed. glibc keeps it otherwise: 60 to 100 MB after a network has been loaded."""
-    if trim := _of_libc("malloc_trim"):
-        trim(0)
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h of glibc
+KEPT_HEAP_BYTES = 64 * 2**20
+LARGEST_HEAP_BLOCK_BYTES = 32 * 2**20  # the most that glibc allows
 
 
-def settle() -> None:
-    """What has been made up to now stays: full collections, in which no request moves, need not look at it again.
+def trim_heap() -> None:
+    """Return freed memory to the system. glibc otherwise keeps 60 to 100 MB after a network has been loaded."""
+    # musl, another C library of Linux, has no malloc_trim.
+    if sys.platform == "linux" and (malloc_trim := getattr(ctypes.CDLL(None), "malloc_trim", None)):
+        malloc_trim(0)
 
-    And what requests leave is collected more often than by default, and so in shorter pieces: under overload a full
-    collection took 0.12 s, and now takes 0.03.
+
+def freeze_heap() -> None:
+    """Exempt every object that exists now from garbage collection, and collect younger objects more often.
+
+    A full collection stops all requests. Under overload the longest took 0.12 s without this, and takes 0.03 s with it.
     """
     gc.collect()
     gc.freeze()
     gc.set_threshold(700, 10, 2)
 
 
-def _of_libc(name: str) -> ctypes._NamedFuncPointer | None:
-    """A function that not every C library of Linux has."""
-    return getattr(ctypes.CDLL(None), name, None) if sys.platform == "linux" else None
+def keep_freed_pages() -> None:
+    """Let the process keep up to KEPT_HEAP_BYTES of freed memory, also in large blocks.
+
+    By default glibc returns each freed block of 128 KiB or more at once, and the kernel clears the pages of the next
+    one: that took half of the time to receive a body of 28 MB (benchmarks/match.py).
+    """
+    if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)):
+        mallopt(M_TRIM_THRESHOLD, KEPT_HEAP_BYTES)
+        mallopt(M_MMAP_THRESHOLD, LARGEST_HEAP_BLOCK_BYTES)

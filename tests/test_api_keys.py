@@ -10,7 +10,7 @@ import pytest
 from serving import environment
 
 from face128 import api_keys
-from face128.api.auth.throttle import ADDRESSES, MOST, SECONDS, Throttle, whose
+from face128.api.auth.throttle import MAX_FAILURES, MAX_NETWORKS, SECONDS_PER_FAILURE, Throttle, client_network
 from face128.api_keys import SCOPES, ApiKey
 
 
@@ -30,8 +30,8 @@ def test_keys_new_prints_a_random_key_and_the_entry_that_knows_it() -> None:
     entries = [re.search(r"^entry +(\S+)$", run.stdout, re.MULTILINE)[1] for run in runs]  # type: ignore[index]
     assert secrets[0] != secrets[1]
     assert entries == [f"backend:{sha256sum(secrets[0])}", f"backend:{sha256sum(secrets[1])}:match+encode"]
-    known = [api_keys.parse(entry, 0) for entry in entries]
-    assert api_keys.find(secrets[1], known) is known[1]
+    known = [api_keys.parse_entry(entry, 0) for entry in entries]
+    assert api_keys.find_key(secrets[1], known) is known[1]
     assert (known[0].scopes, known[1].scopes) == (SCOPES, {"match", "encode"})
 
 
@@ -50,54 +50,54 @@ def test_what_is_wrong_is_one_sentence(wrong: list[str]) -> None:
 
 
 def test_a_plain_secret_opens_everything_and_its_length_is_told() -> None:
-    short, long = api_keys.parse("a-secret", 0), api_keys.parse("x" * 32, 1)
+    short, long = api_keys.parse_entry("a-secret", 0), api_keys.parse_entry("x" * 32, 1)
     assert (short.plain, short.short, short.scopes, short.name) == (True, True, SCOPES, "plain-1")
     assert (long.plain, long.short) == (True, False)
 
 
 def test_every_key_is_compared_whichever_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
-    known = [ApiKey(f"k{i}", api_keys.digest(f"secret-{i}")) for i in range(5)]
+    known = [ApiKey(f"k{i}", api_keys.hash_secret(f"secret-{i}")) for i in range(5)]
     compared: list[bytes] = []
     same = api_keys.hmac.compare_digest
     monkeypatch.setattr(api_keys.hmac, "compare_digest", lambda a, b: compared.append(b) or same(a, b))
     for given, wanted in (("secret-0", known[0]), ("secret-4", known[4]), ("nobody's", None), ("", None)):
         compared.clear()
-        assert api_keys.find(given, known) is wanted
+        assert api_keys.find_key(given, known) is wanted
         assert compared == [key.digest for key in known]
 
 
 def test_an_address_fails_ten_times_at_once_and_then_every_six_seconds() -> None:
     now = 1000.0
     throttle = Throttle(lambda: now)
-    for _ in range(MOST):
-        assert throttle.wait("a") == 0
-        throttle.fail("a")
-    assert throttle.wait("a") == SECONDS == 6
-    assert throttle.wait("b") == 0
+    for _ in range(MAX_FAILURES):
+        assert throttle.retry_after("a") == 0
+        throttle.add_failure("a")
+    assert throttle.retry_after("a") == SECONDS_PER_FAILURE == 6
+    assert throttle.retry_after("b") == 0
     now += 4.5
-    assert throttle.wait("a") == 2
+    assert throttle.retry_after("a") == 2
     now += 1.5
-    assert throttle.wait("a") == 0
-    throttle.fail("a")
-    assert throttle.wait("a") == 6
-    now += MOST * SECONDS
-    for _ in range(MOST):
-        assert throttle.wait("a") == 0
-        throttle.fail("a")
+    assert throttle.retry_after("a") == 0
+    throttle.add_failure("a")
+    assert throttle.retry_after("a") == 6
+    now += MAX_FAILURES * SECONDS_PER_FAILURE
+    for _ in range(MAX_FAILURES):
+        assert throttle.retry_after("a") == 0
+        throttle.add_failure("a")
 
 
 def test_the_memory_for_addresses_is_bounded_and_the_quietest_is_forgotten() -> None:
     throttle = Throttle(lambda: 0.0)
-    for _ in range(MOST):
-        throttle.fail("first")
-        throttle.fail("second")
-    for i in range(ADDRESSES - 2):
-        throttle.fail(str(i))
-    throttle.fail("first")
-    throttle.fail("one more")
-    assert len(throttle) == ADDRESSES
-    assert throttle.wait("first")
-    assert not throttle.wait("second")
+    for _ in range(MAX_FAILURES):
+        throttle.add_failure("first")
+        throttle.add_failure("second")
+    for i in range(MAX_NETWORKS - 2):
+        throttle.add_failure(str(i))
+    throttle.add_failure("first")
+    throttle.add_failure("one more")
+    assert len(throttle) == MAX_NETWORKS
+    assert throttle.retry_after("first")
+    assert not throttle.retry_after("second")
 
 
 @pytest.mark.parametrize(
@@ -113,4 +113,4 @@ def test_the_memory_for_addresses_is_bounded_and_the_quietest_is_forgotten() -> 
     ],
 )
 def test_ipv6_counts_by_its_64(one: str, other: str | None, same: bool) -> None:
-    assert (whose(one) == whose(other)) is same
+    assert (client_network(one) == client_network(other)) is same

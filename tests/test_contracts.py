@@ -1,4 +1,4 @@
-"""The contract vectors of /match, replayed over HTTP as any client would."""
+"""Replays the contract vectors of /match over HTTP."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ VECTORS = [pytest.param(vector, id=vector["name"]) for file in FILES for vector 
 def test_the_service_answers_as_the_contract_says(fake_service: httpx.Client, vector: dict[str, Any]) -> None:
     body = vector["raw"] if "raw" in vector else json.dumps(vector["request"])
     response = fake_service.post("/match", content=body.encode(), params=vector.get("query"))
-    answer, wanted = response.json(), vector["response"]
-    if "error" in wanted:
+    answer, expected = response.json(), vector["response"]
+    if "error" in expected:
         assert isinstance(answer.pop("error"), str)
-        wanted = {name: value for name, value in wanted.items() if name != "error"}
-    assert (response.status_code, answer) == (vector["status"], wanted)
-    # 1029 is not 1029.0, nor true 1: Python's == would let them pass.
-    assert json.dumps(answer, sort_keys=True) == json.dumps(wanted, sort_keys=True)
+        expected = {name: value for name, value in expected.items() if name != "error"}
+    assert (response.status_code, answer) == (vector["status"], expected)
+    # As text, because in Python 1029 == 1029.0 and True == 1.
+    assert json.dumps(answer, sort_keys=True) == json.dumps(expected, sort_keys=True)

@@ -1,6 +1,6 @@
-"""deploy/: what the dashboard and the alerts ask for exists, and the files are what their programs take.
+"""deploy/: the metrics and labels of the dashboard and the alerts exist, and the programs accept their files.
 
-No Docker engine has started the compose file, no Grafana drawn the dashboard: they are held against what can be known.
+The tests do not run Docker or Grafana: they check the compose file and the dashboard statically.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from face128.settings import Settings, load_settings
 DEPLOY = ROOT / "deploy"
 PROMETHEUS = DEPLOY / "prometheus"
 SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "gauge": ("",)}
-BY_PROMETHEUS = {"job", "instance"}
+PROMETHEUS_LABELS = {"job", "instance"}
 
 
 def read(name: str) -> Any:
@@ -43,15 +43,15 @@ def queries() -> list[str]:
     return [rule["expr"] for rule in alerts()] + [t["expr"] for panel in board()["panels"] for t in panel["targets"]]
 
 
-def test_every_metric_that_is_asked_for_exists(fake_service: httpx.Client) -> None:
+def test_every_metric_of_a_query_exists(fake_service: httpx.Client) -> None:
     families = list(text_string_to_metric_families(fake_service.get("/metrics").text))
     exist = {family.name + suffix for family in families for suffix in SUFFIXES[family.type]}
-    asked = {name for query in queries() for name in re.findall(r"\bface128_\w+", query)}
-    assert asked <= exist, asked - exist
-    assert len(asked) > 12
+    queried = {name for query in queries() for name in re.findall(r"\bface128_\w+", query)}
+    assert queried <= exist, queried - exist
+    assert len(queried) > 12
 
 
-def test_every_label_that_is_asked_for_is_documented() -> None:
+def test_every_label_of_a_query_is_documented() -> None:
     page = (DEPLOY.parent / "docs" / "operations.md").read_text()
     documented = set(
         re.findall(r"`(\w+)`", "".join(line for line in page.splitlines() if line.startswith("| `face128_")))
@@ -63,10 +63,10 @@ def test_every_label_that_is_asked_for_is_documented() -> None:
         for group in re.findall(r"\b(?:by|on) \(([^)]+)\)", query)
         for label in group.split(", ")
     }
-    assert matched | grouped <= documented | BY_PROMETHEUS | {"le"}
+    assert matched | grouped <= documented | PROMETHEUS_LABELS | {"le"}
 
 
-def test_the_dashboard_has_panels_of_their_own_place() -> None:
+def test_the_panels_of_the_dashboard_have_their_own_id_and_place() -> None:
     panels = board()["panels"]
     assert len({panel["id"] for panel in panels}) == len(panels)
     assert len({(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in panels}) == len(panels)
@@ -81,12 +81,12 @@ def test_the_dashboard_has_panels_of_their_own_place() -> None:
         ["check", "config", "--syntax-only", "prometheus.yml"],
     ],
 )
-def test_prometheus_takes_its_files(check: list[str]) -> None:
+def test_promtool_accepts_the_files(check: list[str]) -> None:
     done = subprocess.run(["promtool", *check], cwd=PROMETHEUS, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_compose_file_holds_together(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_compose_file_is_consistent(monkeypatch: pytest.MonkeyPatch) -> None:
     compose = read("compose.yml")
     services = compose["services"]
     assert set(services) == {"face128", "mariadb", "prometheus"}
@@ -102,7 +102,7 @@ def test_the_compose_file_holds_together(monkeypatch: pytest.MonkeyPatch) -> Non
     (scrape,) = read("prometheus/prometheus.yml")["scrape_configs"]
     assert scrape["static_configs"][0]["targets"] == ["face128:8000"]
     assert scrape["authorization"]["credentials_file"] == "/run/secrets/metrics_key"
-    # The examples name settings that there are, and the database of the other file.
+    # The example has only settings that exist, and its database URL is valid.
     lines = (DEPLOY / "face128.env.example").read_text().splitlines()
     example = dict(line.split("=", 1) for line in lines if not line.startswith("#"))
     assert {name.removeprefix("FACE128_").lower() for name in example} <= set(Settings.model_fields)
@@ -110,15 +110,15 @@ def test_the_compose_file_holds_together(monkeypatch: pytest.MonkeyPatch) -> Non
     assert load_settings().database_url is not None
 
 
-def test_systemd_takes_the_unit(tmp_path: Path) -> None:
+def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     unit = (DEPLOY / "face128.service").read_text()
     grace = load_settings().grace
     assert int(re.findall(r"TimeoutStopSec=(\d+)", unit)[0]) > grace
     if not shutil.which("systemd-analyze"):
         pytest.skip("systemd-analyze is not installed")
     installed = tmp_path / "face128.service"
-    installed.write_text(re.sub("ExecStart=.*", "ExecStart=/bin/true", unit))  # face128 is not in /opt here
+    installed.write_text(re.sub("ExecStart=.*", "ExecStart=/bin/true", unit))  # this machine has no /opt/face128
     done = subprocess.run(["systemd-analyze", "verify", str(installed)], capture_output=True, text=True)
-    assert not [line for line in done.stderr.splitlines() if "face128" in line]  # (others' units may have complaints)
+    assert not [line for line in done.stderr.splitlines() if "face128" in line]  # other units may have warnings
     security = ["systemd-analyze", "security", "--offline=true", "--threshold=20", str(installed)]
     assert subprocess.run(security, capture_output=True).returncode == 0

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import IO, Any
 
-import colours
+import fake_photos
 import httpx
 import numpy as np
 import poisoned
@@ -26,13 +26,13 @@ KEY, WRONG = "marked-key-" + "k" * 32, "marked-wrong-" + "w" * 32
 NAME, USER, TAG, FILE, EXIF = "Marked Quill", "marked-user", "marked-tag", "marked-file.jpg", "marked-by-the-camera"
 REG_NO, PASSWORD = 918273645, "marked-password"
 DESCRIPTOR = [0.0271828182] + [0.0314159265] * 127
-TOLD = (KEY, WRONG, NAME, USER, "marked-", str(REG_NO), "0271828", "0314159")
-BITE = 12  # characters of base64 in a row
+MARKED_VALUES = (KEY, WRONG, NAME, USER, "marked-", str(REG_NO), "0271828", "0314159")
+RUN = 12  # consecutive characters of base64
 
 
 def portrait(seed: int) -> bytes:
     """A JPEG of a person of its own, with words in its EXIF."""
-    image = Image.open(io.BytesIO(colours.face(seed)))
+    image = Image.open(io.BytesIO(fake_photos.fake_photo(seed)))
     exif = image.getexif()
     exif[270], exif[315], exif[37510] = EXIF, EXIF, b"ASCII\0\0\0" + EXIF.encode()
     file = io.BytesIO()
@@ -55,8 +55,8 @@ CODED = (coded(ONE), coded(OTHER), coded(DAMAGED), VECTOR)
 def drive(client: httpx.Client) -> None:
     """Every route, with what it takes and with what it refuses."""
     member = {"regNo": REG_NO, "name": NAME, "descriptor": DESCRIPTOR, "photo": FILE}
-    asked: dict[str, Any] = {"descriptor": VECTOR, "enrolled": [member]}
-    assert client.post("/match?explain=true", json=asked).json()["regNo"] == REG_NO
+    body: dict[str, Any] = {"descriptor": VECTOR, "enrolled": [member]}
+    assert client.post("/match?explain=true", json=body).json()["regNo"] == REG_NO
     for wrong in (
         {"descriptor": DESCRIPTOR[:-1]},
         {"enrolled": [{**member, "descriptor": [*DESCRIPTOR[:-1], NAME]}]},
@@ -65,8 +65,8 @@ def drive(client: httpx.Client) -> None:
         {"model": NAME},
         {"decision": {"rule": NAME}},
     ):
-        assert client.post("/match", json={**asked, **wrong}).status_code in (409, 422)
-    assert client.post("/match", content=json.dumps(asked)[:-9]).status_code == 400
+        assert client.post("/match", json={**body, **wrong}).status_code in (409, 422)
+    assert client.post("/match", content=json.dumps(body)[:-9]).status_code == 400
 
     for path in ("/encode-image", "/detect", "/verify-face", "/extract-embedding", "/records/match", "/match_face"):
         for data in (ONE, OTHER, DAMAGED, NOBODY, NAME.encode(), b""):
@@ -98,7 +98,7 @@ def drive(client: httpx.Client) -> None:
     for path in ("/health", "/ready", "/metrics", f"/{USER}/at?all={NAME}"):
         client.get(path)
 
-    for _ in range(12):  # until the address is held up
+    for _ in range(12):  # until the address is throttled
         client.get("/records", headers={"Authorization": f"Bearer {WRONG}", "Cookie": TAG})
     client.get("/records", headers={"Authorization": "", "X-Request-ID": f"{NAME} {USER}"})
     address = client.base_url.host, client.base_url.port
@@ -106,16 +106,16 @@ def drive(client: httpx.Client) -> None:
         with socket.create_connection(address) as connection:
             connection.sendall(noise.encode())
             connection.recv(1000)
-    with socket.create_connection(address) as connection:  # and leaves before its body is there
+    with socket.create_connection(address) as connection:  # and disconnects before its body is complete
         head = f"POST /match?q={USER} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nX-API-Key: {KEY}\r\n"
-        connection.sendall(f"{head}Content-Length: 900\r\n\r\n".encode() + json.dumps(asked).encode()[:500])
+        connection.sendall(f"{head}Content-Length: 900\r\n\r\n".encode() + json.dumps(body).encode()[:500])
 
 
 def break_inside(client: httpx.Client, gallery: Path, photos: list[int]) -> None:
-    """Errors that nobody foresaw: in a worker, and in the database, whose driver is given name and descriptor."""
+    """Unexpected errors: in a worker, and in the database, whose driver gets the name and the descriptor."""
     for width in photos:
         client.post("/detect", files={"image": (FILE, poisoned.photo(width))})
-    with pytest.raises(httpx.ReadTimeout):  # it leaves while its photo is worked on
+    with pytest.raises(httpx.ReadTimeout):  # it disconnects while its photo is worked on
         client.post("/detect", files={"image": (FILE, poisoned.photo(poisoned.TAKES_TWO_SECONDS))}, timeout=0.3)
     with sqlite3.connect(gallery) as database:
         database.execute("CREATE TRIGGER broken BEFORE INSERT ON faces BEGIN SELECT RAISE(ABORT, 'broken'); END")
@@ -130,15 +130,15 @@ def read(file: IO[bytes]) -> str:
 
 
 def assert_discreet(log: str) -> None:
-    assert not [line for line in log.splitlines() if any(value in line for value in TOLD)]
-    bites = {text[i : i + BITE] for text in CODED for i in range(len(text) - BITE + 1)}
-    assert not [log[i : i + BITE] for i in range(len(log) - BITE + 1) if log[i : i + BITE] in bites]
+    assert not [line for line in log.splitlines() if any(value in line for value in MARKED_VALUES)]
+    coded_runs = {text[i : i + RUN] for text in CODED for i in range(len(text) - RUN + 1)}
+    assert not [log[i : i + RUN] for i in range(len(log) - RUN + 1) if log[i : i + RUN] in coded_runs]
 
 
 @pytest.mark.parametrize(("form", "isolation"), [("lines", "process"), ("json", "thread")])
 def test_no_log_tells_who_or_what_was_sent(tmp_path: Path, form: str, isolation: str) -> None:
     settings = poisoned.settings(
-        FACE128_API_KEYS=api_keys.describe("the-test", KEY).entry,
+        FACE128_API_KEYS=api_keys.key_from_secret("the-test", KEY).entry,
         FACE128_DATA=str(tmp_path),
         FACE128_ISOLATION=isolation,
         FACE128_LOG_FORMAT=form,
@@ -156,7 +156,7 @@ def test_no_log_tells_who_or_what_was_sent(tmp_path: Path, form: str, isolation:
             assert process.wait(30) == 0
         log = read(file)
     assert_discreet(log)
-    # All of it was told of, each route by its template.
+    # All of it was logged, each route by its template.
     driven = set(re.findall(r"\b(GET|POST|DELETE) (/\S*) \d{3} ", log))
     promised = {(verb.upper(), path) for path, verbs in document["paths"].items() for verb in verbs if verb != "head"}
     assert {(verb, path.replace(":path", "")) for verb, path in driven} >= promised

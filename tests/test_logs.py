@@ -14,7 +14,7 @@ import poisoned
 import pytest
 from serving import started
 
-from face128.logs import WorkerError, _Json, _Lines, _thread_ended, plain_traceback
+from face128.logs import WorkerError, _JsonFormatter, _LineFormatter, _log_thread_error, plain_traceback
 
 LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} (DEBUG|INFO|WARNING|ERROR) \[([^\]]+)\] (.+)")
 
@@ -42,14 +42,16 @@ def objects() -> list[dict[str, object]]:
 
 
 def about(objects: list[dict[str, object]], request: str) -> list[dict[str, object]]:
-    return [told for told in objects if told["request_id"] == request]
+    return [entry for entry in objects if entry["request_id"] == request]
 
 
 def test_json_is_an_object_a_line_uvicorns_messages_included(objects: list[dict[str, object]]) -> None:
-    for told in objects:
-        assert {"time", "level", "logger", "process", "request_id", "message"} <= told.keys()
-        assert datetime.fromisoformat(str(told["time"])).utcoffset() is not None
-    assert any(told["logger"] == "uvicorn.error" and "Application startup" in str(told["message"]) for told in objects)
+    for entry in objects:
+        assert {"time", "level", "logger", "process", "request_id", "message"} <= entry.keys()
+        assert datetime.fromisoformat(str(entry["time"])).utcoffset() is not None
+    assert any(
+        entry["logger"] == "uvicorn.error" and "Application startup" in str(entry["message"]) for entry in objects
+    )
 
 
 def test_one_line_a_request_with_its_fields(objects: list[dict[str, object]]) -> None:
@@ -76,10 +78,10 @@ def test_what_a_worker_process_says_has_the_requests_id(objects: list[dict[str, 
 def test_lines_have_time_level_and_id() -> None:
     lines = log_of(workers=2)
     parsed = [match.groups() for line in lines if (match := LINE.fullmatch(line))]
-    assert ("INFO", "the-list") in [told[:2] for told in parsed]
-    assert not [told for told in parsed if told[1] == "the-health"]  # a good answer to a probe is told at debug alone
-    assert sum("Application startup complete" in told[2] for told in parsed) == 2
-    assert [told[0] for told in parsed if told[1] == "the-bug"] == ["WARNING", "ERROR", "WARNING"]
+    assert ("INFO", "the-list") in [entry[:2] for entry in parsed]
+    assert not [entry for entry in parsed if entry[1] == "the-health"]  # successful probes: at debug only
+    assert sum("Application startup complete" in entry[2] for entry in parsed) == 2
+    assert [entry[0] for entry in parsed if entry[1] == "the-bug"] == ["WARNING", "ERROR", "WARNING"]
     for line in lines:
         assert LINE.fullmatch(line) or line.startswith(("  ", "Traceback", "KeyError", "face128.logs.WorkerError")), (
             line
@@ -108,16 +110,16 @@ def failing() -> BaseException:
     return ExceptionGroup("of Vicky", errors)
 
 
-@pytest.mark.parametrize("formatter", [_Lines(), _Json()])
+@pytest.mark.parametrize("formatter", [_LineFormatter(), _JsonFormatter()])
 def test_a_traceback_is_code_and_classes_without_messages(formatter: logging.Formatter) -> None:
-    told = formatter.format(record("internal", failing()))
-    told = json.loads(told)["traceback"] if isinstance(formatter, _Json) else told
-    code = [line for line in told.splitlines() if not line.startswith("    ")]
+    entry = formatter.format(record("internal", failing()))
+    entry = json.loads(entry)["traceback"] if isinstance(formatter, _JsonFormatter) else entry
+    code = [line for line in entry.splitlines() if not line.startswith("    ")]
     assert not [line for line in code if "Vicky" in line]
     for expected in ("KeyError", "ValueError", "ExceptionGroup", "FileNotFoundError: No such file or directory"):
         assert expected in code
-    assert told.count("Traceback") == 4
-    assert 'raise ValueError("Vicky is no number") from error' in told
+    assert entry.count("Traceback") == 4
+    assert 'raise ValueError("Vicky is no number") from error' in entry
 
 
 def test_the_message_of_a_worker_s_error_is_its_traceback_there() -> None:
@@ -126,14 +128,14 @@ def test_the_message_of_a_worker_s_error_is_its_traceback_there() -> None:
 
 def test_asyncio_s_list_of_what_a_lost_task_raised_is_left_out() -> None:
     message = "Task exception was never retrieved\nfuture: <Task exception=KeyError('Vicky')>"
-    assert _Lines().format(record(message, name="asyncio")).endswith("Task exception was never retrieved")
+    assert _LineFormatter().format(record(message, name="asyncio")).endswith("Task exception was never retrieved")
 
 
 def test_a_thread_that_ends_by_an_error_is_told_in_the_log(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(threading, "excepthook", _thread_ended)
+    monkeypatch.setattr(threading, "excepthook", _log_thread_error)
     thread = threading.Thread(target=lambda: {}["Vicky"])
     thread.start()
     thread.join()
-    assert [told.message for told in caplog.records] == ["a thread has ended by an error"]
+    assert [entry.message for entry in caplog.records] == ["a thread ended with an error"]

@@ -20,7 +20,7 @@ def nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def opens(settings: Settings, secret: str) -> bool:
-    return api_keys.find(secret, settings.api_keys) is not None
+    return api_keys.find_key(secret, settings.api_keys) is not None
 
 
 def test_the_defaults_are_those_of_the_documents() -> None:
@@ -161,6 +161,8 @@ def test_the_detector_takes_multiples_of_32(monkeypatch: pytest.MonkeyPatch, siz
 
 
 def test_what_is_on_a_gpu_is_not_forked() -> None:
-    assert Settings(isolation="process").in_processes
-    assert not Settings(isolation="process", providers=("CUDAExecutionProvider", "CPUExecutionProvider")).in_processes
-    assert not Settings(isolation="thread").in_processes
+    assert Settings(isolation="process").process_isolation
+    assert not Settings(
+        isolation="process", providers=("CUDAExecutionProvider", "CPUExecutionProvider")
+    ).process_isolation
+    assert not Settings(isolation="thread").process_isolation

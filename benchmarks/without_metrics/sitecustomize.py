@@ -2,5 +2,6 @@
 
 from face128.api.metrics.prometheus import Metrics
 
-for told in ("request", "error", "key", "decided", "stage", "faces", "queue"):
-    setattr(Metrics, told, lambda *_: None)
+EVENTS = ("count_request", "count_error", "count_key_request", "count_decision")
+for method in (*EVENTS, "stage_ended", "faces_found", "queue_length"):
+    setattr(Metrics, method, lambda *_: None)

@@ -14,13 +14,13 @@ from face128.api.metrics.prometheus import Metrics
 from face128.api.middleware.overload import Admission, BodyMemory
 from face128.api.middleware.request_log import RequestId
 from face128.api.openapi import swagger_page
-from face128.api.openapi.document import Documented
+from face128.api.openapi.document import DocumentedApp
 from face128.api.responses.error_handlers import install_error_handlers
 from face128.api.routes import enrolment, faces, match_and_encode, operations, records
-from face128.events import watch
+from face128.events import set_listener
 from face128.service.service import Service
 from face128.settings import Settings, load_settings
-from face128.workers.process_pool import EngineProcesses
+from face128.workers.process_pool import ProcessPool
 
 DESCRIPTION = """
 Whose face is this? 128-d face descriptors, exactly dlib's and much faster.
@@ -32,13 +32,13 @@ enrolled) or `admin` (metrics and maintenance). It stands beside the route as th
 """
 
 
-def create_app(settings: Settings | None = None, processes: EngineProcesses | None = None) -> FastAPI:
+def create_app(settings: Settings | None = None, process_pool: ProcessPool | None = None) -> FastAPI:
     """Build the application; without ``settings`` they are read from the environment.
 
-    ``processes`` are those of the engines, where they have begun already. Raises ConfigurationError where the settings
+    ``process_pool`` is one that loads its engines already. Raises ConfigurationError where the settings
     are wrong.
     """
-    service = Service(settings or load_settings(), processes)
+    service = Service(settings or load_settings(), process_pool)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
@@ -46,12 +46,12 @@ def create_app(settings: Settings | None = None, processes: EngineProcesses | No
         yield {"service": service}  # for the server: server.py
         await service.stop()
 
-    app = Documented(
+    app = DocumentedApp(
         title="face128", version=__version__, description=DESCRIPTION, lifespan=lifespan, docs_url=None, redoc_url=None
     )
     app.state.service = service
     metrics = app.state.metrics = Metrics()
-    watch(metrics)
+    set_listener(metrics)
     app.add_middleware(Admission, BodyMemory(service.settings.max_body_memory))
     app.state.guard = Guard(service.settings.api_keys)
     app.add_middleware(RequestId, metrics)

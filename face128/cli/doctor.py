@@ -1,4 +1,4 @@
-"""face128 doctor: what is installed, whether the weights are right, whether the numbers come out right."""
+"""face128 doctor: checks the installed packages, the weights, and the descriptor of a known photo."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from face128 import __version__
 from face128.encoding.encode import encode
 from face128.encoding.self_test import self_test_photo
 from face128.engines.dlib.weight_files import (
-    LANDMARKS,
+    LANDMARKS_FILE,
     LANDMARKS_SHA256,
-    RESNET,
+    RESNET_FILE,
     RESNET_SHA256,
     find_weights,
-    read_weights,
+    read_verified,
 )
 from face128.engines.loader import load_engine
 from face128.errors import Face128Error
@@ -30,25 +30,34 @@ from face128.photos.photo import Limits
 from face128.settings import Settings, unknown_variables
 
 # The first numbers that face_recognition 1.3.0 with dlib 20.0.1 gives for the self-test photo.
-EXPECTED = (-0.06498428, 0.01783637, 0.01490607, -0.06128154, -0.16219404, -0.02379606, -0.03684764, -0.11940368)
-TOLERANCE = 1e-4  # ten times what separates ONNX Runtime from dlib
+EXPECTED_NUMBERS = (
+    -0.06498428,
+    0.01783637,
+    0.01490607,
+    -0.06128154,
+    -0.16219404,
+    -0.02379606,
+    -0.03684764,
+    -0.11940368,
+)
+MAX_DIFFERENCE = 1e-4  # ten times the difference between ONNX Runtime and dlib
 
 
 @dataclass(frozen=True)
 class Finding:
-    what: str
+    subject: str
     healthy: bool
     detail: str
 
 
 def examine(settings: Settings) -> bool:
-    """Print a table of findings; True if nothing needs mending."""
+    """Print a table of findings. Returns whether all are healthy."""
     findings = list(_findings(settings))
     table = Table("")
     table.add_column("what", no_wrap=True)
     table.add_column("found", overflow="fold")
     for finding in findings:
-        table.add_row("ok" if finding.healthy else "!!", finding.what, finding.detail)
+        table.add_row("ok" if finding.healthy else "!!", finding.subject, finding.detail)
     Console().print(table)
     return all(finding.healthy for finding in findings)
 
@@ -59,12 +68,12 @@ def _findings(settings: Settings) -> Iterator[Finding]:
     yield from _weights(settings)
     yield _providers(settings)
     yield _self_test(settings)
-    yield _engine(settings, "faceapi", settings.faceapi_models, "Set FACE128_FACEAPI_MODELS: docs/face-api.md")
-    yield _engine(
+    yield _optional_engine(settings, "faceapi", settings.faceapi_models, "Set FACE128_FACEAPI_MODELS: docs/face-api.md")
+    yield _optional_engine(
         settings,
         "insightface",
         settings.insightface_pack,
-        "Bring a model pack and set FACE128_INSIGHTFACE_PACK: docs/insightface.md",
+        "Provide a model pack and set FACE128_INSIGHTFACE_PACK: docs/insightface.md",
     )
     for name in unknown_variables():
         yield Finding(name, False, "is no setting of face128: is it misspelt?")
@@ -82,43 +91,45 @@ def _packages() -> Iterator[Finding]:
 
 
 def _weights(settings: Settings) -> Iterator[Finding]:
-    for name, checksum in ((RESNET, RESNET_SHA256), (LANDMARKS, LANDMARKS_SHA256)):
+    for name, checksum in ((RESNET_FILE, RESNET_SHA256), (LANDMARKS_FILE, LANDMARKS_SHA256)):
         try:
-            read_weights(find_weights(settings.weights) / name, checksum)
+            read_verified(find_weights(settings.weights) / name, checksum)
             yield Finding(name, True, f"sha256 {checksum[:16]}…, public domain")
         except Face128Error as error:
             yield Finding(name, False, str(error))
 
 
 def _providers(settings: Settings) -> Finding:
-    what = "providers"
+    subject = "providers"
     try:
         from face128.engines.onnx.sessions import providers_in_use
     except ImportError as error:
-        return Finding(what, False, str(error))
+        return Finding(subject, False, str(error))
     used = providers_in_use(settings.providers)
     missing = [name for name in settings.providers if name not in used]
     detail = f"in use: {', '.join(used)}"
-    return Finding(what, not missing, "; ".join([detail, *(f"{name} does not work here" for name in missing)]))
+    return Finding(subject, not missing, "; ".join([detail, *(f"{name} does not work here" for name in missing)]))
 
 
 def _self_test(settings: Settings) -> Finding:
-    what = "self-test"
+    subject = "self-test"
     try:
         engine = load_engine("dlib", settings)
-        found = encode(engine, self_test_photo(), Limits()).descriptor[: len(EXPECTED)]
+        found = encode(engine, self_test_photo(), Limits()).descriptor[: len(EXPECTED_NUMBERS)]
     except (Face128Error, ImportError) as error:
-        return Finding(what, False, str(error))
-    off = float(np.abs(found - np.array(EXPECTED)).max())
-    if off > TOLERANCE:
-        return Finding(what, False, f"the descriptor is off by {off:.1g}: reinstall dlib-bin and onnxruntime")
-    return Finding(what, True, f"the descriptor of a known photo comes out right, to {off:.1g}")
+        return Finding(subject, False, str(error))
+    difference = float(np.abs(found - np.array(EXPECTED_NUMBERS)).max())
+    if difference > MAX_DIFFERENCE:
+        return Finding(
+            subject, False, f"a known descriptor is off by {difference:.1g}: reinstall dlib-bin and onnxruntime"
+        )
+    return Finding(subject, True, f"the descriptor of a known photo is right to within {difference:.1g}")
 
 
-def _engine(settings: Settings, name: str, folder: Path | None, how: str) -> Finding:
-    """Of an engine whose weights the operator brings."""
+def _optional_engine(settings: Settings, name: str, folder: Path | None, set_up_hint: str) -> Finding:
+    """An engine whose weights the operator provides."""
     if folder is None and name not in settings.engines:
-        return Finding(name, True, f"not set up. {how}")
+        return Finding(name, True, f"not set up. {set_up_hint}")
     try:
         engine = load_engine(name, settings)
         encode(engine, self_test_photo(), Limits())

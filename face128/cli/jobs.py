@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from face128.errors import BadRequest, ConfigurationError
-from face128.settings import load_settings
+from face128.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from face128.jobs.audit.stranger_risk import Crowd
+    from face128.jobs.audit.stranger_risk import StrangerRisk
+    from face128.jobs.execution.backend import Backend
 
 EngineOption = Annotated[str | None, typer.Option("--engine", help="dlib by default.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, with every name.")]
@@ -21,51 +22,56 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, with every
 
 def reencode(
     members: Annotated[Path, typer.Argument(help="A folder (1029_Vicky T.jpg, 1029/any.jpg), or a CSV or JSON list.")],
-    out: Annotated[Path, typer.Option("--out", help="Written in the shape that /match takes; the journal beside it.")],
+    out: Annotated[Path, typer.Option("--out", help="The members as /match takes them; the journal is beside it.")],
     engine: EngineOption = None,
     faces: Annotated[str, typer.Option("--faces", help="one: several faces are an error; largest: take it.")] = "one",
-    num_jitters: Annotated[int, typer.Option("--num-jitters", min=1, max=100, help="Passes; their mean counts.")] = 1,
-    pattern: Annotated[str | None, typer.Option("--pattern", help="How files are named: {name}/{regNo}-*")] = None,
+    num_jitters: Annotated[int, typer.Option("--num-jitters", min=1, max=100, help="Copies whose mean counts.")] = 1,
+    pattern: Annotated[str | None, typer.Option("--pattern", help="The names of the files: {name}/{regNo}-*")] = None,
     post: Annotated[str | None, typer.Option("--post", help="Also enrol in the service at this URL.")] = None,
-    cluster: Annotated[str | None, typer.Option("--cluster", help="A Dask scheduler: tcp://scheduler:8786")] = None,
-    shared: Annotated[bool, typer.Option("--shared", help="The cluster's workers see the photos' paths.")] = False,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            "--cluster",
+            help="A Dask scheduler: tcp://scheduler:8786. The job ends if no photo is finished for 15 minutes.",
+        ),
+    ] = None,
+    shared: Annotated[bool, typer.Option("--shared", help="The cluster's workers can read the photos' paths.")] = False,
 ) -> None:
-    """Describe every member's photos, in all cores or on a cluster. A second run goes on where the first stopped.
+    """Describe every member's photos, on all cores or on a cluster. A second run goes on where the first stopped.
 
-    Beside --out stand the journal and a CSV of every photo that failed, why, and what to do. Exit status 1 if any did.
-    --post sends the key in FACE128_POST_KEY (or API_KEY) along, if it is set.
+    Beside --out are the journal and a CSV of the photos that failed, with reason and advice. Exit status 1 if any did.
+    --post sends the key in FACE128_POST_KEY (or API_KEY), if it is set.
     """
-    from face128.jobs.execution.backends import LocalWorkers, Workers
     from face128.jobs.execution.recipe import Recipe
     from face128.jobs.reencode.member_photos import read_members
     from face128.jobs.reencode.reencode import reencode as run_reencode
-    from face128.jobs.reencode.remote_enrolment import Service
+    from face128.jobs.reencode.remote_enrolment import RemoteService
     from face128.jobs.report.console_tables import print_reencoding
 
     if faces not in ("one", "largest"):
         raise BadRequest("--faces takes one or largest.")
     settings = load_settings()
-    workers: Workers = LocalWorkers(settings.threads)
+    backend = _local_backend(settings)
     if cluster:
-        from face128.jobs.execution.dask_backend import ClusterWorkers
+        from face128.jobs.execution.dask_backend import DaskBackend
 
-        workers = ClusterWorkers(cluster, photos_travel=not shared)
+        backend = DaskBackend(cluster, sends_photos=not shared)
     choice: Literal["one", "largest"] = "largest" if faces == "largest" else "one"
     recipe = Recipe.from_settings(settings, engine, choice, num_jitters, settings.max_roll)
     key = settings.post_key.get_secret_value() if settings.post_key else None
-    service = Service(post, key) if post else None
-    result = run_reencode(read_members(members, pattern), recipe, out, workers, service)
+    service = RemoteService(post, key) if post else None
+    result = run_reencode(read_members(members, pattern), recipe, out, backend, service)
     print_reencoding(result)
     raise typer.Exit(1 if result.failures else 0)
 
 
 def audit(
     enrolled: Annotated[Path, typer.Argument(help="JSON: a list of members, or a body of /match.")],
-    threshold: Annotated[float | None, typer.Option(help="Instead of the model's own.")] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="A folder for crowd.png: how near members come.")] = None,
+    threshold: Annotated[float | None, typer.Option(help="Instead of the model's own threshold.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="A folder for crowd.png: the distances.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say what is wrong with a set of descriptors, and how near strangers come. Exit status 1 if it needs a person."""
+    """Report errors in a set of descriptors, and the risk of strangers. Exit status 1 if a person must act."""
     from face128.jobs.audit.audit import audit as run_audit
     from face128.jobs.report.console_tables import print_audit
 
@@ -75,9 +81,9 @@ def audit(
         raise BadRequest(f"The file cannot be read: {error.strerror}.") from None
     result = run_audit(data, threshold)
     if out:
-        _write(out, _crowd_plots(result.crowds))
+        _write(out, _stranger_risk_plots(result.stranger_risks))
     if as_json:
-        print(json.dumps(result.answer()))
+        print(json.dumps(result.to_json()))
     else:
         print_audit(result)
     raise typer.Exit(1 if result.needs_person else 0)
@@ -91,16 +97,17 @@ def evaluate(
 ) -> None:
     """Measure an engine on labelled pairs: accuracy at the best threshold, FAR and FRR at the usual ones.
 
-    FACE128_DETECTION chooses exact or fast. Of several faces the one nearest to the middle counts, as LFW means it.
+    FACE128_DETECTION chooses exact or fast. Of several faces the one nearest to the middle counts, as in LFW.
     """
     from face128.jobs.calibrate.evaluate import evaluate as run_evaluate
     from face128.jobs.execution.recipe import Recipe
     from face128.jobs.report.console_tables import print_evaluation
 
     settings = load_settings()
-    result = run_evaluate(pairs, images, Recipe.from_settings(settings, engine, "central"), settings.threads)
+    recipe = Recipe.from_settings(settings, engine, "central")
+    result = run_evaluate(pairs, images, recipe, _local_backend(settings))
     if as_json:
-        print(json.dumps(result.figures()))
+        print(json.dumps(result.to_json()))
     else:
         print_evaluation(result)
 
@@ -110,51 +117,57 @@ def calibrate(
     pairs: Annotated[Path | None, typer.Option("--pairs", help="Only these pairs, in the format of LFW.")] = None,
     gallery: Annotated[
         Path | None,
-        typer.Option("--gallery", help="Who is enrolled, as audit takes it: what the members themselves say."),
+        typer.Option("--gallery", help="The members, as audit takes them: estimates without photos."),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="A folder for calibration.html and the plots.")] = None,
     engine: EngineOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure what each threshold costs on your own photos: FAR, FRR, and the risk by the number enrolled.
+    """Measure each threshold on your own photos: FAR, FRR, and the risk by the number enrolled.
 
-    Of several faces the one nearest to the middle counts. The page shows small pictures of the pairs to look at.
-    --gallery, alone or besides, needs no photo: the members are strangers to each other.
+    Of several faces the one nearest to the middle counts. The page shows thumbnails of the pairs to look at.
+    --gallery, alone or with PHOTOS, needs no photo: the members are strangers to each other.
     """
-    from face128.jobs.audit.stranger_risk import read_crowds
+    from face128.jobs.audit.stranger_risk import read_stranger_risks
     from face128.jobs.calibrate.calibrate import calibrate as run_calibrate
     from face128.jobs.execution.recipe import Recipe
-    from face128.jobs.report.console_tables import print_calibration, print_crowd
+    from face128.jobs.report.console_tables import print_calibration, print_stranger_risk
 
     if photos is None and (gallery is None or pairs):
         raise BadRequest("calibrate takes PHOTOS, --gallery ENROLLED.json, or both.")
     settings = load_settings()
     recipe = Recipe.from_settings(settings, engine, "central")
-    crowds = read_crowds(gallery) if gallery else []
-    result = run_calibrate(photos, recipe, settings.threads, pairs) if photos else None
+    risks = read_stranger_risks(gallery) if gallery else []
+    result = run_calibrate(photos, recipe, _local_backend(settings), pairs) if photos else None
     if out:
-        from face128.jobs.report.html_page import write_page
+        from face128.jobs.report.html_page import render_page
         from face128.jobs.report.plots import PLOTS, draw
 
         plots = {f"{name}.png": draw(plot, result) for name, plot in PLOTS.items()} if result else {}
-        page = write_page(result, crowds, recipe.limits).encode()
-        _write(out, plots | _crowd_plots(crowds) | {"calibration.html": page})
+        page = render_page(result, risks, recipe.limits).encode()
+        _write(out, plots | _stranger_risk_plots(risks) | {"calibration.html": page})
     if as_json:
-        told = {"crowds": [crowd.answer() for crowd in crowds]} if gallery else {}
-        print(json.dumps((result.answer() if result else {}) | told))
+        crowds = {"crowds": [risk.to_json() for risk in risks]} if gallery else {}
+        print(json.dumps((result.to_json() if result else {}) | crowds))
         return
     if result:
         print_calibration(result)
-    for crowd in crowds:
-        print_crowd(crowd)
+    for risk in risks:
+        print_stranger_risk(risk)
 
 
-def _crowd_plots(crowds: Sequence[Crowd]) -> dict[str, bytes]:
-    """By the name of the file: crowd.png, or one for each model where there are several."""
-    from face128.jobs.report.plots import draw, nearest_others
+def _local_backend(settings: Settings) -> Backend:
+    from face128.jobs.execution.local_backend import LocalBackend
 
-    names = ["crowd.png"] if len(crowds) == 1 else [f"crowd-{crowd.card.name}.png" for crowd in crowds]
-    return {name: draw(nearest_others, crowd) for name, crowd in zip(names, crowds, strict=True)}
+    return LocalBackend(settings.threads, settings.photo_seconds)
+
+
+def _stranger_risk_plots(risks: Sequence[StrangerRisk]) -> dict[str, bytes]:
+    """By file name: crowd.png, or one for each model if there are several."""
+    from face128.jobs.report.plots import draw, plot_nearest_others
+
+    names = ["crowd.png"] if len(risks) == 1 else [f"crowd-{risk.card.name}.png" for risk in risks]
+    return {name: draw(plot_nearest_others, risk) for name, risk in zip(names, risks, strict=True)}
 
 
 def _write(folder: Path, files: dict[str, bytes]) -> None:

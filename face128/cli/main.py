@@ -1,4 +1,4 @@
-"""The command line: serve, encode, match, doctor; the work on many photos is in jobs/cli.py."""
+"""The command line: serve, encode, match, doctor and version; the other commands are in the files beside this one."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from face128 import __version__
-from face128.api_keys import SHORT
+from face128.api_keys import SAFE_SECRET_CHARACTERS
+from face128.cli.errors import describe, exit_on_error, print_error
 from face128.cli.gallery import app as gallery
 from face128.cli.jobs import COMMANDS as JOBS
 from face128.cli.keys import app as keys
@@ -25,7 +25,7 @@ from face128.settings import Settings, load_settings, unknown_variables
 from face128.workers import launcher
 
 if TYPE_CHECKING:
-    from face128.workers.process_pool import EngineProcesses
+    from face128.workers.process_pool import ProcessPool
 
 log = logging.getLogger("face128")
 
@@ -35,7 +35,7 @@ app.add_typer(keys, name="keys")
 
 EngineOption = Annotated[str | None, typer.Option("--engine", help="dlib by default.")]
 JittersOption = Annotated[
-    int, typer.Option("--num-jitters", min=1, max=100, help="Above 1: the mean of so many slightly moved copies.")
+    int, typer.Option("--num-jitters", min=1, max=100, help="Above 1: the mean of that many slightly moved copies.")
 ]
 FacesOption = Annotated[str, typer.Option("--faces", help="one: refuse a photo of several; largest: take the largest.")]
 
@@ -52,51 +52,50 @@ def serve(
     workers: Annotated[int, typer.Option(min=1, help="Processes; they share the cores and the gallery.")] = 1,
 ) -> None:
     """Serve HTTP until SIGTERM or Ctrl-C. Every FACE128_* setting applies."""
-    with _told():
+    with exit_on_error():
         settings = load_settings(host=host, port=port)
         settings.check_exposure()
-    set_up_logging(settings.log_level, settings.log_format)
-    for name in unknown_variables():
-        log.warning("%s is no setting of face128: is it misspelt?", name)
-    _speak_of_plain_keys(settings)
-    with _told():
-        processes = _begin(settings) if workers == 1 else None
+        set_up_logging(settings.log_level, settings.log_format)
+        for name in unknown_variables():
+            log.warning("%s is no setting of face128: is it misspelt?", name)
+        _warn_of_weak_keys(settings)
+        process_pool = _start_process_pool(settings) if workers == 1 else None
         from face128.api.app import create_app
         from face128.api.metrics.multiprocess import metrics_folder
         from face128.server.run import run
 
         with metrics_folder(workers):
             if workers == 1:
-                run(create_app(settings, processes), settings)
+                run(create_app(settings, process_pool), settings)
                 return
             if "threads" not in settings.model_fields_set:
                 os.environ["FACE128_THREADS"] = str(max(1, settings.threads // workers))
-            run("face128.cli.main:worker", settings, workers)
+            run("face128.cli.main:create_worker_app", settings, workers)
 
 
-def worker() -> Any:
-    """The application of one of several processes, which read the settings themselves."""
+def create_worker_app() -> Any:
+    """The application of one of several worker processes: the factory that uvicorn calls in each."""
     from face128.server.parent_watch import end_with_parent
 
     settings = load_settings()
     set_up_logging(settings.log_level, settings.log_format)
     end_with_parent()
-    processes = _begin(settings)
+    process_pool = _start_process_pool(settings)
     from face128.api.app import create_app
 
-    return create_app(settings, processes)
+    return create_app(settings, process_pool)
 
 
-def _begin(settings: Settings) -> EngineProcesses | None:
-    """Let the engines load in their process while this one imports the rest, which takes about as long."""
-    if not settings.in_processes:
-        launcher.drop()
+def _start_process_pool(settings: Settings) -> ProcessPool | None:
+    """Let the fork server load the engines while this process imports the rest, which takes about as long."""
+    if not settings.process_isolation:
+        launcher.drop_early()
         return None
-    from face128.workers.process_pool import EngineProcesses
+    from face128.workers.process_pool import ProcessPool
 
-    processes = EngineProcesses(settings)
-    processes.begin()
-    return processes
+    process_pool = ProcessPool(settings)
+    process_pool.start_loading()
+    return process_pool
 
 
 @app.command()
@@ -110,18 +109,13 @@ def encode(
 
     A photo that fails is named on stderr with the reason, and the exit status is 1.
     """
-    from face128.encoding.encode import encode as encode_photo
-    from face128.engines.loader import load_engine
-    from face128.photos.photo import Limits
-
-    with _told():
+    with exit_on_error():
         settings = load_settings()
-        loaded = load_engine(engine or settings.engines[0], settings)
-    limits = Limits(settings.max_image_bytes, settings.max_image_pixels)
+        encode_photo = _photo_encoder(settings, engine, faces, num_jitters)
 
     def attempt(path: Path) -> dict[str, Any] | Face128Error:
         try:
-            return encode_photo(loaded, _read(path), limits, _which(faces), num_jitters).answer()
+            return encode_photo(_read(path))
         except Face128Error as error:
             return error
 
@@ -130,7 +124,7 @@ def encode(
         for path, outcome in zip(photos, pool.map(attempt, photos), strict=True):
             if isinstance(outcome, Face128Error):
                 failed = True
-                _tell(f"{path}: {outcome} ({outcome.code})")
+                print_error(f"{path}: {describe(outcome)}")
             else:
                 print(json.dumps({"photo": str(path), **outcome}), flush=True)
     raise typer.Exit(1 if failed else 0)
@@ -141,33 +135,33 @@ def match(
     probe: Annotated[Path, typer.Argument(help="A photo, or a JSON file with a descriptor.")],
     enrolled: Annotated[Path, typer.Argument(help="JSON: a list of members, or a body of /match.")],
     threshold: Annotated[float | None, typer.Option(help="Greatest distance that is a match.")] = None,
-    explain: Annotated[bool, typer.Option("--explain", help="Say how near, and who came next.")] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Add the distance, and the runner-up.")] = False,
     engine: EngineOption = None,
     faces: FacesOption = "one",
 ) -> None:
     """Print what POST /match would answer. Exit status: 0 for a match, 1 for none, 2 for an error."""
-    from face128.match_body import parser as wire
-    from face128.matching.decision import nearest
+    from face128.match_body import parser
+    from face128.matching.decision import decide
 
-    with _told():
+    with exit_on_error():
         settings = load_settings()
         members = _read_json(enrolled)
         body = dict(members) if isinstance(members, dict) else {"enrolled": members}
         body.update(_probe(probe, settings, engine, faces))
         if threshold is not None:
             body["threshold"] = threshold
-        asked = wire.parse(json.dumps(body).encode(), max_members=sys.maxsize, rule=settings.rule)
-        decision = nearest(asked, explain=explain)
+        request = parser.parse(json.dumps(body).encode(), max_members=sys.maxsize, rule=settings.rule)
+        decision = decide(request, explain=explain)
     print(json.dumps(decision.answer(explain=explain)))
     raise typer.Exit(0 if decision.matched else 1)
 
 
 @app.command()
 def doctor() -> None:
-    """Say what is installed, whether the weights are right, and what mends what is missing."""
+    """Check the installation, the weights and the settings, and say how to mend what is wrong."""
     from face128.cli.doctor import examine
 
-    with _told():
+    with exit_on_error():
         healthy = examine(load_settings())
     raise typer.Exit(0 if healthy else 1)
 
@@ -183,23 +177,26 @@ def _probe(path: Path, settings: Settings, engine: str | None, faces: str) -> di
     data = _read(path)
     if data.lstrip()[:1] in (b"[", b"{", b'"'):
         document = _read_json(path)
-        known = document if isinstance(document, dict) and "descriptor" in document else {"descriptor": document}
-        return {name: known[name] for name in ("descriptor", "model") if name in known}
+        answer = document if isinstance(document, dict) and "descriptor" in document else {"descriptor": document}
+    else:
+        answer = _photo_encoder(settings, engine, faces)(data)
+    return {name: answer[name] for name in ("descriptor", "model") if name in answer}
 
+
+def _photo_encoder(
+    settings: Settings, engine: str | None, faces: str, num_jitters: int = 1
+) -> Callable[[bytes], dict[str, Any]]:
+    """Load an engine. The function gives the answer of /encode-image for a photo, and raises what ``encode`` raises."""
     from face128.encoding.encode import encode as encode_photo
     from face128.engines.loader import load_engine
     from face128.photos.photo import Limits
 
-    loaded = load_engine(engine or settings.engines[0], settings)
-    limits = Limits(settings.max_image_bytes, settings.max_image_pixels)
-    answer = encode_photo(loaded, data, limits, _which(faces)).answer()
-    return {"descriptor": answer["descriptor"], "model": answer["model"]}
-
-
-def _which(faces: str) -> Any:
     if faces not in ("one", "largest"):
         raise BadRequest("--faces takes one or largest.")
-    return faces
+    loaded = load_engine(engine or settings.engines[0], settings)
+    limits = Limits(settings.max_image_bytes, settings.max_image_pixels)
+    which: Literal["one", "largest"] = "largest" if faces == "largest" else "one"
+    return lambda data: encode_photo(loaded, data, limits, which, num_jitters).answer()
 
 
 def _read(path: Path) -> bytes:
@@ -216,29 +213,18 @@ def _read_json(path: Path) -> Any:
         raise BadRequest(f"{path.name} is not valid JSON.") from None
 
 
-@contextmanager
-def _told() -> Iterator[None]:
-    """Turn an error of ours into one sentence on stderr and exit status 2."""
-    try:
-        yield
-    except Face128Error as error:
-        _tell(f"{error} ({error.code})")
-        raise typer.Exit(2) from None
-
-
-def _tell(sentence: str) -> None:
-    print(f"face128: {sentence}", file=sys.stderr, flush=True)
-
-
-def _speak_of_plain_keys(settings: Settings) -> None:
+def _warn_of_weak_keys(settings: Settings) -> None:
     if any(key.plain for key in settings.api_keys):
         log.warning(
-            "an API key is set in plain text. It works, and opens everything; 'face128 keys hash NAME' makes an entry "
-            "for FACE128_API_KEYS from which nobody learns the key"
+            "an API key is set in plain text, and has every scope. 'face128 keys hash NAME' makes an entry for "
+            "FACE128_API_KEYS that does not reveal the key"
         )
     if any(key.short for key in settings.api_keys):
-        log.warning("an API key has fewer than %d characters and might be guessed: 'face128 keys new NAME'", SHORT)
+        log.warning(
+            "an API key has fewer than %d characters and might be guessed: make one with 'face128 keys new NAME'",
+            SAFE_SECRET_CHARACTERS,
+        )
 
 
 for command in JOBS:
-    app.command()(_told()(command))
+    app.command()(exit_on_error()(command))

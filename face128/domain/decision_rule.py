@@ -1,4 +1,4 @@
-"""The two rules of the decision by their names, as a request says them: ``{"rule": "cohort", "alpha": 0.01}``."""
+"""The two decision rules of /match, as a request names them: ``{"rule": "cohort", "alpha": 0.01}``."""
 
 from __future__ import annotations
 
@@ -14,22 +14,23 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Rule:
     name: Literal["threshold", "cohort"] = "threshold"
-    """threshold: near enough. cohort: nearer than strangers come (cohort.py), and not beyond the model's cap."""
+    """threshold: accept the nearest member within the threshold. cohort: accept the nearest member within the model's
+    ``cohort_cap`` if strangers rarely come as near (matching/conformal.py)."""
     alpha: float = 0.01
-    """The share of strangers that the cohort rule may accept; nothing to the threshold rule."""
+    """The share of strangers that the cohort rule may accept; the threshold rule ignores it."""
 
-    def limit(self, card: ModelCard, asked: float | None) -> float:
-        """The distance beyond which nobody is let in: what was asked for, or the model's own."""
-        if asked is not None:
-            return asked
-        return card.threshold if self.name == "threshold" else card.cap
+    def max_distance(self, card: ModelCard, requested: float | None) -> float:
+        """The greatest distance that may be accepted: the requested one, else the model's own for this rule."""
+        if requested is not None:
+            return requested
+        return card.threshold if self.name == "threshold" else card.cohort_cap
 
 
 THRESHOLD = Rule()
 
 
 def parse(value: Any, default: Rule) -> Rule:
-    """The rule in an already decoded JSON value; without an alpha, the default's. Raises InvalidRequest."""
+    """The rule in a decoded JSON value; without an alpha, the default's alpha. Raises InvalidRequest."""
     if not isinstance(value, dict):
         raise InvalidRequest("A decision is an object with rule, and alpha for the cohort rule.", field="decision")
     name, alpha = value.get("rule"), value.get("alpha")

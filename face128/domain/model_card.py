@@ -1,4 +1,4 @@
-"""Model cards: what everyone reads instead of asking which engine made a descriptor. No weights are needed here."""
+"""Model cards: the properties of a model's descriptors. No weights are needed to read them."""
 
 from __future__ import annotations
 
@@ -9,41 +9,41 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What everyone else reads instead of asking "which engine is this?"."""
+    """What other code needs to know about a model, instead of asking which engine it is."""
 
     name: str
-    """Stands in every answer and every stored row, such as "dlib-resnet-v1"."""
+    """In every answer and every stored row, for example "dlib-resnet-v1"."""
     dimension: int
     metric: Literal["euclidean", "cosine"]
     threshold: float
-    """The greatest distance in the metric at which two descriptors are taken for one person, inclusive."""
+    """The greatest distance at which two descriptors count as one person, inclusive."""
     comparable_with: frozenset[str]
-    """The other models whose descriptors may be compared with this one's."""
+    """The names of other models whose descriptors may be compared with this one's."""
     licence: str
-    """What the weights allow."""
+    """The licence of the weights."""
     pipeline: str
-    """Version of detection, alignment and crop: a descriptor depends on them."""
-    cap: float = 0.6
-    """The greatest distance that the cohort rule accepts, however rare; 0.6 is dlib's own bound for one person."""
+    """Version of detection, alignment and crop, on which a descriptor depends."""
+    cohort_cap: float = 0.6
+    """The greatest distance that the cohort rule accepts; 0.6 is dlib's own bound for one person."""
 
     def comparable(self, other: ModelCard) -> bool:
-        """Whether a distance between the two models' descriptors means anything."""
+        """Whether distances between the two models' descriptors are meaningful."""
         return self.name == other.name or other.name in self.comparable_with
 
 
-# The next two are one network, face-api.js's weights being dlib's rounded to uint8: the same chip lies 0.037 apart
-# (median of 203). So they are comparable both ways. The caveat is alignment: dlib turns a face upright before it looks,
-# face-api.js does not. The same photo through both lies 0.18 apart (median), but 0.3 at a roll of 15 degrees and 0.6
-# beyond 25: docs/face-api.md.
+# The next two models are one network: face-api.js's weights are dlib's, rounded to uint8. The descriptors of one chip
+# are 0.037 apart (median of 203), so the models are comparable both ways. The caveat is alignment: dlib rotates a face
+# upright first, face-api.js does not. The descriptors of one photo are 0.18 apart (median), but 0.3 at a roll of 15
+# degrees and 0.6 beyond 25: docs/face-api.md.
 DLIB = ModelCard(
     name="dlib-resnet-v1",
     dimension=128,
     metric="euclidean",
-    # The threshold of the original service; face_recognition itself suggests 0.6, which is far looser.
+    # The original service's threshold; face_recognition suggests 0.6, which is far looser.
     threshold=0.38,
     comparable_with=frozenset({"faceapi-resnet-v1"}),
     licence="public domain (CC0): dlib_face_recognition_resnet_model_v1 and shape_predictor_5_face_landmarks",
-    # The engine puts its way of detecting before it.
+    # The engine prepends its detection mode.
     pipeline="5-points/chip-150-0.25/1",
 )
 
@@ -51,45 +51,45 @@ FACEAPI = ModelCard(
     name="faceapi-resnet-v1",
     dimension=128,
     metric="euclidean",
-    # The original service's, which matched face-api.js's descriptors with it.
+    # The original service matched face-api.js's descriptors with this threshold.
     threshold=0.38,
     comparable_with=frozenset({"dlib-resnet-v1"}),
     licence=(
         "MIT (face-api.js). The recognition network is dlib's, public domain (CC0), rounded; ssd_mobilenetv1 is "
         "yeephycho's, trained on WIDERFACE; what photos the others were trained on is not published"
     ),
-    # The engine puts its detector and its way of scaling before it.
+    # The engine prepends its detector and its scaling mode.
     pipeline="68-points/upright-square/1",
 )
 
 CARDS: dict[str, ModelCard] = {card.name: card for card in (DLIB, FACEAPI)}
-"""The models of fixed weights, by name; find_card knows the others too."""
+"""The models with fixed weights, by name; find_card also knows InsightFace packs."""
 
-MODELS = f"{', '.join(CARDS)}, and insightface-... as /encode-image names the model of a pack"
-"""What an error says of the models that there are."""
+MODEL_NAMES = f"{', '.join(CARDS)}, and insightface-... as /encode-image names the model of a pack"
+"""The known models, for error sentences."""
 
 
 def find_card(name: object) -> ModelCard | None:
-    """The card of a model by its name; None where face128 knows no such model.
+    """The card of the model with this name; None if it is unknown.
 
-    The name of an InsightFace pack says all that a comparison needs, so that /match knows it without the pack.
+    An InsightFace pack's card follows from its name, so that /match can compare descriptors without the pack.
     """
     if not isinstance(name, str):
         return None
-    return CARDS.get(name) or (insightface_card(name) if _INSIGHTFACE.fullmatch(name) else None)
+    return CARDS.get(name) or (insightface_card(name) if _INSIGHTFACE_NAME.fullmatch(name) else None)
 
 
-_INSIGHTFACE = re.compile(r"insightface-\w{1,40}-[0-9a-f]{8}", re.ASCII)
+_INSIGHTFACE_NAME = re.compile(r"insightface-\w{1,40}-[0-9a-f]{8}", re.ASCII)
 
 
 def insightface_card(name: str) -> ModelCard:
-    """The card of the InsightFace pack whose descriptors have this name; they compare with each other alone."""
+    """The card of the InsightFace pack with this model name; its descriptors are only comparable with each other."""
     return ModelCard(
         name=name,
         dimension=512,
         metric="cosine",
-        threshold=0.45,  # the default of the sibling service of cosine distances (document 2)
+        threshold=0.45,  # the default of the records service, which uses cosine distances
         comparable_with=frozenset(),
         licence="InsightFace's own packs: non-commercial research only. Another pack: what its maker says",
-        pipeline="",  # the engine's to say: it depends on the pack's detector
+        pipeline="",  # set by the engine: it depends on the pack's detector
     )

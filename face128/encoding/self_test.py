@@ -1,4 +1,4 @@
-"""Loads the engines of the settings and tries each on a photo: one that finds no face there is not served."""
+"""Loads the engines of the settings and tries each on a photo: an engine that finds no face in it is not used."""
 
 from __future__ import annotations
 
@@ -17,16 +17,18 @@ if TYPE_CHECKING:
     from face128.settings import Settings
 
 
-def load_all(settings: Settings, warm: Callable[[Callable[[], object]], object]) -> Iterator[tuple[str, Engine | str]]:
-    """Each engine by its name, or in a sentence why it could not be loaded.
+def load_engines(
+    settings: Settings, run_trial: Callable[[Callable[[], object]], object]
+) -> Iterator[tuple[str, Engine | str]]:
+    """The name of each engine with the engine, or with a sentence why it could not be loaded.
 
-    ``warm`` is given the trial: to run it once, or once in every thread that will encode.
+    ``run_trial`` gets a function that encodes the self-test photo, to call once or once in every thread that encodes.
     """
     limits = Limits(settings.max_image_bytes, settings.max_image_pixels)
     for name in settings.engines:
         try:
             engine = load_engine(name, settings)
-            warm(lambda engine=engine: encode(engine, self_test_photo(), limits))  # type: ignore[misc]
+            run_trial(lambda engine=engine: encode(engine, self_test_photo(), limits))  # type: ignore[misc]
         except ConfigurationError as error:
             yield name, str(error)
         except NoFace:
@@ -37,5 +39,5 @@ def load_all(settings: Settings, warm: Callable[[Callable[[], object]], object])
 
 @cache
 def self_test_photo() -> bytes:
-    """A small portrait (Eileen Collins, NASA, public domain) for warming up and for ``face128 doctor``."""
+    """A small portrait (Eileen Collins, NASA, public domain)."""
     return files("face128.encoding").joinpath("self_test.jpg").read_bytes()

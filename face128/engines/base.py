@@ -1,10 +1,11 @@
-"""What an engine is: it finds faces, cuts them out, and describes them."""
+"""The interface of an engine: it finds faces in a photo, crops them and describes them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -16,44 +17,42 @@ if TYPE_CHECKING:
     from face128.photos.photo import Photo
 
 Chips = npt.NDArray[np.uint8 | np.float32]
-"""(n, side, side, 3) RGB: faces cut out as the engine's network wants them."""
+"""(n, side, side, 3) RGB: cropped faces, as the engine's network takes them."""
+EyeLandmarks = tuple[tuple[int, int], tuple[int, int]]
+"""The landmarks of the eye on the photo's left and of the other: the first one and the one after the last."""
 
 
 @dataclass(frozen=True)
 class Face:
-    """A face that was found: pixels of the upright photo at full size."""
+    """A face that was found, in pixels of the upright photo at full size."""
 
     box: tuple[int, int, int, int]
     """(left, top, right, bottom); it may reach over the edge of the photo."""
     landmarks: tuple[tuple[int, int], ...]
-    """(x, y) of each point; which points they are, and how many, is the engine's business."""
+    """(x, y) of each point. Their number and order depend on the engine."""
     confidence: float
     """0..1, rising with the detector's score."""
-    eyes: ClassVar[tuple[slice, slice] | None] = None
-    """The landmarks of the eye on the photo's left and of the other, where a subclass has an order of its own."""
+    eye_landmarks: EyeLandmarks | None = None
 
-    def __reduce__(self) -> tuple[Callable[..., Face], tuple[object, ...]]:
-        # It travels to another process as a plain Face: what an engine added serves that engine alone, and its class
-        # would load the engine there.
-        eyes = self.eyes and tuple((eye.start, eye.stop) for eye in self.eyes)
-        return travelled_face, (self.box, self.landmarks, self.confidence, eyes)
+    @property
+    def roll_degrees(self) -> float | None:
+        """The head's rotation, clockwise in the photo, -180..180; 0 is upright. None without eye_landmarks.
 
+        A tilted head distorts face-api.js's descriptors, but not dlib's.
+        """
+        if self.eye_landmarks is None:
+            return None
+        (left_x, left_y), (right_x, right_y) = (np.mean(self.landmarks[slice(*eye)], 0) for eye in self.eye_landmarks)
+        return math.degrees(math.atan2(right_y - left_y, right_x - left_x))
 
-def travelled_face(
-    box: tuple[int, int, int, int],
-    landmarks: tuple[tuple[int, int], ...],
-    confidence: float,
-    eyes: tuple[tuple[int, int], tuple[int, int]] | None,
-) -> Face:
-    """The face that another process has found."""
-    face = Face(box, landmarks, confidence)
-    if eyes:
-        object.__setattr__(face, "eyes", tuple(slice(*eye) for eye in eyes))
-    return face
+    def __reduce__(self) -> tuple[type[Face], tuple[object, ...]]:
+        # Pickled as a plain Face: a subclass's fields are for its engine only, and unpickling the subclass would import
+        # the engine.
+        return Face, (self.box, self.landmarks, self.confidence, self.eye_landmarks)
 
 
 class Engine(Protocol):
-    """Finds and describes faces. Thread-safe and blocking: the service calls it through workers.py."""
+    """Finds and describes faces. Thread-safe and blocking: the service calls it in its thread pool."""
 
     card: ModelCard
 
@@ -62,9 +61,9 @@ class Engine(Protocol):
         ...
 
     def crop(self, photo: Photo, faces: Sequence[Face]) -> Chips:
-        """One chip a face, in the order of ``faces``; of all that follows, it alone depends on the photo."""
+        """One chip per face, in the order of ``faces``. ``describe`` does not need the photo any more."""
         ...
 
     def describe(self, chips: Chips) -> Descriptors:
-        """One descriptor a chip; (n, card.dimension) float32."""
+        """One descriptor per chip; (n, card.dimension) float32."""
         ...

@@ -1,10 +1,10 @@
-"""Loads an engine by its name: the only place that knows all engines. Each is imported when it is loaded."""
+"""Loads an engine by its name: the only module that knows all engines. Each is imported when it is loaded."""
 
 from __future__ import annotations
 
 from face128.engines.base import Engine
 from face128.errors import ConfigurationError
-from face128.process_memory import give_back_memory
+from face128.process_memory import trim_heap
 from face128.settings import Settings
 
 ENGINES = ("dlib", "faceapi", "insightface", "fake")
@@ -12,9 +12,9 @@ ENGINES = ("dlib", "faceapi", "insightface", "fake")
 
 
 def load_engine(name: str, settings: Settings) -> Engine:
-    """Load an engine's weights and return it, warmed. Raises ConfigurationError where it cannot be had."""
+    """Load an engine and its weights. Raises ConfigurationError if it cannot be used."""
     engine = _load(name, settings)
-    give_back_memory()
+    trim_heap()
     return engine
 
 
@@ -29,9 +29,9 @@ def _load(name: str, settings: Settings) -> Engine:
 
             return FaceapiEngine.from_settings(settings)
         case "insightface":
-            from face128.engines.insightface.engine import InsightEngine
+            from face128.engines.insightface.engine import InsightfaceEngine
 
-            return InsightEngine.from_settings(settings)
+            return InsightfaceEngine.from_settings(settings)
         case "fake":
             from face128.engines.fake import FakeEngine
 

@@ -1,7 +1,7 @@
-"""The connection to the gallery's database: SQLite, MySQL or MariaDB, or PostgreSQL, with its tables up to date.
+"""The connection to the gallery's database (SQLite, MySQL, MariaDB or PostgreSQL), with its tables up to date.
 
-Writers come one at a time: each holds the one row of ``state`` from its first statement to its commit. So two workers
-cannot both find that a face is new, and versions become visible in the order of their numbers.
+There is one writer at a time: it holds the one row of ``state`` from its first statement to its commit. So two worker
+processes cannot both find that a face is new, and versions become visible in the order of their numbers.
 """
 
 from __future__ import annotations
@@ -18,45 +18,48 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 
-from face128.errors import ConfigurationError, DatabaseAway
+from face128.errors import ConfigurationError, DatabaseUnavailable
 from face128.gallery.tables import state
 
 log = logging.getLogger("face128")
 
-BUSY = 30  # seconds that a writer waits for the writer before it
-CONNECT = 5  # seconds until a server counts as away
-MIGRATION_LOCK = 128_128  # any number that nothing else takes
-QUIET: dict[str, Any] = {"hide_parameters": True}  # they are names and descriptors, and errors would quote them
+LOCK_TIMEOUT_S = 30  # how long a writer waits for another one
+CONNECT_TIMEOUT_S = 5
+STATEMENT_TIMEOUT_S = 60
+MIGRATION_LOCK_ID = 128_128  # any number that no other program uses
+WAL_RETRY_S = 0.01
+# Errors would quote the parameters: names and descriptors.
+HIDE_PARAMETERS: dict[str, Any] = {"hide_parameters": True}
 
 DRIVERS = {"sqlite": "pysqlite", "mysql": "pymysql", "mariadb": "pymysql", "postgresql": "psycopg"}
 
 
 class Database:
-    """Raises ConfigurationError for a URL that cannot be meant, DatabaseAway when the database cannot be reached."""
+    """Raises ConfigurationError for an invalid URL, DatabaseUnavailable where the database cannot be reached."""
 
     def __init__(self, url: str) -> None:
         self._engine = _engine(url)
         self.dialect = self._engine.dialect.name
-        # PostgreSQL refuses a repeatable read that has waited for a lock.
+        # In PostgreSQL, a repeatable read that has waited for a lock fails.
         level = {"isolation_level": "READ COMMITTED"} if self.dialect == "postgresql" else {}
         self._writer = self._engine.execution_options(writing=True, **level)
         try:
-            with _told():
+            with as_unavailable():
                 self._migrate()
-        except DatabaseAway:
+        except DatabaseUnavailable:
             self.close()
             raise
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
-        """A transaction that sees the gallery as it is now, and does not change until it ends."""
-        with _told(), self._engine.begin() as connection:
+        """A transaction that sees the gallery at one version."""
+        with as_unavailable(), self._engine.begin() as connection:
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
-        """A transaction that no other writer shares. Committed at the end of the block, undone by an error."""
-        with _told(), self._writer.begin() as connection:
+        """The only writing transaction. Committed at the end of the block, rolled back on an error."""
+        with as_unavailable(), self._writer.begin() as connection:
             connection.execute(sa.select(state.c.version).with_for_update())
             yield connection
 
@@ -64,10 +67,10 @@ class Database:
         """Whether this is a transaction of ``writing``."""
         return "writing" in connection.get_execution_options()
 
-    def wipe(self) -> None:
-        """Wipe what SQLite's log still holds of rows that are deleted, as far as no reader is in the way."""
+    def wipe_log(self) -> None:
+        """Wipe erased rows from SQLite's write-ahead log, as far as no reader still needs it."""
         if self.dialect == "sqlite":
-            with _told(), self._engine.connect() as connection:
+            with as_unavailable(), self._engine.connect() as connection:
                 connection.connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
@@ -81,49 +84,53 @@ class Database:
         with as_file(files("face128.gallery") / "migrations") as folder, self._writer.connect() as connection:
             config.set_main_option("script_location", str(folder).replace("%", "%%"))
             config.attributes["connection"] = connection
-            # SQLite's transaction is the lock itself, and PostgreSQL has one that ends with it. MySQL's CREATE TABLE
-            # ends transactions, so that its lock is the session's: let go only after the version is committed.
+            # In SQLite, the transaction is the lock; PostgreSQL has a lock that ends with the transaction. In MySQL,
+            # CREATE TABLE ends transactions, so the lock is the session's, released after the version is committed.
             mysql = self.dialect not in ("sqlite", "postgresql")
             if mysql:
-                connection.execute(sa.select(sa.func.get_lock("face128", BUSY)))
+                locked = connection.execute(sa.select(sa.func.get_lock("face128", LOCK_TIMEOUT_S))).scalar()
                 connection.commit()
+                if locked != 1:
+                    log.error("the gallery's database: another process has held the migration lock for too long")
+                    raise DatabaseUnavailable()
             with connection.begin():
                 if self.dialect == "postgresql":
-                    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
+                    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK_ID)))
                 command.upgrade(config, "head")
             if mysql:
                 connection.execute(sa.select(sa.func.release_lock("face128")))
                 connection.commit()
 
 
-def plainly(connection: sa.Connection, statement: str) -> list[tuple[Any, ...]]:
+def fetch_all(connection: sa.Connection, statement: str) -> list[tuple[Any, ...]]:
     """The rows of a statement without parameters, in the driver's own types.
 
-    For what each search asks: SQLAlchemy's own way takes three times as long.
+    For the statements of every search: SQLAlchemy's own way takes three times as long.
     """
     try:
         cursor = connection.connection.cursor()
         cursor.execute(statement)
-        found = list(cursor.fetchall())
+        rows = list(cursor.fetchall())
         cursor.close()
     except connection.dialect.loaded_dbapi.Error as error:
         log.error("the gallery's database: %s", error)
         connection.invalidate()
-        raise DatabaseAway() from None
-    return found
+        raise DatabaseUnavailable() from None
+    return rows
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def as_unavailable() -> Iterator[None]:
+    """Turn the errors of a database that does not answer into DatabaseUnavailable."""
     try:
         yield
     except (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError) as error:
-        # The driver's own words name hosts and files: they belong into the log.
+        # The driver's message names hosts and files: only the log may have it.
         log.error("the gallery's database: %s", getattr(error, "orig", None) or error)
-        raise DatabaseAway() from None
+        raise DatabaseUnavailable() from None
     except sa.exc.DBAPIError as error:
         if error.connection_invalidated:
-            raise DatabaseAway() from None
+            raise DatabaseUnavailable() from None
         raise
 
 
@@ -138,38 +145,65 @@ def _engine(url: str) -> sa.Engine:
                 "FACE128_DATABASE_URL begins with sqlite:///, mysql+pymysql:// or postgresql+psycopg://."
             )
         if backend == "sqlite":
-            return _sqlite(address)
-        options: dict[str, Any] = {"connect_timeout": CONNECT}
-        if backend != "postgresql":
-            # TIMESTAMP is kept in UTC and handed out in the session's zone.
-            options |= {"init_command": "SET time_zone = '+00:00'", "charset": "utf8mb4"}
-        return sa.create_engine(
-            address, connect_args=options, isolation_level="REPEATABLE READ", pool_pre_ping=True, **QUIET
-        )
+            return _sqlite_engine(address)
+        return _postgresql_engine(address) if backend == "postgresql" else _mysql_engine(address)
     except sa.exc.ArgumentError:
-        raise ConfigurationError("FACE128_DATABASE_URL is no database's address.") from None
+        raise ConfigurationError("FACE128_DATABASE_URL is not a database URL.") from None
     except ModuleNotFoundError as error:
         raise ConfigurationError(
             f"The database needs a package that is not installed: pip install {error.name}"
         ) from None
 
 
-def _sqlite(address: sa.URL) -> sa.Engine:
+def _mysql_engine(address: sa.URL) -> sa.Engine:
+    options = {
+        "connect_timeout": CONNECT_TIMEOUT_S,
+        "read_timeout": STATEMENT_TIMEOUT_S,
+        "write_timeout": STATEMENT_TIMEOUT_S,
+        "charset": "utf8mb4",
+        # TIMESTAMP is stored in UTC and returned in the session's time zone.
+        "init_command": f"SET time_zone = '+00:00', innodb_lock_wait_timeout = {LOCK_TIMEOUT_S}",
+    }
+    return _server_engine(address, options)
+
+
+def _postgresql_engine(address: sa.URL) -> sa.Engine:
+    # A server that no longer answers at all: what was sent is unacknowledged, or keepalives are.
+    keepalives = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
+    options = {"connect_timeout": CONNECT_TIMEOUT_S, "tcp_user_timeout": STATEMENT_TIMEOUT_S * 1000, **keepalives}
+    engine = _server_engine(address, options)
+
+    @sa.event.listens_for(engine, "connect")
+    def set_timeouts(connection: Any, _: object) -> None:
+        connection.execute(f"SET lock_timeout = '{LOCK_TIMEOUT_S}s'")
+        connection.execute(f"SET statement_timeout = '{STATEMENT_TIMEOUT_S}s'")
+        connection.commit()
+
+    return engine
+
+
+def _server_engine(address: sa.URL, options: dict[str, Any]) -> sa.Engine:
+    return sa.create_engine(
+        address, connect_args=options, isolation_level="REPEATABLE READ", pool_pre_ping=True, **HIDE_PARAMETERS
+    )
+
+
+def _sqlite_engine(address: sa.URL) -> sa.Engine:
     if not address.database or address.database == ":memory:":
         raise ConfigurationError("The gallery is stored in a file: sqlite:///gallery.sqlite")
     try:
         Path(address.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         log.error("the gallery's folder: %s", error)
-        raise DatabaseAway() from None
-    engine = sa.create_engine(address, connect_args={"timeout": BUSY}, **QUIET)
+        raise DatabaseUnavailable() from None
+    engine = sa.create_engine(address, connect_args={"timeout": LOCK_TIMEOUT_S}, **HIDE_PARAMETERS)
 
     @sa.event.listens_for(engine, "connect")
     def prepare(connection: Any, _: object) -> None:
-        connection.isolation_level = None  # sqlite3 leaves BEGIN to us
+        connection.isolation_level = None  # sqlite3 must not begin transactions itself: see begin
         cursor = connection.cursor()
         _use_wal(cursor)
-        # FULL: what was acknowledged also survives a power cut.
+        # FULL: acknowledged changes survive a power cut, too.
         for pragma in ("synchronous = FULL", "secure_delete = ON"):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
@@ -179,7 +213,7 @@ def _sqlite(address: sa.URL) -> sa.Engine:
         if "writing" in connection.get_execution_options():
             connection.exec_driver_sql("BEGIN IMMEDIATE")
         else:
-            # Straight to the driver: before each search, SQLAlchemy's own way would take as long as all else together.
+            # Directly by the driver: SQLAlchemy's own way would take as long as everything else before a search.
             driver: Any = connection.connection.dbapi_connection
             driver.execute("BEGIN")
 
@@ -187,12 +221,11 @@ def _sqlite(address: sa.URL) -> sa.Engine:
 
 
 def _use_wal(cursor: sqlite3.Cursor) -> None:
-    """WAL: readers and the writer do not wait for each other. The file keeps it; only a new one is changed.
+    """Set the file's journal mode to WAL: readers and the writer do not wait for each other. Changes a new file only.
 
-    Those who change it at the same moment could block each other for ever, so that SQLite refuses all but one at once,
-    whatever the timeout.
+    SQLite refuses all but one of several simultaneous changes at once, whatever the timeout, since they could deadlock.
     """
-    deadline = time.monotonic() + BUSY
+    deadline = time.monotonic() + LOCK_TIMEOUT_S
     while True:
         try:
             cursor.execute("PRAGMA journal_mode = WAL")
@@ -200,4 +233,4 @@ def _use_wal(cursor: sqlite3.Cursor) -> None:
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                 raise
-            time.sleep(0.01)
+            time.sleep(WAL_RETRY_S)

@@ -1,4 +1,4 @@
-"""The faces nearest to a probe, in the exact order: an index or a cohort proposes, the rows decide."""
+"""The faces nearest to a probe, in the exact order: an index finds candidates, their rows in the table decide."""
 
 from __future__ import annotations
 
@@ -8,57 +8,64 @@ from typing import Any
 import numpy as np
 import sqlalchemy as sa
 
-from face128.domain.descriptors import Block, Vector, distances
+from face128.domain.descriptors import Matrix, Vector, distances
 from face128.domain.model_card import ModelCard
-from face128.gallery.database import plainly
-from face128.gallery.index_sync import Proposer
-from face128.gallery.records import COLUMNS, Found, Record
+from face128.gallery.database import fetch_all
+from face128.gallery.index_sync import CandidateIndex
+from face128.gallery.records import RECORD_COLUMNS, Record, SearchHit
 
-# float32 moves a distance by some 1e-7 of the numbers that it is made of; this is far more.
-MARGIN = 1e-5
-AT_ONCE = 8  # asked for at first: a person's four faces, and somebody else's
-IN_ONE_QUERY = 500
-_BY_ROW = f"SELECT {', '.join(column.name for column in COLUMNS)} FROM faces WHERE id IN"  # noqa: S608  (no input)
+Probe = Matrix | Vector
+
+# Relative: float32 changes a distance by about 1e-7 of the numbers that it is computed from.
+FLOAT32_MARGIN = 1e-5
+FIRST_CANDIDATES = 8  # enough for four faces of one person, and another person's
+MAX_QUERY_IDS = 500
+_BY_ID = f"SELECT {', '.join(column.name for column in RECORD_COLUMNS)} FROM faces WHERE id IN"  # noqa: S608  (constant)
 
 
-def neighbours(
-    connection: sa.Connection, proposer: Proposer, probe: Block | Vector, card: ModelCard, at_once: int = AT_ONCE
-) -> Iterator[Found]:
-    """All faces that may be compared, the nearest first and of equal distances the older; asked for as they are taken.
+def nearest_faces(
+    connection: sa.Connection,
+    index: CandidateIndex,
+    probe: Probe,
+    card: ModelCard,
+    candidates: int = FIRST_CANDIDATES,
+) -> Iterator[SearchHit]:
+    """All comparable faces, nearest first, and of equal distances the older first; read as they are consumed.
 
-    The distance is the one that ``descriptors.distances`` defines. A face without a finite distance is left out.
+    The distance is that of ``descriptors.distances``. A face without a finite distance is left out. The first request
+    to the index is for so many ``candidates``.
     """
-    given: set[int] = set()
+    found: set[int] = set()
     with np.errstate(over="ignore"):
         query = probe.astype(np.float32)
-    reach = float(np.linalg.norm(probe))
+    length = float(np.linalg.norm(probe))
     while True:
-        ids, rough = proposer.search(query, card, at_once)
-        last = len(ids) < at_once
-        # Beyond the last one that was proposed there may be others as near, as far as float32 can tell.
-        sure = np.inf if last else at_least(float(rough[-1]), reach)
-        for distance, row in _exact(connection, ids.tolist(), probe, card):
-            if distance < sure and row[0] not in given:
-                given.add(row[0])
-                yield Found(Record.of(row), distance)
-        if last:
+        ids, approximate = index.search(query, card, candidates)
+        complete = len(ids) < candidates
+        # Faces that were not proposed may be as near as the last candidate, within float32's error.
+        certain_below = np.inf if complete else lower_bound(float(approximate[-1]), length)
+        for distance, row in _with_exact_distances(connection, ids.tolist(), probe, card):
+            if distance < certain_below and row[0] not in found:
+                found.add(row[0])
+                yield SearchHit(Record.from_row(row), distance)
+        if complete:
             return
-        at_once *= 4
+        candidates *= 4
 
 
-def at_least(rough: float, reach: float) -> float:
-    """The distance that is surely reached where an index says ``rough``, of a probe of length ``reach``."""
-    return rough - MARGIN * (1 + rough + reach)
+def lower_bound(approximate: float, length: float) -> float:
+    """The least exact distance behind an index's ``approximate`` one, for a probe vector of this length."""
+    return approximate - FLOAT32_MARGIN * (1 + approximate + length)
 
 
-def _exact(
-    connection: sa.Connection, ids: list[int], probe: Block | Vector, card: ModelCard
+def _with_exact_distances(
+    connection: sa.Connection, ids: list[int], probe: Probe, card: ModelCard
 ) -> list[tuple[float, tuple[Any, ...]]]:
-    """The rows with their exact distances, in the order that counts. A row that was erased meanwhile is not there."""
+    """The rows with their exact distances, by distance and id. A row that was erased meanwhile is left out."""
     rows = []
-    for start in range(0, len(ids), IN_ONE_QUERY):
-        some = ", ".join(map(str, ids[start : start + IN_ONE_QUERY]))  # integers, and the index's own
-        rows += plainly(connection, f"{_BY_ROW} ({some})")
+    for start in range(0, len(ids), MAX_QUERY_IDS):
+        block = ", ".join(map(str, ids[start : start + MAX_QUERY_IDS]))  # integers from the index: safe in SQL
+        rows += fetch_all(connection, f"{_BY_ID} ({block})")
     vectors = np.frombuffer(b"".join(row[1] for row in rows), "<f4").reshape(len(rows), card.dimension)
     exact = distances(vectors, probe, card.metric).tolist() if rows else []
-    return sorted(zip(exact, rows, strict=True), key=lambda one: (one[0], one[1][0]))
+    return sorted(zip(exact, rows, strict=True), key=lambda pair: (pair[0], pair[1][0]))

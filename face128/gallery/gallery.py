@@ -1,7 +1,7 @@
-"""The gallery: who is enrolled. This is the one door to it; every call blocks, and threads may share it.
+"""The gallery: who is enrolled. The only entrance to this folder. Every call blocks; threads may share a Gallery.
 
-SQL is the truth. An index finds the nearest rows fast, and the decision is made on the rows themselves, with the
-distance that ``descriptors.distances`` defines: a search and a posted list agree to the last bit.
+The database decides. An index finds the nearest faces fast, and the decision is made on their rows in the table, with
+the distance of ``descriptors.distances``: a search and a posted list agree to the last bit.
 """
 
 from __future__ import annotations
@@ -14,52 +14,63 @@ import numpy as np
 import sqlalchemy as sa
 
 from face128.domain.decision_rule import THRESHOLD, Rule
-from face128.domain.descriptors import Block, Vector
 from face128.domain.model_card import ModelCard, find_card
-from face128.errors import ConfigurationError, DatabaseAway, Duplicate, NotFound, NotReady, TooLarge
+from face128.errors import ConfigurationError, DatabaseUnavailable, Duplicate, NotFound, NotReady, TooLarge
 from face128.events import stage
 from face128.gallery import writes
-from face128.gallery.cohort_follower import Cohorts
+from face128.gallery.cohort_follower import CohortFollower
 from face128.gallery.database import Database
-from face128.gallery.exact_search import AT_ONCE, neighbours
-from face128.gallery.index_sync import FaissReplica, Replica
-from face128.gallery.records import COLUMNS, NO_RECORD, Found, NewFace, Person, Record, check_id, check_text
+from face128.gallery.exact_search import FIRST_CANDIDATES, Probe, nearest_faces
+from face128.gallery.index_sync import FaissIndexSync, IndexSync
+from face128.gallery.reads import count_faces, stored_models
+from face128.gallery.records import (
+    NO_RECORD,
+    RECORD_COLUMNS,
+    NewFace,
+    Person,
+    Record,
+    SearchHit,
+    check_id,
+    check_text,
+)
 from face128.gallery.tables import faces, state
-from face128.matching.cohort import Standing
-from face128.matching.decision import Decision, Near
+from face128.matching.conformal import ConformalScore
+from face128.matching.decision import Candidate, Decision
 from face128.settings import Settings
 
-__all__ = ["Found", "Gallery", "NewFace", "Person", "Record"]
+MAX_SNAPSHOT_ATTEMPTS = 100  # transactions in which one search may find that the cohort is at a later version
 
 
 class Gallery:
-    """Raises ConfigurationError for settings that are wrong, DatabaseAway wherever the database cannot be reached."""
+    """Raises ConfigurationError for invalid settings, DatabaseUnavailable where the database cannot be reached."""
 
     def __init__(self, database_url: str, milvus_uri: str | None = None) -> None:
         self.database = Database(database_url)
-        self._replica: Replica = self._milvus(milvus_uri) if milvus_uri else FaissReplica()
-        self._cohorts = Cohorts(self.database)
+        self._index: IndexSync = _milvus_index(milvus_uri, self.database) if milvus_uri else FaissIndexSync()
+        self._cohorts = CohortFollower(self.database)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Gallery:
-        named, milvus = settings.database_url, settings.milvus_uri
-        url = named.get_secret_value() if named else f"sqlite:///{settings.gallery_file}"
-        return cls(url, milvus.get_secret_value() if milvus else None)
+        database_url, milvus_uri = settings.database_url, settings.milvus_uri
+        return cls(
+            database_url.get_secret_value() if database_url else f"sqlite:///{settings.gallery_file}",
+            milvus_uri.get_secret_value() if milvus_uri else None,
+        )
 
     def close(self) -> None:
         self.database.close()
 
     def load(self) -> None:
-        """Bring the index up to date. Every search does so; done at the start, the first search need not wait."""
+        """Bring the index up to date. Each search does that, too; after a load, the first one does not wait for it."""
         with self.database.reading() as connection:
-            self._replica.catch_up(connection)
-            self._cohorts.follow(connection)
+            self._index.catch_up(connection)
+            self._cohorts.catch_up(connection)
 
-    def compare_members(self, patience: float) -> bool:
-        """Begin what the cohort rule needs, minutes among 100,000 faces; whether it is done within so many seconds."""
+    def build_cohorts(self, timeout_s: float) -> bool:
+        """Start to build what the cohort rule needs: minutes for 100,000 faces. Returns whether it is ready in time."""
         with self.database.reading() as connection:
-            models = connection.scalars(sa.select(faces.c.model).distinct()).all()
-        return all(self._cohorts.prepare(card, patience) for card in map(find_card, models) if card)
+            models = stored_models(connection)
+        return all(self._cohorts.build(card, timeout_s) for card in map(find_card, models) if card)
 
     def enrol(
         self,
@@ -69,98 +80,99 @@ class Gallery:
         *,
         force: bool = False,
         replace: bool = False,
-        most: int | None = None,
+        max_faces: int | None = None,
     ) -> list[Record]:
-        """Store a person's faces, all or none, and return them; a face that was sent before is not stored again.
+        """Store a person's faces, all or none, and return their records. A stored face is not stored again.
 
-        With ``replace`` the faces that the person had are erased. Raises Duplicate where a face is within the model's
-        threshold of another person's, unless ``force``; TooManyImages where the person would have more than ``most``.
+        With ``replace``, the person's other faces are erased. Raises Duplicate if a face is within the model's
+        threshold of another person's, unless ``force``; TooManyImages if the person would have more than ``max_faces``.
         """
         with self.database.writing() as connection:
-            self._replica.catch_up(connection)
+            self._index.catch_up(connection)
             if not force:
-                for index, face in enumerate(new):
-                    self._refuse_duplicate(connection, person, face, index, card)
-            person = writes.settle(connection, person)
-            if replace and self._has(connection, person):
-                writes.erase(connection, faces.c.user_id == person.user_id)
-            stored = writes.add(connection, person, new, card)
-            if most is not None:
-                writes.check_count(connection, person, most)
+                for position, face in enumerate(new):
+                    self._refuse_duplicate(connection, person, face, position, card)
+            person = writes.resolve_person(connection, person)
+            of_person = faces.c.user_id == person.user_id
+            if replace and connection.execute(sa.select(faces.c.id).where(of_person).limit(1)).first() is not None:
+                writes.erase_faces(connection, of_person)
+            stored = writes.add_faces(connection, person, new, card)
+            if max_faces is not None:
+                writes.check_count(connection, person, max_faces)
         self.load()
         if replace:
-            self.database.wipe()
+            self.database.wipe_log()
         return stored
 
     def erase_user(self, user_id: str) -> list[Record]:
-        """Erase every face of a person, and return what there was. Raises NotFound."""
+        """Erase all faces of a person, and return their records. Raises NotFound."""
         check_text("user_id", user_id)
         return self._erase(faces.c.user_id == user_id)
 
     def erase_record(self, record_id: str) -> Record:
-        """Erase one face, and return what it was. Raises NotFound."""
+        """Erase one face, and return its record. Raises NotFound."""
         check_id(record_id)
         return self._erase(faces.c.record_id == record_id)[0]
 
     @stage("search")
-    def search(self, probe: Block | Vector, card: ModelCard, k: int) -> list[Found]:
-        """The ``k`` nearest faces of all that may be compared, the nearest first; of equal distances the older."""
+    def search(self, probe: Probe, card: ModelCard, k: int) -> list[SearchHit]:
+        """The ``k`` nearest of all comparable faces, nearest first; of equal distances, the older first."""
         with self.database.reading() as connection:
-            self._replica.catch_up(connection)
-            # One more, so that the last of them is known to be the next.
-            return list(islice(neighbours(connection, self._replica, probe, card, k + 1), k))
+            self._index.catch_up(connection)
+            # One candidate more shows that the k-th is certain.
+            return list(islice(nearest_faces(connection, self._index, probe, card, k + 1), k))
 
     @stage("search")
     def match(
         self,
-        probe: Block | Vector,
+        probe: Probe,
         card: ModelCard,
         threshold: float | None = None,
         rule: Rule = THRESHOLD,
         *,
         explain: bool = False,
     ) -> Decision:
-        """Whose face it is. The runner-up is the nearest face of another person.
+        """Decide whose face the probe is. The runner-up is the nearest face of another person.
 
-        ``explain`` wants to know how the probe stands, by the threshold rule as well; without it the ``stranger_risk``
-        of one whom the cohort rule refuses may be lower than it is. By the cohort rule, raises TooFewMembers, TooLarge,
-        and NotReady while the members are still being compared.
+        ``explain`` also computes the conformal score by the threshold rule, and the exact ``stranger_risk`` by the
+        cohort rule: without it, that of a refused probe may be lower than the true one. By the cohort rule, raises
+        TooFewMembers, TooLarge, and NotReady while the cohort is being built.
         """
-        with self._nearest(probe, card, rule, explain=explain) as (found, standing):
-            best = next(found, None)
-            second = best and next((one for one in found if not one.record.person.same_as(best.record.person)), None)
-        return Decision(_near(best), _near(second), rule.limit(card, threshold), card.name, rule, standing)
+        with self._candidates(probe, card, rule, explain=explain) as (hits, score):
+            best = next(hits, None)
+            second = best and next((hit for hit in hits if not hit.record.person.same_as(best.record.person)), None)
+        max_distance = rule.max_distance(card, threshold)
+        return Decision(_candidate(best), _candidate(second), max_distance, card.name, rule, score)
 
     @stage("search")
     def recognise(
-        self, probe: Block | Vector, card: ModelCard, k: int, threshold: float | None = None, rule: Rule = THRESHOLD
-    ) -> tuple[bool, list[Found]]:
-        """Whether the nearest face is that of the probe, and the ``k`` nearest. Raises as ``match`` does."""
-        with self._nearest(probe, card, rule, k + 1) as (faces_, standing):
-            found = list(islice(faces_, k))
-        best = _near(found[0]) if found else None
-        return Decision(best, None, rule.limit(card, threshold), card.name, rule, standing).matched, found
+        self, probe: Probe, card: ModelCard, k: int, threshold: float | None = None, rule: Rule = THRESHOLD
+    ) -> tuple[bool, list[SearchHit]]:
+        """Whether the nearest face matches the probe, and the ``k`` nearest faces. Raises as ``match`` does."""
+        with self._candidates(probe, card, rule, k + 1) as (hits, score):
+            found = list(islice(hits, k))
+        best = _candidate(found[0]) if found else None
+        return Decision(best, None, rule.max_distance(card, threshold), card.name, rule, score).matched, found
 
     def page(self, skip: int, limit: int) -> tuple[int, list[Record]]:
-        """How many faces there are, and some of them in the order in which they were made."""
+        """The number of all faces, and some of them in the order of creation."""
         with self.database.reading() as connection:
-            wanted = sa.select(*COLUMNS).order_by(faces.c.id).offset(skip).limit(limit)
-            records = [Record.of(row) for row in connection.execute(wanted)]
-            return connection.execute(sa.select(sa.func.count()).select_from(faces)).scalar_one(), records
+            wanted = sa.select(*RECORD_COLUMNS).order_by(faces.c.id).offset(skip).limit(limit)
+            records = [Record.from_row(row) for row in connection.execute(wanted)]
+            return count_faces(connection), records
 
     def record(self, record_id: str) -> tuple[int, Record]:
-        """One face, and how many older ones there are. Raises NotFound."""
+        """The number of older faces, and the face. Raises NotFound."""
         check_id(record_id)
         with self.database.reading() as connection:
-            row = connection.execute(sa.select(*COLUMNS).where(faces.c.record_id == record_id)).one_or_none()
+            row = connection.execute(sa.select(*RECORD_COLUMNS).where(faces.c.record_id == record_id)).one_or_none()
             if row is None:
                 raise NotFound(NO_RECORD)
-            # Without the sum SQLite would read the table, and not a small index that has all row numbers.
-            older = sa.select(sa.func.count()).select_from(faces).where(faces.c.id + 0 < row.id)
-            return connection.execute(older).scalar_one(), Record.of(row)
+            # "+ 0" keeps SQLite from reading the table itself, instead of a small index that has all ids.
+            return count_faces(connection, faces.c.id + 0 < row.id), Record.from_row(row)
 
     def rebuild(self) -> int:
-        """Make the index anew from the table, here and in every other worker, and return how many faces it holds."""
+        """Rebuild the index from the table, here and in every other worker process; return its number of faces."""
         with self.database.writing() as connection:
             version = writes.next_version(connection)
             connection.execute(sa.update(state).values(complete_from=version))
@@ -168,73 +180,78 @@ class Gallery:
         return sum(self.sizes().values())
 
     def sizes(self) -> dict[str, int]:
-        """How many faces the index holds of each model."""
-        return self._replica.sizes()
+        """The number of faces in the index of each model."""
+        return self._index.sizes()
 
     def ping(self) -> None:
-        """Raise DatabaseAway if the database does not answer."""
+        """Raise DatabaseUnavailable if the database does not answer."""
         with self.database.reading() as connection:
             connection.execute(sa.select(state.c.version))
 
     @contextmanager
-    def _nearest(
-        self, probe: Block | Vector, card: ModelCard, rule: Rule, at_once: int = AT_ONCE, *, explain: bool = False
-    ) -> Iterator[tuple[Iterator[Found], Standing | None]]:
-        """The faces, nearest first, and how the probe stands, where the rule or ``explain`` asks for it."""
-        while True:
+    def _candidates(
+        self,
+        probe: Probe,
+        card: ModelCard,
+        rule: Rule,
+        first: int = FIRST_CANDIDATES,
+        *,
+        explain: bool = False,
+    ) -> Iterator[tuple[Iterator[SearchHit], ConformalScore | None]]:
+        """The faces, nearest first, and the probe's conformal score if the rule or ``explain`` needs it.
+
+        ``first`` is the number of candidates first requested from the index.
+        """
+        for _ in range(MAX_SNAPSHOT_ATTEMPTS):
             with self.database.reading() as connection:
-                self._replica.catch_up(connection)
+                self._index.catch_up(connection)
                 if rule.name == "threshold" and not explain:
-                    yield neighbours(connection, self._replica, probe, card, at_once), None
+                    yield nearest_faces(connection, self._index, probe, card, first), None
                     return
                 try:
-                    decides = None if explain else self._replica
-                    view = self._cohorts.view(connection, probe.astype(np.float64), card, rule, decides)
+                    index = None if explain else self._index
+                    scored = self._cohorts.score(connection, probe.astype(np.float64), card, rule, index)
                 except (NotReady, TooLarge) as error:
-                    if rule.name == "cohort" or isinstance(error, DatabaseAway):
+                    if rule.name == "cohort" or isinstance(error, DatabaseUnavailable):
                         raise
-                    explain = False  # the decision can do without
+                    explain = False  # the threshold rule decides without the score
                     continue
-                if view is not None:
-                    yield neighbours(connection, view, probe, card, at_once), view.standing
+                if scored is not None:
+                    yield nearest_faces(connection, scored, probe, card, first), scored.conformal_score
                     return
+        raise NotReady("The gallery changes too fast for the cohort rule. Try again soon.")
 
-    def _milvus(self, uri: str) -> Replica:
-        try:
-            from face128.gallery.milvus import MilvusReplica
-        except ModuleNotFoundError:
-            raise ConfigurationError("Milvus's client is not installed: pip install 'face128[milvus]'") from None
-        return MilvusReplica(uri, self.database)
-
-    def _erase(self, whose: sa.ColumnElement[bool]) -> list[Record]:
+    def _erase(self, condition: sa.ColumnElement[bool]) -> list[Record]:
         with self.database.writing() as connection:
-            records = writes.erase(connection, whose)
+            records = writes.erase_faces(connection, condition)
         self.load()
-        self.database.wipe()
+        self.database.wipe_log()
         return records
 
     def _refuse_duplicate(
-        self, connection: sa.Connection, person: Person, face: NewFace, index: int, card: ModelCard
+        self, connection: sa.Connection, person: Person, face: NewFace, position: int, card: ModelCard
     ) -> None:
-        for found in neighbours(connection, self._replica, face.descriptor, card):
-            if found.distance > card.threshold:
+        for hit in nearest_faces(connection, self._index, face.descriptor, card):
+            if hit.distance > card.threshold:
                 return
-            other = found.record.person
+            other = hit.record.person
             if not person.same_as(other):
                 raise Duplicate(
                     f"This face is already enrolled as {other.name or other.user_id}. If it is not: force=true.",
                     user_id=other.user_id,
                     name=other.name,
-                    distance=found.distance,
-                    index=index,
+                    distance=hit.distance,
+                    index=position,
                 )
 
-    def _has(self, connection: sa.Connection, person: Person) -> bool:
-        wanted = sa.select(faces.c.id).where(faces.c.user_id == person.user_id).limit(1)
-        return connection.execute(wanted).first() is not None
+
+def _milvus_index(uri: str, database: Database) -> IndexSync:
+    try:
+        from face128.gallery.milvus import MilvusIndexSync
+    except ModuleNotFoundError:
+        raise ConfigurationError("Milvus's client is not installed: pip install 'face128[milvus]'") from None
+    return MilvusIndexSync(uri, database)
 
 
-def _near(found: Found | None) -> Near | None:
-    if found is None:
-        return None
-    return Near(found.record.person.reg_no, found.record.person.name, found.distance)
+def _candidate(hit: SearchHit | None) -> Candidate | None:
+    return None if hit is None else Candidate(hit.record.person.reg_no, hit.record.person.name, hit.distance)

@@ -1,4 +1,4 @@
-"""Finds the nearest of many descriptors of one model: in the process with FAISS, exactly."""
+"""The vector index of one model: finds the nearest of many descriptors, in this process with FAISS, exactly."""
 
 from __future__ import annotations
 
@@ -9,130 +9,133 @@ import numpy as np
 import numpy.typing as npt
 
 from face128.domain.descriptors import Descriptors, Metric
-from face128.gallery.byte_index import Coarse, Places, Squares
+from face128.gallery.byte_index import ByteIndex, Slots, SquaredDistances
 
 Ids = npt.NDArray[np.int64]
 Distances = npt.NDArray[np.float64]
 
-MANY = 20_000  # places from which on a first look saves more than it costs
+MIN_BYTE_INDEX_SLOTS = 20_000  # from here on, the byte index saves more time than it costs
 
 
 class Index(Protocol):
-    """Row numbers and their descriptors. Searches may run side by side, changes are made alone."""
+    """Face ids and their descriptors. Searches may run concurrently; a change needs exclusive access."""
 
     def add(self, ids: Ids, vectors: Descriptors) -> None:
-        """Take (n,) row numbers with their (n, dimension) descriptors. One that is there already is replaced."""
+        """Add (n,) face ids with their (n, dimension) descriptors. An id that is there already is replaced."""
         ...
 
     def remove(self, ids: Ids) -> None:
-        """Forget these row numbers, as far as they are there."""
+        """Remove these face ids; unknown ones are ignored."""
         ...
 
     def search(self, vector: Descriptors, k: int) -> tuple[Ids, Distances]:
-        """The nearest ``k`` to a (dimension,) descriptor, or all if there are fewer, the nearest first.
+        """The ``k`` nearest to a (dimension,) descriptor, or all if there are fewer, nearest first.
 
-        True distances in the model's metric, to float32's precision.
+        Distances are in the model's metric, to float32's precision.
         """
         ...
 
     def ids(self) -> Ids:
-        """Every row number, ascending."""
+        """Every face id, ascending."""
         ...
 
     def __len__(self) -> int: ...
 
 
 class FaissIndex:
-    """FAISS's flat index, with row numbers beside it, and a coarse copy for a first look.
+    """FAISS's flat index, the face id of each of its slots, and a byte index for a first search.
 
-    FAISS moves all that follows a removed vector: 60 ms in a million. Here a removed vector is overwritten with NaN,
-    which is near to nothing, and the next one that is added takes its place.
+    FAISS moves everything behind a removed vector: 60 ms in a million. So a removed vector is overwritten with NaN
+    here, which no search finds, and its slot is reused.
     """
 
     def __init__(self, dimension: int, metric: Metric) -> None:
         self._metric = metric
         self._flat = faiss.IndexFlatL2(dimension)
-        self._coarse = Coarse(dimension)
+        self._byte_index = ByteIndex(dimension)
         self._ids: Ids = np.empty(0, np.int64)
-        """The row number at each place of the flat index; -1 where there is none."""
-        self._free: list[int] = []
-        self._highest = -1
+        """The face id in each slot; -1 in a free one."""
+        self._free_slots: list[int] = []
+        self._max_id = -1
 
     def __len__(self) -> int:
-        return int(self._flat.ntotal) - len(self._free)
+        return int(self._flat.ntotal) - len(self._free_slots)
 
     def ids(self) -> Ids:
         ids = self._ids[: self._flat.ntotal]
         return np.sort(ids[ids >= 0])
 
     def add(self, ids: Ids, vectors: Descriptors) -> None:
-        if ids.min(initial=self._highest + 1) <= self._highest:  # else all are new: nothing to look for
+        if ids.min(initial=self._max_id + 1) <= self._max_id:  # else all are new, and none needs to be removed
             self.remove(ids)
-        self._highest = int(ids.max(initial=self._highest))
-        ready = directions(vectors) if self._metric == "cosine" else np.ascontiguousarray(vectors, np.float32)
-        reused = np.array(self._free[len(self._free) - min(len(ids), len(self._free)) :], np.int64)
-        del self._free[len(self._free) - len(reused) :]
-        self._vectors()[reused] = ready[: len(reused)]
+        self._max_id = int(ids.max(initial=self._max_id))
+        vectors = normalised(vectors) if self._metric == "cosine" else np.ascontiguousarray(vectors, np.float32)
+        first_free = max(0, len(self._free_slots) - len(ids))
+        reused = np.array(self._free_slots[first_free:], np.int64)
+        del self._free_slots[first_free:]
+        in_reused, appended = vectors[: len(reused)], vectors[len(reused) :]
+        self._vectors()[reused] = in_reused
         self._ids[reused] = ids[: len(reused)]
         start = int(self._flat.ntotal)
-        more = len(ids) - len(reused)
-        if start + more > len(self._ids):  # an eighth to spare: memory for a million is not copied for every face
-            self._ids = np.concatenate([self._ids, np.full(start // 8 + more, -1)])
-        self._ids[start : start + more] = ids[len(reused) :]
-        self._flat.add(ready[len(reused) :])
-        self._coarse.replace(reused, ready[: len(reused)])
-        self._coarse.add(ready[len(reused) :])
+        end = start + len(appended)
+        if end > len(self._ids):  # an eighth more: the ids of a million faces are not copied for every new one
+            self._ids = np.concatenate([self._ids, np.full(end - len(self._ids) + start // 8, -1)])
+        self._ids[start:end] = ids[len(reused) :]
+        self._flat.add(appended)
+        self._byte_index.replace(reused, in_reused)
+        self._byte_index.add(appended)
 
     def remove(self, ids: Ids) -> None:
-        if not len(ids):  # which is what most changes remove
+        if not len(ids):  # most changes remove nothing
             return
         known = self._ids[: self._flat.ntotal]
-        # One face is what is erased most often: of a million, in a fifth of the time.
-        places = np.flatnonzero(known == ids[0] if len(ids) == 1 else np.isin(known, ids))
-        self._vectors()[places] = np.nan
-        self._ids[places] = -1
-        self._free += places.tolist()
-        self._coarse.forget(places)
+        # Most erasures are of one face: for that, == takes a fifth of the time in a million.
+        slots = np.flatnonzero(known == ids[0] if len(ids) == 1 else np.isin(known, ids))
+        self._vectors()[slots] = np.nan
+        self._ids[slots] = -1
+        self._free_slots += slots.tolist()
+        self._byte_index.clear(slots)
 
     def search(self, vector: Descriptors, k: int) -> tuple[Ids, Distances]:
         k = min(k, len(self))
         if k == 0:
             return np.empty(0, np.int64), np.empty(0)
-        query = directions(vector[None]) if self._metric == "cosine" else vector[None].astype(np.float32)
-        # OpenMP keeps it for each thread. On two cores one query takes twice as long, and two at once three times.
+        query = normalised(vector[None]) if self._metric == "cosine" else vector[None].astype(np.float32)
+        # OpenMP's default on two cores: one query takes twice as long, two concurrent ones three times. It keeps this
+        # setting for each thread.
         faiss.omp_set_num_threads(1)
-        squares, places = self._first_look(query, k) or (found[0] for found in self._flat.search(query, k))
-        there = (places >= 0) & np.isfinite(squares)  # a descriptor that overflows is near to nothing
-        return self._ids[places[there]], true_distances(squares[there], self._metric)
+        squares, slots = self._byte_search(query, k) or (found[0] for found in self._flat.search(query, k))
+        found = (slots >= 0) & np.isfinite(squares)  # not free slots, nor descriptors that overflow
+        return self._ids[slots[found]], distances_from_squares(squares[found], self._metric)
 
-    def _first_look(self, query: Descriptors, k: int) -> tuple[Squares, Places] | None:
-        """The nearest places, by their exact squared distances; None where that is not certain, or takes longer."""
-        if self._flat.ntotal < MANY:
+    def _byte_search(self, query: Descriptors, k: int) -> tuple[SquaredDistances, Slots] | None:
+        """The nearest slots with exact squared distances; None where the byte index is not certain, or slower."""
+        if self._flat.ntotal < MIN_BYTE_INDEX_SLOTS:
             return None
         vectors = self._vectors()
 
-        def exact(places: Places) -> Squares:
-            apart = vectors[places].astype(np.float64) - query
-            squares: Squares = np.vecdot(apart, apart)
+        def exact(slots: Slots) -> SquaredDistances:
+            differences = vectors[slots].astype(np.float64) - query
+            squares: SquaredDistances = np.vecdot(differences, differences)
             return squares
 
-        return self._coarse.nearest(query, k, exact)
+        return self._byte_index.search(query, k, exact)
 
     def _vectors(self) -> Descriptors:
-        """FAISS's own memory, (places, dimension)."""
+        """FAISS's own memory, (slots, dimension)."""
         size = self._flat.ntotal * self._flat.d
-        block: Descriptors = faiss.rev_swig_ptr(self._flat.get_xb(), size).reshape(-1, self._flat.d)
-        return block
+        vectors: Descriptors = faiss.rev_swig_ptr(self._flat.get_xb(), size).reshape(-1, self._flat.d)
+        return vectors
 
 
-def directions(vectors: Descriptors) -> Descriptors:
-    """Each row at length 1, for the cosine metric: the square of their distance is twice one minus the cosine."""
+def normalised(vectors: Descriptors) -> Descriptors:
+    """Each row scaled to length 1: the squared Euclidean distance of two is then twice their cosine distance."""
     with np.errstate(all="ignore"):
         rows: Descriptors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     return rows.astype(np.float32)
 
 
-def true_distances(squares: npt.NDArray[np.floating], metric: Metric) -> Distances:
-    """Of squared Euclidean distances, as FAISS and Milvus give them."""
+def distances_from_squares(squares: npt.NDArray[np.floating], metric: Metric) -> Distances:
+    """The distances in ``metric`` of squared Euclidean ones, as FAISS and Milvus return them."""
     exact = np.maximum(squares.astype(np.float64), 0)
     return exact / 2 if metric == "cosine" else np.sqrt(exact)

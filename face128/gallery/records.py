@@ -1,4 +1,4 @@
-"""What the gallery takes and holds of a face, and when two faces are one person's."""
+"""People, new faces and stored faces of the gallery, and when two faces belong to one person."""
 
 from __future__ import annotations
 
@@ -20,26 +20,27 @@ from face128.domain.model_card import ModelCard
 from face128.errors import InvalidRequest, NotFound
 from face128.gallery.tables import faces
 
-MAX_TEXT = 255  # characters of a name or a user_id: the columns' length
-MAX_METADATA = 16 * 1024  # characters of JSON
+MAX_TEXT_CHARACTERS = 255  # of a name or a user_id: the columns' length
+MAX_METADATA_CHARACTERS = 16 * 1024  # of JSON
+MAX_ID_CHARACTERS = 64  # the column's length
 
 NO_RECORD = "There is no such record."
 
 _NAMES = ("id", "embedding", "user_id", "name", "created_at", "record_id", "is_number", "metadata", "model")
-COLUMNS = tuple(faces.c[name] for name in _NAMES)
-"""What a Record is made of."""
+RECORD_COLUMNS = tuple(faces.c[name] for name in _NAMES)
+"""The columns that a Record is made from."""
 
 
 @dataclass(frozen=True)
 class Person:
-    """Whose face it is. Raises InvalidRequest for a name or user_id that cannot be kept."""
+    """An enrolled person. Raises InvalidRequest for a name or user_id that cannot be stored."""
 
     name: str | None
     user_id: str
     numeric: bool = False
-    """Whether regNo is a number; ``user_id`` is its JSON text then."""
+    """Whether regNo is a number; ``user_id`` is then its JSON text."""
     by_name: bool = False
-    """A record of document 2: its person is its name, and its user_id only its own id."""
+    """For a record of the records service: the name identifies the person, and user_id is the record's own id."""
 
     def __post_init__(self) -> None:
         check_text("user_id", self.user_id)
@@ -47,8 +48,7 @@ class Person:
             check_text("name", self.name)
 
     @classmethod
-    def named(cls, name: str) -> Person:
-        """Whose record is new."""
+    def of_new_record(cls, name: str) -> Person:
         return cls(name, str(uuid.uuid4()), by_name=True)
 
     @property
@@ -69,16 +69,16 @@ class NewFace:
     descriptor: npt.NDArray[np.float32]
     """(dimension,)"""
     source: bytes
-    """The image, or the descriptor's own bytes: of one person, the same source is stored once."""
+    """The image, or the descriptor's bytes: for one person, each source is stored once."""
     metadata: dict[str, Any] = field(default_factory=dict)
 
     def content_hash(self, person: Person, card: ModelCard) -> str:
-        whose = f"name {person.name}" if person.by_name else f"user {person.user_id}"
-        parts = [whose.encode(), card.name.encode(), self.source]
+        identity = f"name {person.name}" if person.by_name else f"user {person.user_id}"
+        parts = [identity.encode(), card.name.encode(), self.source]
         return hashlib.sha256(b"".join(len(part).to_bytes(8, "big") + part for part in parts)).hexdigest()
 
-    def row(self, person: Person, card: ModelCard, version: int) -> dict[str, Any]:
-        """As it stands in the table of faces."""
+    def table_row(self, person: Person, card: ModelCard, version: int) -> dict[str, Any]:
+        """The values for the table of faces."""
         return {
             "user_id": person.user_id,
             "name": person.name,
@@ -95,24 +95,25 @@ class NewFace:
 
 @dataclass(frozen=True)
 class Record:
-    """A face that is stored."""
+    """A stored face."""
 
-    row: int
-    """Its number in the table, which the indexes know it by."""
+    face_id: int
+    """Its id in the table and in the indexes."""
     id: str
+    """Its id in the API."""
     person: Person
     metadata: dict[str, Any]
     created_at: datetime
-    """UTC, without a zone."""
+    """UTC, without a time zone."""
     model: str
     descriptor: Vector
 
     @classmethod
-    def of(cls, row: Sequence[Any]) -> Record:
-        """From the values of COLUMNS, as SQLAlchemy or the driver gives them: SQLite's knows no times."""
-        number, embedding, user_id, name, created_at, record_id, is_number, metadata, model = row[: len(COLUMNS)]
+    def from_row(cls, row: Sequence[Any]) -> Record:
+        """From the values of RECORD_COLUMNS, by SQLAlchemy or the driver: SQLite's returns a time as text."""
+        face_id, embedding, user_id, name, created_at, record_id, is_number, metadata, model, *_ = row
         return cls(
-            number,
+            face_id,
             record_id,
             Person(name, user_id, bool(is_number), by_name=record_id == user_id),
             json.loads(metadata),
@@ -123,36 +124,39 @@ class Record:
 
 
 @dataclass(frozen=True)
-class Found:
-    """A face that is stored, and how far it is from the probe."""
+class SearchHit:
+    """A stored face and its distance from the probe."""
 
     record: Record
     distance: float
 
 
-def check_text(what: str, text: str) -> None:
-    """Raise InvalidRequest unless it is 1 to 255 characters that can be stored, compared and printed."""
-    # What is printable has none of them; what is not may be an emoji's joiner, or no-break space.
+def check_text(name: str, text: str) -> None:
+    """Raise InvalidRequest unless the field is 1 to 255 characters that can be stored, compared and printed."""
+    # Printable text has no control characters (Cc) or surrogates (Cs). Other text may be fine: no-break spaces, joiners
+    # in emoji.
     unwanted = not text.isprintable() and {"Cc", "Cs"} & {unicodedata.category(character) for character in text}
-    if not 0 < len(text) <= MAX_TEXT or text != text.strip() or unwanted:
+    if not 0 < len(text) <= MAX_TEXT_CHARACTERS or text != text.strip() or unwanted:
         raise InvalidRequest(
-            f"The {what} is 1 to {MAX_TEXT} characters, without control characters and without spaces around it.",
-            field=what,
+            f"The {name} is 1 to {MAX_TEXT_CHARACTERS} characters, without control characters or spaces around it.",
+            field=name,
         )
 
 
 def check_id(record_id: str) -> None:
-    """Raise NotFound for what no record's id can be, before a database stumbles over it."""
-    if not (record_id.isascii() and record_id.isprintable() and len(record_id) <= 64):
+    """Raise NotFound for a record's id that a database might refuse to compare."""
+    if not (record_id.isascii() and record_id.isprintable() and len(record_id) <= MAX_ID_CHARACTERS):
         raise NotFound(NO_RECORD)
 
 
 def metadata_json(metadata: dict[str, Any]) -> str:
-    """As it is stored: in ASCII, so that every database takes it. Raises InvalidRequest for what is too much."""
+    """The stored form: JSON in ASCII, which every database accepts. Raises InvalidRequest if it is too long."""
     try:
         text = json.dumps(metadata, allow_nan=False)
     except (ValueError, RecursionError):
-        raise InvalidRequest("The metadata has a number that is none, or too many levels.", field="metadata") from None
-    if len(text) > MAX_METADATA:
-        raise InvalidRequest(f"The metadata has more than {MAX_METADATA} characters of JSON.", field="metadata")
+        raise InvalidRequest("The metadata has NaN, infinity or too many levels.", field="metadata") from None
+    if len(text) > MAX_METADATA_CHARACTERS:
+        raise InvalidRequest(
+            f"The metadata has more than {MAX_METADATA_CHARACTERS} characters of JSON.", field="metadata"
+        )
     return text

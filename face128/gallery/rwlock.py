@@ -6,29 +6,47 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from face128.errors import NotReady
 
-class SharedLock:
-    """A waiting writer goes before new readers: a change is never put off by a stream of searches."""
+LOCK_TIMEOUT_S = 60.0
+BUSY = "The gallery's index is busy. Try again soon."
+
+
+class ReadWriteLock:
+    """A waiting writer goes before new readers: a stream of searches cannot delay a change.
+
+    Raises NotReady where the lock is not free within LOCK_TIMEOUT_S.
+    """
 
     def __init__(self) -> None:
-        self._turn = threading.Lock()
+        self._entry = threading.Lock()
         self._readers = 0
-        self._idle = threading.Condition()
+        self._reader_left = threading.Condition()
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        with self._turn, self._idle:
+        with self._enter(), self._reader_left:
             self._readers += 1
         try:
             yield
         finally:
-            with self._idle:
+            with self._reader_left:
                 self._readers -= 1
-                self._idle.notify_all()
+                self._reader_left.notify_all()
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        with self._turn:
-            with self._idle:
-                self._idle.wait_for(lambda: self._readers == 0)
+        with self._enter():
+            with self._reader_left:
+                if not self._reader_left.wait_for(lambda: self._readers == 0, LOCK_TIMEOUT_S):
+                    raise NotReady(BUSY)
             yield
+
+    @contextmanager
+    def _enter(self) -> Iterator[None]:
+        if not self._entry.acquire(timeout=LOCK_TIMEOUT_S):
+            raise NotReady(BUSY)
+        try:
+            yield
+        finally:
+            self._entry.release()

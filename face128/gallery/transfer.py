@@ -1,7 +1,7 @@
-"""Gives the gallery out and takes members in, as files in the shape that /match takes as ``enrolled``.
+"""Exports and imports the gallery as files whose ``enrolled`` is the list of members that /match takes.
 
-An export is complete: beside a member's ``descriptors`` stands in ``faces`` what else their records have. /match passes
-over that field; an import restores it.
+An export is complete: each member's ``faces`` holds what their records have besides ``descriptors``. /match ignores
+that field; an import restores it.
 """
 
 from __future__ import annotations
@@ -20,41 +20,43 @@ from face128.domain.model_card import CARDS, DLIB, ModelCard, find_card
 from face128.errors import InvalidRequest, ModelMismatch
 from face128.gallery import writes
 from face128.gallery.gallery import Gallery
-from face128.gallery.import_duplicates import refuse_overlaps
-from face128.gallery.index_sync import comparable
-from face128.gallery.records import COLUMNS, NewFace, Person, Record
+from face128.gallery.import_duplicates import refuse_duplicates
+from face128.gallery.index_sync import comparable_models
+from face128.gallery.reads import stored_models
+from face128.gallery.records import RECORD_COLUMNS, NewFace, Person, Record
 from face128.gallery.tables import faces
 from face128.match_body import parser
 
 Row = dict[str, Any]
 
 
-def export(gallery: Gallery, file: IO[str], model: str | None = None) -> int:
-    """Write everybody, one member a line, and return how many faces they have.
+def export_members(gallery: Gallery, file: IO[str], model: str | None = None) -> int:
+    """Write all members, one a line, and return the number of their faces.
 
-    Raises ModelMismatch where the gallery has faces of several models and none is named: a file is of one model.
+    Raises ModelMismatch if the gallery has faces of several models and none is named: a file is of one model.
     """
     with gallery.database.reading() as connection:
-        models = connection.scalars(sa.select(faces.c.model).distinct()).all()
+        models = stored_models(connection)
         if model is None and len(models) > 1:
-            raise ModelMismatch(f"The gallery has faces of {', '.join(sorted(models))}: export them one by one.")
+            raise ModelMismatch(f"The gallery has faces of {', '.join(models)}: export them one by one.")
         name = model or (models[0] if models else DLIB.name)
-        wanted = sa.select(*COLUMNS).where(faces.c.model == name).order_by(faces.c.user_id, faces.c.id)
-        found = (Record.of(row) for row in connection.execute(wanted.execution_options(stream_results=True)))
-        count = 0
+        wanted = sa.select(*RECORD_COLUMNS).where(faces.c.model == name).order_by(faces.c.user_id, faces.c.id)
+        rows = connection.execute(wanted.execution_options(stream_results=True))
+        count, separator = 0, "\n"
         file.write(f'{{"model": {json.dumps(name)}, "enrolled": [')
-        for number, (_, his) in enumerate(groupby(found, key=lambda record: record.person.user_id)):
-            records = list(his)
-            file.write((",\n" if number else "\n") + json.dumps(_member(records), ensure_ascii=False))
+        for _, group in groupby(map(Record.from_row, rows), key=lambda record: record.person.user_id):
+            records = list(group)
+            file.write(separator + json.dumps(_member(records), ensure_ascii=False))
             count += len(records)
+            separator = ",\n"
         file.write("\n]}\n")
     return count
 
 
-def read(document: bytes) -> tuple[ModelCard, list[Row]]:
-    """The model that made a file's descriptors, and the rows that they become.
+def parse_file(document: bytes) -> tuple[ModelCard, list[Row]]:
+    """The model of a file's descriptors, and their rows for the table of faces.
 
-    Raises what /match raises for a bad list, and ModelMismatch for descriptors of several models or an unknown one.
+    Raises the errors of /match for a bad list, and ModelMismatch for descriptors of several models or an unknown one.
     """
     try:
         root = json.loads(document)
@@ -76,25 +78,24 @@ def read(document: bytes) -> tuple[ModelCard, list[Row]]:
     return card, rows
 
 
-def add(gallery: Gallery, card: ModelCard, rows: list[Row], *, force: bool = False) -> int:
-    """Enrol the rows of a file, all or none, and return how many are new. Rows that are there already stay.
+def import_rows(gallery: Gallery, card: ModelCard, rows: list[Row], *, force: bool = False) -> int:
+    """Enrol the rows of a file, all or none, and return how many are new. Stored faces stay as they are.
 
-    Unless ``force``, raises Duplicate where faces of two people are within the threshold, and ModelMismatch where
-    the gallery has nobody whom these faces could be compared with.
+    Unless ``force``, raises Duplicate if faces of two people are within the threshold, and ModelMismatch if none of the
+    gallery's faces is comparable with the file's.
     """
     with gallery.database.writing() as connection:
         if not force:
-            _refuse_foreign(connection, card)
-        hashes, ids = _known(connection, faces.c.content_hash), _known(connection, faces.c.record_id)
+            _refuse_incomparable(connection, card)
+        hashes, ids = _stored(connection, faces.c.content_hash), _stored(connection, faces.c.record_id)
         new = [row for row in rows if row["content_hash"] not in hashes and row["record_id"] not in ids]
         if not force:
-            refuse_overlaps(connection, new, card)
-        known = _known(connection, faces.c.user_id)
+            refuse_duplicates(connection, new, card)
+        known = _stored(connection, faces.c.user_id)
         for row in new:
             if row["user_id"] in known:
-                row["is_number"] = writes.settle(
-                    connection, Person(row["name"], row["user_id"], row["is_number"])
-                ).numeric
+                person = Person(row["name"], row["user_id"], row["is_number"])
+                row["is_number"] = writes.resolve_person(connection, person).numeric
         if new:
             version = writes.next_version(connection)
             connection.execute(sa.insert(faces), [{**row, "version": version} for row in new])
@@ -103,20 +104,17 @@ def add(gallery: Gallery, card: ModelCard, rows: list[Row], *, force: bool = Fal
 
 
 def statistics(gallery: Gallery) -> Row:
-    """People, faces, faces a model, and the oldest and the newest."""
-    count = sa.func.count()
+    """The number of people and faces, the faces of each model, and the oldest and newest time."""
+    created = faces.c.created_at
+    summary = sa.select(sa.func.count(faces.c.user_id.distinct()), sa.func.min(created), sa.func.max(created))
+    by_model = sa.select(faces.c.model, sa.func.count()).group_by(faces.c.model).order_by(faces.c.model)
     with gallery.database.reading() as connection:
-        models = connection.execute(
-            sa.select(faces.c.model, count).group_by(faces.c.model).order_by(faces.c.model)
-        ).all()
-        people = connection.execute(sa.select(sa.func.count(faces.c.user_id.distinct()))).scalar_one()
-        first, last = connection.execute(
-            sa.select(sa.func.min(faces.c.created_at), sa.func.max(faces.c.created_at))
-        ).one()
+        people, first, last = connection.execute(summary).one()
+        models: dict[str, int] = dict(connection.execute(by_model).tuples().all())
     return {
         "people": people,
-        "faces": sum(number for _, number in models),
-        "models": {name: number for name, number in models},
+        "faces": sum(models.values()),
+        "models": models,
         "oldest": first and first.isoformat(timespec="seconds"),
         "newest": last and last.isoformat(timespec="seconds"),
     }
@@ -144,26 +142,25 @@ def _rows(member: Row, descriptors: Any, card: ModelCard) -> Iterator[Row]:
         details = [{}] * len(descriptors)
     for descriptor, detail in zip(descriptors, details, strict=True):
         try:
-            person = Person(
-                member.get("name"), user_id, not isinstance(reg_no, str), by_name=detail.get("id") == user_id
-            )
+            by_name = detail.get("id") == user_id
+            person = Person(member.get("name"), user_id, not isinstance(reg_no, str), by_name)
             face = NewFace(descriptor, descriptor.tobytes(), dict(detail.get("metadata", {})))
-            row = face.row(person, card, 0)
+            row = face.table_row(person, card, 0)
             if "id" in detail:
                 row |= {"record_id": str(detail["id"]), "created_at": datetime.fromisoformat(detail["created_at"])}
         except InvalidRequest as error:
             raise InvalidRequest(str(error), regNo=reg_no, **error.context) from None
         except (AttributeError, KeyError, TypeError, ValueError):
-            raise InvalidRequest("What stands in faces is not what an export writes.", regNo=reg_no) from None
+            raise InvalidRequest("The field faces is not as an export writes it.", regNo=reg_no) from None
         yield row
 
 
-def _card(members: list[Any], named: Any) -> ModelCard:
-    """The one model of all members; dlib's where none is named, as in /match."""
-    names = {str(member.get("model") or named or DLIB.name) for member in members if isinstance(member, dict)}
+def _card(members: list[Any], file_model: Any) -> ModelCard:
+    """The one model of all members; dlib's if none is named, as in /match."""
+    names = {str(member.get("model") or file_model or DLIB.name) for member in members if isinstance(member, dict)}
     if len(names) > 1:
         raise ModelMismatch(f"The file mixes descriptors of {', '.join(sorted(names))}: import them one by one.")
-    name = names.pop() if names else str(named or DLIB.name)
+    name = names.pop() if names else str(file_model or DLIB.name)
     card = find_card(name)
     if card is None:
         raise ModelMismatch(f"The file's descriptors are of another model than {', '.join(CARDS)}.")
@@ -174,14 +171,15 @@ def _refuse_ambiguous(rows: list[Row]) -> None:
     kinds: dict[str, bool] = {}
     for row in rows:
         if kinds.setdefault(row["user_id"], row["is_number"]) != row["is_number"]:
-            raise InvalidRequest("One regNo stands both as a number and as a string.", field="regNo")
+            raise InvalidRequest("One regNo is both a number and a string.", field="regNo")
 
 
-def _refuse_foreign(connection: sa.Connection, card: ModelCard) -> None:
-    models = set(connection.scalars(sa.select(faces.c.model).distinct()).all())
-    if models and not models & comparable(card):
-        raise ModelMismatch(f"The gallery's faces are of {', '.join(sorted(models))}; the file's are of {card.name}.")
+def _refuse_incomparable(connection: sa.Connection, card: ModelCard) -> None:
+    models = stored_models(connection)
+    if models and comparable_models(card).isdisjoint(models):
+        raise ModelMismatch(f"The gallery's faces are of {', '.join(models)}; the file's are of {card.name}.")
 
 
-def _known(connection: sa.Connection, column: sa.Column[str]) -> set[str]:
-    return set(connection.scalars(sa.select(column)).all())
+def _stored(connection: sa.Connection, column: sa.Column[str]) -> set[str]:
+    """The different values of a column."""
+    return set(connection.scalars(sa.select(column).distinct()).all())

@@ -1,8 +1,8 @@
-"""A JSON document as a tree: simdjson's where it can, Python's where simdjson gives up.
+"""Parses JSON with simdjson, and with Python's parser where simdjson gives up.
 
-simdjson makes no Python object before one is asked for, so a body of a million numbers is cheap. But it refuses a
-whole document for one integer beyond 64 bits, one 1e400 or one NaN. Those get a second, slower look: the integer may be
-a good regNo, and an error should name the member that has the NaN.
+simdjson creates Python objects only on access, so a body of a million numbers is cheap. But it refuses a whole document
+because of one integer beyond 64 bits, one 1e400 or one NaN. Python's slower parser then reads it: the integer may be a
+valid regNo, and an error should name the member that has the NaN.
 """
 
 from __future__ import annotations
@@ -24,109 +24,110 @@ Body = bytes | bytearray | memoryview
 OBJECTS = (simdjson.Object, dict)
 ARRAYS = (simdjson.Array, list)
 
-COLON, SPACE, BRACKET = b": ["
-LONG = 256 * 1024  # bytes that numpy takes at once: the processor's cache holds them
+COLON, SPACE, OPEN_BRACKET = b": ["
+BLOCK_BYTES = 256 * 1024  # processed by numpy at once: fits into the processor's cache
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
-# A parser keeps memory of some three times its largest document, and a new one costs half a parse in page faults.
-KEPT_BYTES = 64 * 2**20
-# Python's tree takes up to thirty times the memory of the document: enough for 10,000 members as numbers, no more.
-SECOND_LOOK_BYTES = 32 * 2**20
+# A parser keeps about three times the memory of its largest document; a new one costs half a parse in page faults.
+MAX_REUSED_PARSER_BYTES = 64 * 2**20
+# Python's objects take up to thirty times the memory of the document: this is enough for 10,000 members as numbers.
+MAX_PYTHON_PARSE_BYTES = 32 * 2**20
 
-_parsers: deque[simdjson.Parser] = deque(maxlen=4)
-
-
-class Unreadable(Exception):
-    """simdjson gives the document up."""
+_free_parsers: deque[simdjson.Parser] = deque(maxlen=4)
 
 
-def read(body: Body, take: Callable[[Any], T]) -> T:
-    """What ``take`` makes of the document's root, which lives only as long as the call. Thread-safe.
+class SimdjsonError(Exception):
+    """simdjson cannot parse the document."""
 
-    Of two fields of one name the first counts. Raises BadRequest unless the body is one JSON document in UTF-8.
+
+def parse(body: Body, convert: Callable[[Any], T]) -> T:
+    """The result of ``convert`` for the document's root, which is only valid during the call. Thread-safe.
+
+    Of two fields with one name the first counts. Raises BadRequest unless the body is one JSON document in UTF-8.
     """
     try:
-        return read_at_once(body, take)
-    except Unreadable:
-        return _second_look(body, take)
+        return parse_fast(body, convert)
+    except SimdjsonError:
+        return _parse_with_python(body, convert)
 
 
-def read_at_once(body: Body, take: Callable[[Any], T]) -> T:
-    """As ``read``, without a second look. Raises Unreadable."""
+def parse_fast(body: Body, convert: Callable[[Any], T]) -> T:
+    """Like ``parse``, but with simdjson only. Raises SimdjsonError."""
     try:
-        parser = _parsers.pop()
+        parser = _free_parsers.pop()
     except IndexError:
         parser = simdjson.Parser()
     try:
         root = parser.parse(body)
     except (ValueError, RuntimeError):
-        raise Unreadable from None
-    # Where take raises, the traceback holds on to the tree: its parser cannot be used again.
-    result = take(root)
-    del root  # before another thread may get the parser
-    if len(body) <= KEPT_BYTES:
-        _parsers.append(parser)
+        raise SimdjsonError from None
+    # If convert raises, the traceback holds the root: this parser cannot be used again.
+    result = convert(root)
+    del root  # before another thread gets the parser
+    if len(body) <= MAX_REUSED_PARSER_BYTES:
+        _free_parsers.append(parser)
     return result
 
 
-def plain(value: Any) -> Any:
-    """The value as Python's own, whichever tree it stands in."""
+def to_python(value: Any) -> Any:
+    """The value as Python's own types, from either parser."""
     if isinstance(value, simdjson.Array):
         return value.as_list()
     if isinstance(value, simdjson.Object):
         fields = value.as_dict()
-        # Of two fields of one name as_dict has the last.
-        return fields if len(fields) == len(value) else {name: plain(value[name]) for name in fields}
+        # as_dict keeps the last of two fields with one name.
+        return fields if len(fields) == len(value) else {name: to_python(value[name]) for name in fields}
     return value
 
 
-def has_lists_in_lists(body: Body, known: int, lists: int = 0) -> bool:
-    """Whether more than ``known`` lists may stand directly inside another list; if it says no, there are no more.
+def has_nested_lists(body: Body, known_nested: int, known_lists: int = 0) -> bool:
+    """Whether more than ``known_nested`` lists may be direct elements of a list. False is certain.
 
-    ``lists`` are known to be there, those ``known`` among them: where there is no other, none stands where it should
-    not. Else those "[" count that follow no colon (or colon and space); some of them stand in strings, or after other
-    spaces.
+    A large body that has exactly ``known_lists`` brackets (which include the known nested ones) has no other list.
+    Otherwise counts each "[" that follows neither a colon nor a colon and a space: also some in strings, or after
+    other white space.
     """
-    if len(body) > LONG and _brackets(body) == lists:
+    if len(body) > BLOCK_BYTES and _count_brackets(body) == known_lists:
         return False
     text = bytes(body) if isinstance(body, memoryview) else body
     at = text.find(b"[")  # memchr: four times as fast as count
     while at >= 0:
         if text[at - 1] != COLON and not (text[at - 1] == SPACE and text[at - 2] == COLON):
-            known -= 1
-            if known < 0:
+            known_nested -= 1
+            if known_nested < 0:
                 return True
         at = text.find(b"[", at + 1)
     return False
 
 
-def _brackets(body: Body) -> int:
+def _count_brackets(body: Body) -> int:
     text = np.frombuffer(body, np.uint8)
-    return sum(int(np.count_nonzero(text[at : at + LONG] == BRACKET)) for at in range(0, len(text), LONG))
+    blocks = (text[at : at + BLOCK_BYTES] for at in range(0, len(text), BLOCK_BYTES))
+    return sum(int(np.count_nonzero(block == OPEN_BRACKET)) for block in blocks)
 
 
-def _second_look(body: Body, take: Callable[[Any], T]) -> T:
-    if len(body) > SECOND_LOOK_BYTES:
+def _parse_with_python(body: Body, convert: Callable[[Any], T]) -> T:
+    if len(body) > MAX_PYTHON_PARSE_BYTES:
         raise BadRequest("The body is not JSON, or has a number that is none.")
-    foreign: list[str] = []
+    constants: list[str] = []
 
-    def number(token: str) -> float:
-        foreign.append(token)
+    def constant(token: str) -> float:
+        constants.append(token)
         return float(token)
 
     try:
-        text = str(body, "utf-8-sig")  # simdjson passes over a byte order mark, too
-        root = json.loads(text, parse_constant=number, object_pairs_hook=_first_wins)
+        text = str(body, "utf-8-sig")  # simdjson skips a byte order mark, too
+        root = json.loads(text, parse_constant=constant, object_pairs_hook=_first_field_wins)
         if _SURROGATE.search(text):
-            # Half a pair (Python takes the escape) could never be sent back: encoding it raises ValueError.
+            # Python accepts the escape of half a surrogate pair, which no answer can contain: encode() raises.
             json.dumps(root, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         raise BadRequest("The body is not JSON in UTF-8.") from None
-    result = take(root)
-    if foreign:
+    result = convert(root)  # may raise a more precise error than this one
+    if constants:
         raise BadRequest("NaN and Infinity are no numbers in JSON.")
     return result
 
 
-def _first_wins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _first_field_wins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(reversed(pairs))

@@ -1,9 +1,9 @@
-"""The decision: whose face is this? The nearest member, if near enough.
+"""The decision of /match: the nearest member, if near enough.
 
-By the threshold rule the nearest descriptor with ``distance <= threshold`` wins, inclusive, as face_recognition
-compares; of equal distances the first in the list. By the cohort rule he also has to be nearer than strangers come
-among these very members (cohort.py), and the threshold is the model's cap. The distance is the one that
-``descriptors.distances`` defines, to the last bit.
+By the threshold rule the member of the nearest descriptor is accepted if ``distance <= threshold``, as face_recognition
+compares; of equal distances the first in the list is taken. By the cohort rule strangers must also rarely come as near
+(conformal.py), and the threshold is the model's ``cohort_cap``. Distances are those of ``descriptors.distances``, to
+the last bit.
 """
 
 from __future__ import annotations
@@ -16,40 +16,41 @@ import numpy as np
 
 from face128.domain.decision_rule import THRESHOLD, Rule
 from face128.domain.descriptors import Metric, Vector, distances
-from face128.domain.members import Enrolled, MatchRequest, RegNo
+from face128.domain.members import MatchRequest, MemberList, RegNo
 from face128.errors import InvalidRequest, TooLarge
 from face128.events import stage
-from face128.matching.cohort import Standing, check_promise
 from face128.matching.cohort_builder import MAX_COHORT_ROWS, CohortBuilder
-from face128.matching.fast_distances import rough_distances
+from face128.matching.conformal import ConformalScore, require_enough_members
+from face128.matching.fast_distances import approximate_distances
 
-# Rounding moves a distance by some 1e-14 of itself, whatever the order of its sum; this is far more.
-MARGIN = 1e-9
+# Far above the relative error of an approximate distance, about 1e-14 in any order of summation.
+DISTANCE_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
-class Near:
-    """A member and the distance of his nearest descriptor."""
+class Candidate:
+    """A member, and the distance of their nearest descriptor."""
 
     reg_no: RegNo
     name: str | None
     distance: float
-    foreign: bool = False
-    """His descriptors were made by another model than the probe's."""
+    other_model: bool = False
+    """Another, comparable model made the member's descriptors."""
 
 
 @dataclass(frozen=True)
 class Decision:
-    """Who is nearest, who comes next, and what that means. ``nearest`` is None where nobody is enrolled."""
+    """The nearest member, and what decides whether they are accepted."""
 
-    nearest: Near | None
-    runner_up: Near | None
-    """The nearest with another regNo: a member may stand several times. None where nobody asked, or there is none."""
+    nearest: Candidate | None
+    """None if nobody is enrolled."""
+    runner_up: Candidate | None
+    """The nearest with another regNo: a member may be listed several times. None if not wanted, or if nobody is."""
     threshold: float
     model: str
     rule: Rule = THRESHOLD
-    standing: Standing | None = None
-    """None where nobody asked, or where the members are too few to say."""
+    conformal_score: ConformalScore | None = None
+    """None if not wanted, or if there are too few members."""
 
     @property
     def matched(self) -> bool:
@@ -57,11 +58,11 @@ class Decision:
             return False
         if self.rule.name == "threshold":
             return True
-        return self.standing is not None and self.standing.stranger_risk <= self.rule.alpha
+        return self.conformal_score is not None and self.conformal_score.stranger_risk <= self.rule.alpha
 
     @property
     def distance(self) -> float | None:
-        """The nearest one's."""
+        """The distance of the nearest member."""
         return None if self.nearest is None else self.nearest.distance
 
     @property
@@ -72,7 +73,7 @@ class Decision:
         return self.runner_up.distance - self.nearest.distance
 
     def answer(self, *, explain: bool = False) -> dict[str, Any]:
-        """The answer of /match. Who is nearest but too far is told only as a distance."""
+        """The JSON answer of /match. It never identifies a nearest member who is not accepted, except by distance."""
         answer: dict[str, Any] = {"match": False}
         if self.nearest is not None and self.matched:
             answer = {"regNo": self.nearest.reg_no, "name": self.nearest.name}
@@ -85,59 +86,61 @@ class Decision:
                 "runner_up": other and {"regNo": other.reg_no, "name": other.name, "distance": other.distance},
                 "margin": self.margin,
             }
-            if self.standing is not None:
-                answer |= {"score": self.standing.score, "stranger_risk": self.standing.stranger_risk}
+            if (conformal := self.conformal_score) is not None:
+                answer |= {"score": conformal.score, "stranger_risk": conformal.stranger_risk}
             if self.rule.name == "cohort":
                 answer |= {"decision": {"rule": "cohort", "alpha": self.rule.alpha}}
-            if self.nearest is not None and self.nearest.foreign:
+            if self.nearest is not None and self.nearest.other_model:
                 answer["mixed_models"] = True
         return answer
 
 
 @stage("search")
-def nearest(request: MatchRequest, builder: CohortBuilder | None = None, *, explain: bool = False) -> Decision:
-    """Decide a request that brought its members; ``explain`` wants the runner-up, and the standing by either rule.
+def decide(request: MatchRequest, builder: CohortBuilder | None = None, *, explain: bool = False) -> Decision:
+    """Decide a request that contains its members.
 
-    ``builder`` bounds how many cohorts are built at once. Raises InvalidRequest if the request has no ``enrolled``;
-    TooFewMembers and TooLarge by the cohort rule; Overloaded where too many requests wait for a cohort.
+    ``explain`` adds the runner-up and, by either rule, the conformal score. ``builder`` limits how many cohorts are
+    built at once. Raises InvalidRequest if the request has no ``enrolled``; TooFewMembers and TooLarge by the cohort
+    rule; Overloaded if too many requests wait for a cohort.
     """
-    enrolled, card, rule = request.enrolled, request.card, request.rule
-    if enrolled is None:
+    members, card, rule = request.enrolled, request.card, request.rule
+    if members is None:
         raise InvalidRequest("There is no list of enrolled members.", field="enrolled")
-    rough = rough_distances(enrolled.vectors, request.probe, card.metric)
-    standing = None
-    if rule.name == "cohort" or (explain and len(enrolled.vectors) <= MAX_COHORT_ROWS):
-        standing = _standing(request, enrolled, rough, builder or CohortBuilder())
-    best = _first_nearest(rough, enrolled, request.probe, card.metric)
-    second = None
-    if explain and best is not None:
-        same = np.array([reg_no == best.reg_no for reg_no in enrolled.reg_nos])
-        rough[same[enrolled.owners]] = math.inf
-        second = _first_nearest(rough, enrolled, request.probe, card.metric)
-    return Decision(best, second, rule.limit(card, request.threshold), card.name, rule, standing)
+    approximate = approximate_distances(members.vectors, request.probe, card.metric)
+    conformal = None
+    if rule.name == "cohort" or (explain and len(members.vectors) <= MAX_COHORT_ROWS):
+        conformal = _conformal_score(request, members, approximate, builder or CohortBuilder())
+    nearest = _nearest(approximate, members, request.probe, card.metric)
+    runner_up = None
+    if explain and nearest is not None:
+        same = np.array([reg_no == nearest.reg_no for reg_no in members.reg_nos])
+        approximate[same[members.owners]] = math.inf
+        runner_up = _nearest(approximate, members, request.probe, card.metric)
+    return Decision(nearest, runner_up, rule.max_distance(card, request.threshold), card.name, rule, conformal)
 
 
-def _standing(request: MatchRequest, enrolled: Enrolled, rough: Vector, builder: CohortBuilder) -> Standing | None:
-    vectors, metric = enrolled.vectors, request.card.metric
+def _conformal_score(
+    request: MatchRequest, members: MemberList, approximate: Vector, builder: CohortBuilder
+) -> ConformalScore | None:
+    vectors, metric = members.vectors, request.card.metric
     if request.rule.name == "cohort":
-        check_promise(int(np.count_nonzero(np.bincount(enrolled.people))), request.rule.alpha)
+        require_enough_members(int(np.count_nonzero(np.bincount(members.person_ids))), request.rule.alpha)
         if len(vectors) > MAX_COHORT_ROWS:
             raise TooLarge(
                 f"The cohort rule takes at most {MAX_COHORT_ROWS} descriptors in a request.", field="enrolled"
             )
-    cohort = builder.cohort(enrolled, metric)
-    rows = cohort.involved(rough * (1 - MARGIN), rough * (1 + MARGIN))
-    return cohort.standing(rows, distances(vectors[rows], request.probe, metric))
+    cohort = builder.cohort(members, metric)
+    rows = cohort.affected_rows(approximate * (1 - DISTANCE_ROUNDING), approximate * (1 + DISTANCE_ROUNDING))
+    return cohort.conformal_score(rows, distances(vectors[rows], request.probe, metric))
 
 
-def _first_nearest(rough: Vector, enrolled: Enrolled, probe: Vector, metric: Metric) -> Near | None:
-    """The member of the nearest row; ``rough`` says which rows could be it, exact distances which one is."""
-    least = rough.min(initial=math.inf)
+def _nearest(approximate: Vector, members: MemberList, probe: Vector, metric: Metric) -> Candidate | None:
+    """The member with the least exact distance, computed for the rows whose approximate distance allows it."""
+    least = approximate.min(initial=math.inf)
     if math.isinf(least):
         return None
-    rows = np.flatnonzero(rough <= least + MARGIN * max(1, least))
-    exact = distances(enrolled.vectors[rows], probe, metric)
+    rows = np.flatnonzero(approximate <= least + DISTANCE_ROUNDING * max(1, least))
+    exact = distances(members.vectors[rows], probe, metric)
     first = int(exact.argmin())
-    member = enrolled.owners[rows[first]]
-    foreign = int(member) in enrolled.foreign
-    return Near(enrolled.reg_nos[member], enrolled.names[member], float(exact[first]), foreign)
+    member = int(members.owners[rows[first]])
+    return Candidate(members.reg_nos[member], members.names[member], float(exact[first]), member in members.other_model)

@@ -1,6 +1,6 @@
-"""Who is near whom, fast: of a probe, and of each descriptor of a set of members.
+"""Fast approximate distances, and exact nearest neighbours found with their help.
 
-The fast ways only choose. Whoever hands a distance out computes it again, as ``descriptors.distances`` defines it.
+Approximate distances only select rows. A distance that leaves the package is computed by ``descriptors.distances``.
 """
 
 from __future__ import annotations
@@ -10,90 +10,89 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from face128.domain.descriptors import Block, Metric, Vector, distances
+from face128.domain.descriptors import Matrix, Metric, Vector, distances
 
 Indices = npt.NDArray[np.intp]
 
-# Squares of what is further away overflow; no network makes such a descriptor.
-FAR = 1e150
-# Rows worked on at once: their differences stay in the processor's cache.
-ROWS = 512
-# Pairs worked on at once: 32 MB of float64.
-PAIRS = 2**22
+# Squares of larger distances overflow; no network makes such a descriptor.
+MAX_DISTANCE = 1e150
+# Rows in work at once: their differences fit into the processor's cache.
+BLOCK_ROWS = 512
+# Pairs in work at once: 32 MB of float64.
+BLOCK_PAIRS = 2**22
 
 
-def rough_distances(vectors: Block, probe: Vector, metric: Metric) -> Vector:
-    """Distances as fast as they come, (rows,); infinite for what can never match: NaN, overflow, no direction."""
-    rough = np.empty(len(vectors))
-    room = np.empty((min(ROWS, len(vectors)), len(probe)))
+def approximate_distances(vectors: Matrix, probe: Vector, metric: Metric) -> Vector:
+    """(rows,) distances to the probe, up to rounding; infinite if undefined (NaN, overflow, or cosine of zeros)."""
+    approximate = np.empty(len(vectors))
+    buffer = np.empty((min(BLOCK_ROWS, len(vectors)), len(probe)))
     with np.errstate(all="ignore"):
-        for start in range(0, len(vectors), ROWS):
-            block = vectors[start : start + ROWS]
+        for start in range(0, len(vectors), BLOCK_ROWS):
+            block = vectors[start : start + BLOCK_ROWS]
             if metric == "euclidean":
-                away = np.subtract(block, probe, out=room[: len(block)])
-                rough[start : start + ROWS] = np.sqrt(np.vecdot(away, away))
+                differences = np.subtract(block, probe, out=buffer[: len(block)])
+                approximate[start : start + BLOCK_ROWS] = np.sqrt(np.vecdot(differences, differences))
             else:
                 block = block.astype(np.float64, copy=False)
                 norms = np.sqrt(np.vecdot(block, block) * np.vecdot(probe, probe))
-                rough[start : start + ROWS] = 1 - block @ probe / norms
-    rough[~(rough < FAR)] = math.inf  # NaN is not less than anything
-    return rough
+                approximate[start : start + BLOCK_ROWS] = 1 - block @ probe / norms
+    approximate[~(approximate < MAX_DISTANCE)] = math.inf  # also NaN
+    return approximate
 
 
-def nearest_others(
-    vectors: Block, people: Indices, metric: Metric, k: int, rows: Indices | None = None
+def nearest_other_members(
+    vectors: Matrix, member_ids: Indices, metric: Metric, k: int, rows: Indices | None = None
 ) -> tuple[Vector, Indices]:
-    """The ``k`` nearest other members of each descriptor, and how near: two arrays (rows, k), nearest first.
+    """The ``k`` nearest other members of each descriptor: distances and member ids, both (rows, k), nearest first.
 
-    A member with several descriptors is as near as the nearest of them, and no neighbour of his own. All pairs are
-    looked at, in blocks, as matrix products; the distances are those that ``descriptors.distances`` defines.
+    The distance to a member is that to their nearest descriptor; a member is never their own neighbour. Compares all
+    pairs, in blocks, by matrix products; the returned distances are those of ``descriptors.distances``.
 
-    ``people`` says whose each descriptor is, as numbers from 0 without a gap. ``rows`` are those that are asked for;
-    None asks for all. A distance is infinite (and its neighbour means nothing) where there are fewer than ``k``, or
-    where the metric has none that is below 1e150.
+    ``member_ids`` (rows,) are numbers from 0 without a gap. ``rows`` selects descriptors; None means all. A distance is
+    infinite, and its id meaningless, where there are fewer than ``k`` others or no finite distance below 1e150.
     """
     rows = np.arange(len(vectors)) if rows is None else rows
-    # A member's columns stand side by side, so that all of them can leave at once.
-    order = np.argsort(people, kind="stable")
-    first = np.searchsorted(people[order], np.arange(people.max(initial=-1) + 2))
-    most = int(np.diff(first).max(initial=0))
-    columns, offsets = _columns(vectors[order].astype(np.float64), metric)
-    near, who = np.empty((len(rows), k)), np.empty((len(rows), k), np.intp)
-    step = max(1, PAIRS // max(1, len(vectors)))
+    # Sort the columns by member, so that all columns of a member can be masked together.
+    order = np.argsort(member_ids, kind="stable")
+    first = np.searchsorted(member_ids[order], np.arange(member_ids.max(initial=-1) + 2))
+    max_columns = int(np.diff(first).max(initial=0))
+    columns, offsets = _ranking_columns(vectors[order].astype(np.float64), metric)
+    neighbour_distances, neighbour_ids = np.empty((len(rows), k)), np.empty((len(rows), k), np.intp)
+    step = max(1, BLOCK_PAIRS // max(1, len(vectors)))
     for start in range(0, len(rows), step):
         block = rows[start : start + step]
-        here = np.arange(len(block))
+        lines = np.arange(len(block))
         probes = vectors[block].astype(np.float64)
         with np.errstate(all="ignore"):
-            rough = probes @ columns.T
-            rough += offsets
-            rough[~(np.vecdot(probes, probes) < FAR**2)] = math.inf
+            ranks = probes @ columns.T
+            ranks += offsets
+            ranks[~(np.vecdot(probes, probes) < MAX_DISTANCE**2)] = math.inf
 
-        def leave(person: Indices, rough: Vector = rough, here: Indices = here) -> None:
-            for i in range(most):
-                rough[here, np.minimum(first[person] + i, first[person + 1] - 1)] = math.inf
+        def mask(members: Indices, ranks: Vector = ranks, lines: Indices = lines) -> None:
+            for i in range(max_columns):
+                ranks[lines, np.minimum(first[members] + i, first[members + 1] - 1)] = math.inf
 
-        leave(people[block])
+        mask(member_ids[block])
         for place in range(k):
-            column = rough.argmin(axis=1)
-            found = distances(vectors[order[column]], probes, metric)
-            exists = np.isfinite(rough[here, column]) & np.isfinite(found)
-            near[start + here, place] = np.where(exists, found, math.inf)
-            who[start + here, place] = people[order[column]]
-            leave(people[order[column]])
-    # What rounding put in the wrong order.
-    sorted_ = np.argsort(near, axis=1, kind="stable")
-    return np.take_along_axis(near, sorted_, axis=1), np.take_along_axis(who, sorted_, axis=1)
+            column = ranks.argmin(axis=1)
+            exact = distances(vectors[order[column]], probes, metric)
+            exists = np.isfinite(ranks[lines, column]) & np.isfinite(exact)
+            neighbour_distances[start + lines, place] = np.where(exists, exact, math.inf)
+            neighbour_ids[start + lines, place] = member_ids[order[column]]
+            mask(member_ids[order[column]])
+    # Rounding may have ranked nearly equal distances in the wrong order.
+    by_distance = np.argsort(neighbour_distances, axis=1, kind="stable")
+    return np.take_along_axis(neighbour_distances, by_distance, 1), np.take_along_axis(neighbour_ids, by_distance, 1)
 
 
-def _columns(vectors: Vector, metric: Metric) -> tuple[Vector, Vector]:
-    """A matrix M and offsets o such that, for each probe, ``probe @ M.T + o`` ranks the rows by their distance.
+def _ranking_columns(vectors: Vector, metric: Metric) -> tuple[Vector, Vector]:
+    """A matrix M and offsets o such that ``probe @ M.T + o`` ranks the rows by their distance to any probe.
 
-    Euclidean: |a - b|^2 = |a|^2 - 2ab + |b|^2, and |a|^2 is the same for all. Cosine: -ab / |b|.
+    Euclidean: |a - b|^2 = |a|^2 - 2ab + |b|^2, where the probe's |a|^2 is the same for all rows. Cosine: -ab / |b|.
     """
     with np.errstate(all="ignore"):
         squares = np.vecdot(vectors, vectors)
         scale = -2 if metric == "euclidean" else -1 / np.sqrt(squares)[:, None]
-        sound = (squares < FAR**2) & ((squares > 0) | (metric == "euclidean"))
-        matrix = np.where(sound[:, None], vectors * scale, 0)
-    return matrix, np.where(sound, squares if metric == "euclidean" else 0, math.inf)
+        valid = (squares < MAX_DISTANCE**2) & ((squares > 0) | (metric == "euclidean"))
+        matrix = np.where(valid[:, None], vectors * scale, 0)
+    return matrix, np.where(valid, squares if metric == "euclidean" else 0, math.inf)

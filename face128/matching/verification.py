@@ -1,4 +1,4 @@
-"""How far two descriptors are from each other, where that means anything."""
+"""Compares two descriptors, after checking that their distance is meaningful."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import binascii
 from dataclasses import dataclass
 from typing import Any
 
-from face128.domain.descriptors import Block, Metric, Vector, distance, parse
-from face128.domain.model_card import MODELS, ModelCard, find_card
+from face128.domain.descriptors import Matrix, Metric, Vector, distance, parse
+from face128.domain.model_card import MODEL_NAMES, ModelCard, find_card
 from face128.errors import InvalidRequest, ModelMismatch
 
-METRICS: dict[int, Metric] = {128: "euclidean", 512: "cosine"}
-"""The metric of descriptors whose model is not named, by their length (document 4)."""
+METRIC_BY_DIMENSION: dict[int, Metric] = {128: "euclidean", 512: "cosine"}
+"""The metric of descriptors whose model is not named, as in the embeddings service."""
 
 
 @dataclass(frozen=True)
@@ -21,29 +21,29 @@ class Comparison:
 
     @property
     def similarity(self) -> float:
-        """1 - distance, not below -1 (document 1)."""
+        """1 - distance, not below -1, as in the InsightFace service."""
         return max(-1.0, 1 - self.distance)
 
 
-def compare(a: Block | Vector, b: Block | Vector, card: ModelCard) -> Comparison:
+def compare(a: Matrix | Vector, b: Matrix | Vector, card: ModelCard) -> Comparison:
     """Compare two descriptors of one model."""
     return Comparison(distance(a, b, card.metric), card.metric)
 
 
-def compare_wire(body: Any) -> Comparison:
-    """Compare ``embedding_a`` and ``embedding_b`` of a decoded JSON object, in any wire form.
+def compare_request(body: Any) -> Comparison:
+    """Compare ``embedding_a`` and ``embedding_b`` of a decoded JSON body, in any wire form.
 
     ``model`` names the model of both, ``model_a`` and ``model_b`` that of one. Raises InvalidDescriptor, InvalidRequest
-    for an unknown model, and ModelMismatch where lengths or models cannot be compared.
+    for an unknown model, and ModelMismatch if lengths or models are not comparable.
     """
     if not isinstance(body, dict):
         raise InvalidRequest('The body must be {"embedding_a": [...], "embedding_b": [...]}.', field="embedding_a")
     cards = [_card(body, field) for field in ("model_a", "model_b")]
     vectors = []
     for field in ("embedding_a", "embedding_b"):
-        length = _length(body.get(field))
-        # Any other length is parsed as if it were the usual one: the error then says what a descriptor is.
-        vectors.append(parse(body.get(field), length if length in METRICS else 128, field))
+        dimension = _dimension(body.get(field))
+        # Parse an unknown dimension as 128 numbers: the error then says what a descriptor is.
+        vectors.append(parse(body.get(field), dimension if dimension in METRIC_BY_DIMENSION else 128, field))
     a, b = vectors
     first, second = cards
     if len(a) != len(b):
@@ -52,8 +52,8 @@ def compare_wire(body: Any) -> Comparison:
         raise ModelMismatch("The descriptors do not have as many numbers as those of the model.")
     if first is not None and second is not None and not first.comparable(second):
         raise ModelMismatch()
-    known = first or second
-    metric = known.metric if known is not None else METRICS[len(a)]
+    card = first or second
+    metric = card.metric if card is not None else METRIC_BY_DIMENSION[len(a)]
     return Comparison(distance(a, b, metric), metric)
 
 
@@ -63,11 +63,12 @@ def _card(body: dict[str, Any], field: str) -> ModelCard | None:
         return None
     card = find_card(name)
     if card is None:
-        raise InvalidRequest(f"The models are: {MODELS}.", field=field if field in body else "model")
+        raise InvalidRequest(f"The models are: {MODEL_NAMES}.", field=field if field in body else "model")
     return card
 
 
-def _length(value: object) -> int:
+def _dimension(value: object) -> int:
+    """How many numbers a descriptor in any wire form has; 0 if it is none."""
     if isinstance(value, str):
         try:
             return len(binascii.a2b_base64(value)) // 4

@@ -1,6 +1,6 @@
-"""Pillow and libheif behind one door: a file's header, and its first frame as upright 8-bit RGB.
+"""Reads an image file with Pillow or libheif: its header, and its first frame as upright 8-bit RGB.
 
-No switch of Pillow's that holds for the whole process is touched, and none is trusted.
+Process-wide switches of Pillow are neither changed nor relied on.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ RGB = npt.NDArray[np.uint8]
 # TIFF tags, which EXIF uses as well.
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _ORIENTATION = 258, 262, 274
 # What makes a picture with this EXIF orientation upright (Exif 2.32, 4.6.4).
-_TURNS = {
+_TRANSPOSES = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -32,21 +32,22 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_SWAPS_SIDES = {_TRANSPOSES[orientation] for orientation in (5, 6, 7, 8)}
 # Pixels converted at a time: they stay in the processor's cache, and no second copy of the picture is made.
-_STRIP = 2**18
+_STRIP_PIXELS = 2**18
 
 
 class Header(NamedTuple):
-    """What a file says of its first frame: upright size in pixels, and the turn that makes its pixels upright."""
+    """Size of the first frame in pixels, once upright, and the transpose that makes its pixels upright."""
 
     width: int
     height: int
-    turn: Image.Transpose | None
+    transpose: Image.Transpose | None
 
 
 @contextmanager
 def codec_errors() -> Iterator[None]:
-    """Turn what the codecs raise on a bad file into BadImage or TooLarge. Works as a decorator, too."""
+    """Turn what the codecs raise for a bad file into BadImage or TooLarge. Also a decorator."""
     try:
         yield
     except Face128Error:
@@ -54,53 +55,53 @@ def codec_errors() -> Iterator[None]:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError) as error:
         raise TooLarge("The image has too many pixels.") from error
     except Exception as error:
-        # A damaged file makes Pillow, libheif and zlib raise anything: OSError, SyntaxError, ValueError, TypeError,
+        # For a damaged file Pillow, libheif and zlib raise anything: OSError, SyntaxError, ValueError, TypeError,
         # IndexError, KeyError, EOFError, OverflowError, ZeroDivisionError, RuntimeError, struct.error, zlib.error ...
         raise BadImage() from error
 
 
-def read_header(name: str, data: bytes) -> Header:
-    """The header of a file in the format that containers.sniff named; no pixel is decoded. Raises UnsupportedFormat."""
-    if name == "HEIC":
-        # libheif turns the picture itself; the EXIF orientation only repeats what has been done.
+def read_header(image_format: str, data: bytes) -> Header:
+    """The header of a file in the format that formats.sniff returned; no pixel is decoded. Raises UnsupportedFormat."""
+    if image_format == "HEIC":
+        # libheif makes the picture upright itself; the EXIF orientation only repeats what it has done.
         width, height = pillow_heif.open_heif(data).size
         return Header(width, height, None)
-    image = _open(name, data)
+    image = _open(image_format, data)
     if not _white_is_known(image):
         raise UnsupportedFormat("These samples have no known white. Save the image with 8 or 16 bits a channel.")
-    turn = _turn(image)
+    transpose = _transpose(image)
     width, height = image.size
-    if turn in (_TURNS[5], _TURNS[6], _TURNS[7], _TURNS[8]):
+    if transpose in _SWAPS_SIDES:
         width, height = height, width
-    return Header(width, height, turn)
+    return Header(width, height, transpose)
 
 
 @codec_errors()
-def decode(name: str, data: bytes, turn: Image.Transpose | None, shrink: int) -> RGB:
-    """Decode the first frame: upright RGB at 1/shrink of the size. Only JPEG takes a shrink other than 1 (2, 4, 8)."""
-    if name == "HEIC":
+def decode(image_format: str, data: bytes, transpose: Image.Transpose | None, shrink: int) -> RGB:
+    """Decode the first frame: upright RGB at 1/shrink of the size. Only JPEG supports shrinks of 2, 4 and 8."""
+    if image_format == "HEIC":
         file = pillow_heif.open_heif(data)
-        claimed = file.size
+        claimed_size = file.size
         image = file.to_pillow()
-        if image.size != claimed:  # libheif leaves out a crop that does not fit
+        if image.size != claimed_size:  # libheif ignores a crop that does not fit
             raise BadImage()
     else:
-        image = _open(name, data)
+        image = _open(image_format, data)
         if shrink > 1:
             image.draft(None, (image.width // shrink, image.height // shrink))
         image.load()
-    if turn is not None:
-        image = image.transpose(turn)
+    if transpose is not None:
+        image = image.transpose(transpose)
     rgb = np.empty((image.height, image.width, 3), np.uint8)
-    rows = max(1, _STRIP // image.width)
+    rows = max(1, _STRIP_PIXELS // image.width)
     for top in range(0, image.height, rows):
         bottom = min(top + rows, image.height)
         rgb[top:bottom] = _to_rgb(image.crop((0, top, image.width, bottom)))
     return rgb
 
 
-class _WholeFile(io.BytesIO):
-    """A file that says so when it is read beyond its end, even where LOAD_TRUNCATED_IMAGES has been switched on."""
+class _StrictFile(io.BytesIO):
+    """Raises BadImage when it is read beyond its end, even if Pillow's LOAD_TRUNCATED_IMAGES is on."""
 
     def read(self, size: int | None = -1, /) -> bytes:
         chunk = super().read(size)
@@ -109,16 +110,16 @@ class _WholeFile(io.BytesIO):
         return chunk
 
 
-def _open(name: str, data: bytes) -> Image.Image:
-    return Image.open(_WholeFile(data), formats=[name])
+def _open(image_format: str, data: bytes) -> Image.Image:
+    return Image.open(_StrictFile(data), formats=[image_format])
 
 
-def _turn(image: Image.Image) -> Image.Transpose | None:
-    # Not image.getexif(), which decodes a PNG. Pillow turns a TIFF itself, and keeps its tags elsewhere.
+def _transpose(image: Image.Image) -> Image.Transpose | None:
+    # Not image.getexif(), which decodes a PNG. Pillow makes a TIFF upright itself, and keeps its tags elsewhere.
     exif = Image.Exif()
     try:
         exif.load(image.info.get("exif", b""))
-        return _TURNS.get(exif.get(_ORIENTATION, 1))
+        return _TRANSPOSES.get(exif.get(_ORIENTATION, 1))
     except Exception:  # a damaged EXIF block raises as many things as a damaged image, but spoils no pixel
         return None
 
@@ -140,7 +141,7 @@ def _to_rgb(image: Image.Image) -> npt.NDArray[np.uint8]:
         if image.mode == "La":
             image = image.convert("LA")
         image = image.convert("RGBA")
-        paper = Image.new("RGB", image.size, "white")
-        paper.paste(image, mask=image)
-        return np.asarray(paper)
+        background = Image.new("RGB", image.size, "white")
+        background.paste(image, mask=image)
+        return np.asarray(background)
     return np.asarray(image.convert("RGB"))

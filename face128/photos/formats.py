@@ -1,8 +1,8 @@
-"""Image files before anything is decoded: which format they are, and the file without its ballast.
+"""Before an image file is decoded: detects its format, and removes what the first frame does not need.
 
-Pillow reads whatever a file carries: profiles, texts, comments, previews, later frames. None of it reaches the pixels
-of the first frame, and there a small file grows to hundreds of megabytes, or to minutes of work. So JPEG, PNG and GIF,
-which Pillow parses in Python, are cut down to what pixels and orientation need before Pillow sees them.
+Pillow reads everything in a file: profiles, texts, comments, previews, later frames. None of it affects the pixels of
+the first frame, but a small file can so take hundreds of megabytes or minutes. So JPEG, PNG and GIF, which Pillow
+parses in Python, are trimmed to pixels and orientation before Pillow reads them.
 """
 
 from __future__ import annotations
@@ -18,35 +18,35 @@ _SIGNATURES = {
     "GIF": (b"GIF87a", b"GIF89a"),
     "TIFF": (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
 }
-_BMP_HEADER_SIZES = {12, 40, 52, 56, 64, 108, 124}
+_BMP_HEADER_BYTES = {12, 40, 52, 56, 64, 108, 124}
 _AVIF_BRANDS = {b"avif", b"avis"}
 _HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
 
 _MAX_JPEG_SEGMENTS = 1000
-# A progressive JPEG has ten or so scans. Each costs a pass over the whole picture (50 ms at 50 megapixels) however few
-# bytes it has: a file of 12 MB could keep a decoder busy for more than an hour. Hence bounds on the scans, and on the
+# A progressive JPEG has about ten scans. Each costs a pass over the whole picture (50 ms at 50 megapixels) even if it
+# has few bytes: a file of 12 MB could keep a decoder busy for more than an hour. Hence limits on the scans, and on the
 # pixels of all scans together: 20 scans at 50 megapixels, a second's work.
 _MAX_JPEG_SCANS = 100
-_MAX_JPEG_SCANNED = 10**9
-_LARGEST = 50_000_000  # beyond it a picture is too large, not damaged
+_MAX_JPEG_SCANNED_PIXELS = 10**9
+_MAX_COUNTED_PIXELS = 50_000_000  # a larger picture is refused as too large, not as damaged
 _JPEG_FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _SOS, _EOI, _COMMENT = 0xDA, 0xD9, 0xFE
-# What is neither a stuffed byte, nor a restart, nor a fill byte, nor the start of an image.
+# Not a stuffed byte, a restart, a fill byte or the start of an image.
 _JPEG_MARKER = re.compile(rb"\xff([\x02-\xcf\xd9-\xfe])")
-# The application data that the pixels (their colour transform) and the orientation depend on.
+# The application data that pixels (their colour transform) and orientation depend on.
 _JPEG_APPS = {0xE0: b"JFIF\0", 0xE1: b"Exif\0\0", 0xEE: b"Adobe"}
 
 _PNG_CHUNKS = (b"IHDR", b"eXIf", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 
 
 def sniff(data: bytes) -> str | None:
-    """The format that the signature promises: Pillow's name for it, or "HEIC"; None for anything else."""
-    for name, signatures in _SIGNATURES.items():
+    """The format by the file's signature: Pillow's name for it, or "HEIC"; None for any other."""
+    for image_format, signatures in _SIGNATURES.items():
         if data.startswith(signatures):
-            return name
+            return image_format
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         return "WEBP"
-    if data.startswith(b"BM") and int.from_bytes(data[14:18], "little") in _BMP_HEADER_SIZES:
+    if data.startswith(b"BM") and int.from_bytes(data[14:18], "little") in _BMP_HEADER_BYTES:
         return "BMP"
     if data[4:8] == b"ftyp":
         box = data[8 : min(int.from_bytes(data[:4], "big"), 1024)]
@@ -58,12 +58,12 @@ def sniff(data: bytes) -> str | None:
     return None
 
 
-def trim(name: str, data: bytes) -> bytes:
-    """The file without what its first frame's pixels and its orientation do not need; other formats as they are.
+def trim(image_format: str, data: bytes) -> bytes:
+    """A JPEG, PNG or GIF with only what its first frame's pixels and orientation need; any other file unchanged.
 
     Raises BadImage for a damaged file, IndexError for a GIF that ends too early.
     """
-    match name:
+    match image_format:
         case "JPEG":
             return _trim_jpeg(data)
         case "PNG":
@@ -84,15 +84,15 @@ def _trim_jpeg(data: bytes) -> bytes:
         if code == _SOS:
             kept.append(data[position:start])
         if marker is None or marker[1][0] == _EOI:
-            # Where the end marker is missing the decoder judges whether the picture is complete.
+            # If the end marker is missing, the decoder judges whether the picture is complete.
             return b"".join([*kept, data[start : start + 2]])
         code = marker[1][0]
         position = start + 2 + int.from_bytes(data[start + 2 : start + 4], "big")
         if code in _JPEG_FRAMES:
             height, width = (int.from_bytes(data[start + at : start + at + 2], "big") for at in (5, 7))
-            pixels = max(pixels, min(height * width, _LARGEST))
+            pixels = max(pixels, min(height * width, _MAX_COUNTED_PIXELS))
         scans += code == _SOS
-        if scans > _MAX_JPEG_SCANS or scans * pixels > _MAX_JPEG_SCANNED:
+        if scans > _MAX_JPEG_SCANS or scans * pixels > _MAX_JPEG_SCANNED_PIXELS:
             break
         is_app = 0xE0 <= code <= 0xEF
         wanted = code in _JPEG_APPS and data.startswith(_JPEG_APPS[code], start + 4) if is_app else code != _COMMENT
@@ -134,6 +134,6 @@ def _trim_gif(data: bytes) -> bytes:
             position += 1 + data[position]
         position += 1
         if data[start + 1 : start + 3] == b"\xf9\x04":
-            # Transparency only: disposal serves later frames, and Pillow fills a whole frame for it.
+            # Only the transparency is kept: disposal matters to later frames, and makes Pillow fill a whole frame.
             control = bytes([*b"!\xf9\x04", data[start + 3] & 1, 0, 0, data[start + 6], 0])
     return header + control + data[position:]

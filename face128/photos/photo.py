@@ -1,7 +1,7 @@
-"""Bytes or base64 in; a Photo inside the limits out, which gives upright 8-bit RGB pixels at the size asked for.
+"""Opens an image, from bytes or base64, as a Photo whose upright 8-bit RGB pixels can be read at several sizes.
 
-JPEG, PNG, WebP, BMP, GIF, TIFF, AVIF and HEIC; of several frames the first. Colour profiles are ignored, as
-face_recognition ignores them: the pixels of a plain photo are those of its load_image_file, bit by bit.
+JPEG, PNG, WebP, BMP, GIF, TIFF, AVIF and HEIC; of several frames the first. Colour profiles are ignored, as in
+face_recognition: the pixels of a plain photo are those of its load_image_file, bit by bit.
 """
 
 from __future__ import annotations
@@ -21,34 +21,34 @@ from face128.photos import codecs, formats
 from face128.photos.codecs import RGB as RGB
 
 SHRINKS = (1, 2, 4, 8)
-"""The scales at which a JPEG can be decoded directly."""
+"""The divisors of the size at which a JPEG can be decoded directly."""
 
 _DATA_URL = re.compile(r"\s*data:[^,]{0,200};base64,", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Limits:
-    """The largest file and the largest picture that are accepted. Above 178 megapixels Pillow refuses by itself."""
+    """The largest file and the largest picture that are accepted. Pillow itself refuses above 178 megapixels."""
 
     max_bytes: int = 12 * 2**20
     max_pixels: int = 50_000_000
 
 
 class Photo:
-    """A photo that is known to be inside the limits. Pixels are decoded when they are asked for, and kept."""
+    """A photo within the limits. Pixels are decoded when they are first read, and kept."""
 
     def __init__(self, width: int, height: int, decode: Callable[[int], RGB], shrinks: tuple[int, ...] = (1,)) -> None:
         self.width = width
         self.height = height
         self.shrinks = shrinks
-        """The scales that are decoded directly, 1 among them. The others are averaged from full size."""
+        """The shrinks that are decoded directly, 1 among them. The others are averaged from full size."""
         self._decode = decode
-        self._kept: dict[int, RGB] = {}
-        self._kept_grey: dict[int, Image.Image] = {}
+        self._rgb: dict[int, RGB] = {}
+        self._grey: dict[int, Image.Image] = {}
 
     def __reduce__(self) -> tuple[type[Photo], tuple[object, ...]]:
-        # It travels to another process without its pixels.
-        return Photo, (self.width, self.height, left_behind, self.shrinks)
+        # Pickled without its pixels.
+        return Photo, (self.width, self.height, pixels_unavailable, self.shrinks)
 
     @classmethod
     def from_rgb(cls, rgb: RGB) -> Photo:
@@ -60,60 +60,60 @@ class Photo:
     def rgb(self, shrink: int = 1) -> RGB:
         """Upright pixels, (ceil(height / shrink), ceil(width / shrink), 3) uint8, read-only; shrink is 1, 2, 4 or 8.
 
-        A JPEG is decoded at that scale, which is much cheaper than in full; anything else is decoded in full once, and
-        averaged. Raises BadImage where the pixels are damaged or missing.
+        A JPEG is decoded at that size, which is much cheaper than in full; any other photo is decoded in full once, and
+        averaged. Raises BadImage if the pixels are damaged or missing.
         """
         assert shrink in SHRINKS
-        if shrink not in self._kept:
+        if shrink not in self._rgb:
             direct = shrink in self.shrinks
             with stage("decode"):
                 rgb = self._decode(shrink) if direct else np.asarray(Image.fromarray(self.rgb()).reduce(shrink))
             rgb.flags.writeable = False
-            self._kept[shrink] = rgb
-        return self._kept[shrink]
+            self._rgb[shrink] = rgb
+        return self._rgb[shrink]
 
     def grey(self, shrink: int = 1) -> Image.Image:
         """The same pixels in mode L (ITU-R 601-2 luma)."""
-        if shrink not in self._kept_grey:
-            self._kept_grey[shrink] = Image.fromarray(self.rgb(shrink)).convert("L")
-        return self._kept_grey[shrink]
+        if shrink not in self._grey:
+            self._grey[shrink] = Image.fromarray(self.rgb(shrink)).convert("L")
+        return self._grey[shrink]
 
 
-def left_behind(_: int) -> RGB:
-    """Pixels of a photo that another process has decoded."""
+def pixels_unavailable(_: int) -> RGB:
+    """The ``decode`` of a photo that was unpickled."""
     raise RuntimeError("The pixels are in the process that decoded them.")
 
 
 def open_photo(data: bytes, limits: Limits = Limits()) -> Photo:
-    """Read and check the header of an image file; nothing is decoded yet.
+    """Read and check the header of an image file; no pixel is decoded yet.
 
     Raises BadImage (empty, truncated, damaged), UnsupportedFormat (another format, or samples without a known white),
     and TooLarge (more bytes or pixels than the limits).
     """
     if not data:
         raise BadImage("The image is empty.")
-    _check_bytes(len(data), limits.max_bytes)
-    name = formats.sniff(data)
-    if name is None:
+    _check_size(len(data), limits.max_bytes)
+    image_format = formats.sniff(data)
+    if image_format is None:
         raise UnsupportedFormat()
     with stage("decode"), codecs.codec_errors():
-        data = formats.trim(name, data)
-        width, height, turn = codecs.read_header(name, data)
+        data = formats.trim(image_format, data)
+        width, height, transpose = codecs.read_header(image_format, data)
     if width * height > limits.max_pixels:
         raise TooLarge(f"The image has more than {limits.max_pixels} pixels.", max_pixels=limits.max_pixels)
-    # A side shorter than the shrink would not reach it: the decoder then picks a smaller one.
-    shrinks = tuple(shrink for shrink in SHRINKS if shrink <= min(width, height)) if name == "JPEG" else (1,)
-    return Photo(width, height, partial(codecs.decode, name, data, turn), shrinks)
+    # If a side is shorter than the shrink, the decoder uses a smaller shrink than it was asked for.
+    shrinks = tuple(shrink for shrink in SHRINKS if shrink <= min(width, height)) if image_format == "JPEG" else (1,)
+    return Photo(width, height, partial(codecs.decode, image_format, data, transpose), shrinks)
 
 
-def from_base64(text: str, max_bytes: int = Limits.max_bytes) -> bytes:
+def decode_base64(text: str, max_bytes: int = Limits.max_bytes) -> bytes:
     """The bytes of a base64 string or of a ``data:`` URL, either with whitespace anywhere.
 
-    Raises TooLarge before anything is decoded, BadImage for what is empty or not base64.
+    Raises TooLarge before anything is decoded, BadImage if the text is empty or not base64.
     """
     prefix = _DATA_URL.match(text)
     digits = "".join(text[prefix.end() if prefix else 0 :].split())
-    _check_bytes(len(digits) * 3 // 4 - digits[-2:].count("="), max_bytes)
+    _check_size(len(digits) * 3 // 4 - digits[-2:].count("="), max_bytes)
     try:
         data = binascii.a2b_base64(digits, strict_mode=True)
     except ValueError as error:
@@ -123,6 +123,6 @@ def from_base64(text: str, max_bytes: int = Limits.max_bytes) -> bytes:
     return data
 
 
-def _check_bytes(count: int, max_bytes: int) -> None:
-    if count > max_bytes:
+def _check_size(byte_count: int, max_bytes: int) -> None:
+    if byte_count > max_bytes:
         raise TooLarge(f"The image has more than {max_bytes} bytes.", max_bytes=max_bytes)

@@ -1,4 +1,4 @@
-"""One of several worker processes ends with the process that started it."""
+"""Ends one of the processes of ``face128 serve --workers`` together with the process that started it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import threading
 
 
 def end_with_parent() -> None:
-    """End as on SIGTERM when the parent is gone: after its kill -9 the workers would keep the port for ever."""
+    """End as on SIGTERM when the parent has died: otherwise this process would keep the port after kill -9 of it."""
     parent = multiprocessing.parent_process()
     if parent is None:
         return
 
-    def wait() -> None:
+    def end_after_parent() -> None:
         parent.join()
         os.kill(os.getpid(), signal.SIGTERM)
 
-    threading.Thread(target=wait, daemon=True, name="end with parent").start()
+    threading.Thread(target=end_after_parent, daemon=True, name="end with parent").start()

@@ -1,4 +1,4 @@
-"""The running service: its settings, its worker pool and the engines it has loaded."""
+"""The running service: settings, pools, caches, and the engines that are loaded."""
 
 from __future__ import annotations
 
@@ -14,46 +14,49 @@ from anyio import CapacityLimiter
 
 from face128.domain.members import MatchRequest
 from face128.encoding.encode import Encoding, encode
-from face128.encoding.self_test import load_all
+from face128.encoding.self_test import load_engines
 from face128.engines.base import Engine
-from face128.errors import InvalidRequest, NotReady, Overloaded
-from face128.events import watcher
+from face128.errors import Face128Error, InvalidRequest, NotReady, Overloaded
+from face128.events import listener
 from face128.match_body import parser
 from face128.match_body.json_document import Body
 from face128.match_body.list_cache import ListCache
 from face128.matching.cohort_builder import MAX_WAITING_REQUESTS, CohortBuilder
 from face128.photos.photo import Limits
-from face128.process_memory import settle
-from face128.service.gallery_access import GalleryPool
+from face128.process_memory import freeze_heap, keep_freed_pages
+from face128.service.gallery_access import GalleryAccess
 from face128.settings import Settings
-from face128.workers.process_pool import EngineProcesses
-from face128.workers.thread_pool import WorkerPool
+from face128.workers.process_pool import ProcessPool
+from face128.workers.thread_pool import ThreadPool
 
 T = TypeVar("T")
 
 log = logging.getLogger("face128")
 
+ABANDONED_EXIT_S = 2.0
+"""From the end of the grace to a forced exit: time to answer the requests whose work is abandoned."""
+
 
 class Service:
     """What the routes share. ``start`` returns at once; the engines load and warm up in the background."""
 
-    def __init__(self, settings: Settings, processes: EngineProcesses | None = None) -> None:
+    def __init__(self, settings: Settings, process_pool: ProcessPool | None = None) -> None:
         self.settings = settings
         self.limits = Limits(settings.max_image_bytes, settings.max_image_pixels)
-        self.processes = processes or (EngineProcesses(settings) if settings.in_processes else None)
-        call = self.processes.call if self.processes else None
-        self.workers = WorkerPool("images", settings.threads, settings.queue, call)
-        self.gallery = GalleryPool(settings)
-        self.lists = ListCache(settings.list_memory)
-        self.matching = CapacityLimiter(2)
-        """Large lists decided at once: more would gain nothing under the GIL, and each takes memory."""
-        self.cohorts = CohortBuilder()
-        self.standing = CapacityLimiter(MAX_WAITING_REQUESTS + 1)
-        """Lists by which a probe's standing is told at once: one thread is left for a known list."""
-        self.failures: dict[str, str] = {}
+        self.process_pool = process_pool or (ProcessPool(settings) if settings.process_isolation else None)
+        call = self.process_pool.call if self.process_pool else None
+        self.photo_pool = ThreadPool("images", settings.threads, settings.queue, call)
+        self.gallery = GalleryAccess(settings)
+        self.list_cache = ListCache(settings.list_memory)
+        self.match_limiter = CapacityLimiter(2)
+        """For decisions on large lists: more than two at once gain nothing under the GIL, and each takes memory."""
+        self.cohort_builder = CohortBuilder()
+        self.cohort_limiter = CapacityLimiter(MAX_WAITING_REQUESTS + 1)
+        """For decisions of the cohort rule: all that may wait for a cohort, and a thread for a list that has one."""
+        self.load_errors: dict[str, str] = {}
         """Why an engine could not be loaded, by its name."""
-        self.reading: set[asyncio.Timeout] = set()
-        """What bodies that are being received wait for."""
+        self.body_timeouts: set[asyncio.Timeout] = set()
+        """The timeouts of the bodies that are being received."""
         self.stopping = False
         self._deadline = 0.0
         self._engines: dict[str, Engine] = {}
@@ -68,104 +71,109 @@ class Service:
         """Whether the default engine is loaded and every thread has warmed it."""
         return self.default_engine in self._engines
 
-    def states(self) -> dict[str, str]:
+    def engine_states(self) -> dict[str, str]:
         """For each engine of the settings: "ready", "loading", or why it could not be loaded."""
         return {
-            name: "ready" if name in self._engines else self.failures.get(name, "loading")
+            name: "ready" if name in self._engines else self.load_errors.get(name, "loading")
             for name in self.settings.engines
         }
 
     def licences(self) -> dict[str, str]:
-        """What the weights of each loaded model allow, by the model's name."""
+        """The licence of the weights of each loaded model, by the model's name."""
         return {engine.card.name: engine.card.licence for engine in tuple(self._engines.values())}
 
     def start(self) -> None:
+        keep_freed_pages()
         self._loading = asyncio.create_task(asyncio.to_thread(self._load_engines))
         self.gallery.start()
 
     def begin_to_stop(self) -> None:
-        """Work that has not begun is dropped and answered "overloaded", and so is what comes from now on."""
+        """Answer "overloaded" to work that has not begun, and to every new request."""
         if not self.stopping:
             self.stopping = True
             self._deadline = time.monotonic() + self.settings.grace
-            self.workers.drop_waiting()
-            for timeout in tuple(self.reading):
+            self.photo_pool.cancel_queued()
+            for timeout in tuple(self.body_timeouts):
                 timeout.reschedule(0)
 
     async def stop(self) -> None:
-        """Finish what runs, within the grace that is left."""
+        """Finish the work that runs, within the grace that is left."""
         self.begin_to_stop()
         try:
             async with asyncio.timeout(max(1.0, self._deadline - time.monotonic())):
                 if self._loading is not None:
                     await self._loading
-                await asyncio.to_thread(self.workers.close)
+                await asyncio.to_thread(self.photo_pool.close)
                 await self.gallery.close()
         except TimeoutError:
-            log.error("work goes on after %g seconds of grace: it is given up", self.settings.grace)
-            # Python waits for its threads, and a thread in native code for nobody.
-            threading.Thread(target=_exit_soon, daemon=True).start()
+            log.error("work still runs after %g seconds of grace: it is abandoned", self.settings.grace)
+            # Python waits for its threads at exit, and nothing can stop a thread in native code.
+            threading.Thread(target=_exit_after_s, args=(ABANDONED_EXIT_S,), daemon=True).start()
         finally:
-            if self.processes is not None:
-                self.processes.close()
+            if self.process_pool is not None:
+                self.process_pool.close()
 
     def engine(self, name: str | None = None) -> Engine:
         """The engine of this name, or the default. Raises NotReady while it loads, InvalidRequest if there is none."""
         name = self.default_engine if name is None else name
         if name in self._engines:
             return self._engines[name]
-        if name in self.failures:
-            raise NotReady(f"The engine {name} could not be loaded: {self.failures[name]}")
+        if name in self.load_errors:
+            raise NotReady(f"The engine {name} could not be loaded: {self.load_errors[name]}")
         if name in self.settings.engines:
             raise NotReady()
         raise InvalidRequest(f"The loaded engines are: {', '.join(self.settings.engines)}.", field="engine")
 
     def parse_match(self, body: Body) -> MatchRequest:
-        """The request of a body of /match. Raises as enrolled.parse."""
+        """The request of a body of /match. Raises what parser.parse raises."""
         return parser.parse(body, max_members=self.settings.max_members, rule=self.settings.rule)
 
-    def parse_match_cached(self, body: bytearray) -> MatchRequest:
-        """As ``parse_match``, without parsing a list that came before. Nobody may change ``body`` afterwards."""
-        asked = self.lists.get(body, self.settings.rule)
-        if asked is None:
-            asked = self.parse_match(body)
-            self.lists.put(body, asked)
-        return asked
+    def parse_and_cache(self, body: bytearray) -> MatchRequest:
+        """As ``parse_match``, and put its list into the list cache. ``body`` must not be changed afterwards."""
+        request = self.parse_match(body)
+        self.list_cache.put(body, request)
+        return request
 
     async def run(self, job: Callable[..., T], *args: object) -> T:
-        """Run blocking engine work in the pool; see WorkerPool.run."""
-        return await self.workers.run(job, *args)
+        """Run blocking engine work in the pool; see ThreadPool.run."""
+        return await self.photo_pool.run(job, *args)
 
-    def refuse_if_lists_wait(self) -> None:
-        """Raise Overloaded where as many large lists wait to be decided as may."""
-        now = self.matching.statistics()
+    def refuse_if_match_queue_full(self) -> None:
+        """Raise Overloaded where FACE128_QUEUE large lists wait to be decided."""
+        now = self.match_limiter.statistics()
         if now.borrowed_tokens + now.tasks_waiting >= now.total_tokens + self.settings.queue:
-            raise Overloaded("As many large lists wait as may. Try again shortly.")
+            raise Overloaded("Too many large lists are waiting. Try again shortly.")
 
     async def encode_to_enrol(self, engine: Engine, data: bytes) -> Encoding:
-        """Encode a photo whose descriptor is to be kept: the settings may refuse a head that is tilted."""
+        """Encode a photo whose descriptor is to be kept; raises HeadTilted above the ``max_roll`` of the settings."""
         return await self.run(encode, engine, data, self.limits, "one", 1, self.settings.max_roll)
 
     def _load_engines(self) -> None:
-        for name, engine in self._loaded():
-            if isinstance(engine, str):
-                self.failures[name] = engine
-                log.error("engine %s: %s", name, engine)
-                continue
-            self._engines[name] = engine
-            watcher().loaded(name, engine.card)
-            log.info("engine %s is ready: model %s, licence: %s", name, engine.card.name, engine.card.licence)
-        settle()
+        try:
+            for name, engine in self._load():
+                if isinstance(engine, str):
+                    self.load_errors[name] = engine
+                    log.error("engine %s: %s", name, engine)
+                    continue
+                self._engines[name] = engine
+                listener().engine_loaded(name, engine.card)
+                log.info("engine %s is ready: model %s, licence: %s", name, engine.card.name, engine.card.licence)
+        except Exception as error:  # without a reason here, /ready would answer "loading" until the service is stopped
+            expected = isinstance(error, Face128Error)
+            reason = str(error) if expected else Face128Error.sentence
+            log.error("the engines could not be loaded: %s", reason, exc_info=None if expected else error)
+            self.load_errors = dict.fromkeys(self.settings.engines, reason) | self.load_errors
+        freeze_heap()
 
-    def _loaded(self) -> Iterator[tuple[str, Engine | str]]:
-        # In every thread: each makes its own detector or its own process, and the first answer is as quick as the next.
-        if self.processes is None:
-            return load_all(self.settings, self.workers.warm)
-        loaded = self.processes.start()
-        self.workers.warm(self.processes.ensure_worker)
+    def _load(self) -> Iterator[tuple[str, Engine | str]]:
+        # Warm every thread: each has its own detector or its own process, and the first answer is to be as fast as any.
+        if self.process_pool is None:
+            return load_engines(self.settings, self.photo_pool.warm)
+        loaded = self.process_pool.load()
+        self.photo_pool.warm(self.process_pool.ensure_worker)
         return iter(loaded.items())
 
 
-def _exit_soon() -> None:
-    time.sleep(2)
+def _exit_after_s(seconds: float) -> None:
+    time.sleep(seconds)
     os._exit(1)

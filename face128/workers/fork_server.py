@@ -1,8 +1,7 @@
-"""The process in which photos are decoded and faces described, apart from the service: see processes.py.
+"""The fork server: loads and warms the engines once, then forks the worker processes (process_pool.py).
 
-It loads and warms the engines once, and is then forked for every worker: a worker shares its memory until it writes,
-and begins in milliseconds. It has one thread, no keys, no database, and nothing of the network but the two sockets that
-it is given.
+A worker shares the memory of the engines until it writes, and starts in milliseconds. The fork server has one thread,
+no keys, no database address, and no sockets but the one to the service and the one that the service sends for a worker.
 """
 
 from __future__ import annotations
@@ -15,124 +14,117 @@ import pickle
 import signal
 import socket
 import sys
-from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
 from face128 import events
 from face128.domain.model_card import ModelCard
-from face128.encoding.self_test import load_all
+from face128.encoding.self_test import load_engines
 from face128.engines.base import Engine
 from face128.errors import Face128Error
 from face128.logs import plain_traceback, request_id, set_up_logging
-from face128.process_memory import give_back_memory
+from face128.process_memory import trim_heap
+from face128.workers.messages import receive, send
 
 if TYPE_CHECKING:
     from face128.settings import Settings
 
-BEHIND = 5  # of 19, as workers.BEHIND: the event loop comes first
+WORKER_NICE = 5
+"""Of 0 to 19: the event loop of the service comes first, as in thread_pool.py."""
+MAX_CONTROL_BYTES = 2**16
+"""Longest message on the control socket: the settings, or the model cards. Linux sends up to 200 KB."""
+FORK = b"fork"
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 _engines: dict[str, Engine] = {}
 
 
-def loaded(name: str) -> Engine:
-    """The engine of this process that a worker's job means."""
+def loaded_engine(name: str) -> Engine:
+    """The engine of this process; a pickled RemoteEngine is unpickled by this call."""
     return _engines[name]
 
 
-def main(descriptor: int, dlib: bool = False) -> None:
-    """Load the engines, tell their cards, then fork and bury workers as the service asks, until it hangs up.
+def main(control_fd: int, preload_dlib: bool) -> None:
+    """Load the engines, send their cards, then fork and reap workers on request, until the service hangs up.
 
-    With ``dlib`` what its engine needs is imported while the settings are on their way.
+    With ``preload_dlib`` what dlib's engine needs is imported before the settings arrive.
     """
-    for signal_number in (signal.SIGINT, signal.SIGTERM):  # they may come to the whole group: the service decides
+    for signal_number in (signal.SIGINT, signal.SIGTERM):  # may be sent to the whole group: the service decides
         signal.signal(signal_number, signal.SIG_IGN)
     faulthandler.enable()
-    import resource  # Linux only, as this process is
+    import resource  # not on Windows, which imports this module for RemoteEngine
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold the photo
-    control = socket.socket(fileno=descriptor)
-    if dlib:
+    if preload_dlib:
         import face128.engines.dlib.engine
         import face128.engines.dlib.network  # noqa: F401
     try:
-        settings: Settings = pickle.loads(receive(control))  # noqa: S301  (from the service, which started this process)
-    except EOFError:
+        _serve(socket.socket(fileno=control_fd))
+    except ConnectionError:  # the service has ended
         os._exit(0)
+
+
+def _serve(control: socket.socket) -> None:
+    settings: Settings = pickle.loads(_receive(control)[0])  # noqa: S301  (from the service, which started this process)
     set_up_logging(settings.log_level, settings.log_format)
-    told: dict[str, ModelCard | str] = {}
-    for name, engine in load_all(settings, lambda trial: trial()):
+    cards: dict[str, ModelCard | str] = {}
+    for name, engine in load_engines(settings, lambda trial: trial()):
         if isinstance(engine, str):
-            told[name] = engine
+            cards[name] = engine
         else:
             _engines[name] = engine
-            told[name] = engine.card
-    send(control, pickle.dumps(told))
-    give_back_memory()
+            cards[name] = engine.card
+    control.send(pickle.dumps(cards))
+    trim_heap()
     gc.collect()
-    gc.freeze()  # what is collected is written to, and then no longer shared
+    gc.freeze()  # a collection writes to what it looks at: the pages would no longer be shared
     while True:
-        message, descriptors, _, _ = socket.recv_fds(control, 8, 1)
-        if not message:
-            os._exit(0)
-        if descriptors:
-            worker = os.fork()
-            if not worker:
+        request, sockets = _receive(control)
+        if request == FORK:
+            answer = os.fork()
+            if not answer:
                 control.close()
-                _work(Connection(descriptors[0]))
-            os.close(descriptors[0])
-            control.sendall(worker.to_bytes(8, "little"))
+                _work(socket.socket(fileno=sockets[0]))
+            os.close(sockets[0])
         else:
-            control.sendall(_bury(int.from_bytes(message, "little")).to_bytes(8, "little", signed=True))
+            answer = _reap(int(request))
+        control.send(b"%d" % answer)
 
 
-def _bury(worker: int) -> int:
-    """End a worker for good. Its exit status; negative: the signal that it died of."""
-    os.kill(worker, signal.SIGKILL)  # harmless where it has ended: until it is waited for, nobody gets its number
+def _receive(control: socket.socket) -> tuple[bytes, list[int]]:
+    message, sockets, _, _ = socket.recv_fds(control, MAX_CONTROL_BYTES, 1)
+    if not message:
+        raise ConnectionResetError
+    return message, sockets
+
+
+def _reap(worker: int) -> int:
+    """End a worker and return its exit status. Negative: the signal that ended it."""
+    os.kill(worker, signal.SIGKILL)  # harmless where it has ended: its number stays taken until it is waited for
     return os.waitstatus_to_exitcode(os.waitpid(worker, 0)[1])
 
 
-def _work(connection: Connection) -> None:
-    """Do one job after the other until the service hangs up."""
+def _work(connection: socket.socket) -> None:
+    """Run one job after the other until the service hangs up."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # a worker that hangs would outlive the service
-    os.nice(BEHIND)
-    while True:
-        try:
-            request_id.set(connection.recv_bytes().decode())
-            question = connection.recv_bytes()
-        except (EOFError, OSError):
-            os._exit(0)
-        connection.send_bytes(_answer(question))
+    os.nice(WORKER_NICE)
+    try:
+        while True:
+            request_id.set(receive(connection).decode())
+            send(connection, _run(receive(connection)))
+    except OSError:
+        os._exit(0)
 
 
-def _answer(question: bytes) -> bytes:
+def _run(pickled_job: bytes) -> bytes:
+    """A pickle of: whether the job succeeded, its result or error, and the events that it reported."""
     outcome: tuple[bool, object]
-    with events.listening() as heard:
+    with events.recording() as recorded:
         try:
-            job, args = pickle.loads(question)  # noqa: S301  (from the service)
+            job, args = pickle.loads(pickled_job)  # noqa: S301  (from the service)
             outcome = True, job(*args)
         except Face128Error as error:
             outcome = False, error
         except Exception as error:  # a bug; its traceback goes into the service's log
             outcome = False, plain_traceback(error)
-    return pickle.dumps((*outcome, heard), pickle.HIGHEST_PROTOCOL)
-
-
-def send(control: socket.socket, message: bytes) -> None:
-    control.sendall(len(message).to_bytes(8, "little") + message)
-
-
-def receive(control: socket.socket) -> bytes:
-    """A message of ``send``. Raises EOFError where the other side has hung up."""
-    return _exactly(control, int.from_bytes(_exactly(control, 8), "little"))
-
-
-def _exactly(control: socket.socket, count: int) -> bytes:
-    message = b""
-    while len(message) < count:
-        part = control.recv(count - len(message))
-        if not part:
-            raise EOFError
-        message += part
-    return message
+    return pickle.dumps((*outcome, recorded), pickle.HIGHEST_PROTOCOL)

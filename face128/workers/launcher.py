@@ -1,7 +1,7 @@
-"""Starts the process of the engines (processes.py), and for ``face128 serve`` before anything else is imported.
+"""Starts the fork server, for ``face128 serve`` before anything else is imported.
 
-A start waits longest for the engines, and what reads the settings takes half a second to import: time enough for the
-other process to import what dlib's engine needs.
+Loading the engines is the longest part of a start. Importing what reads the settings takes half a second: time enough
+for the fork server to import what dlib's engine needs.
 """
 
 from __future__ import annotations
@@ -10,50 +10,66 @@ import os
 import socket
 import subprocess
 import sys
+from typing import NamedTuple
 
-Started = tuple["subprocess.Popen[bytes]", socket.socket]
-"""The process, and the way to it: it waits for its settings there, and ends when nobody is left to send them."""
-
-_ahead: Started | None = None
-
-
-def start() -> Started:
-    """A process that waits for its settings: the one that has been started ahead, the first time."""
-    global _ahead
-    started, _ahead = _ahead, None
-    return started or _launch(dlib=False)
+KILL_TIMEOUT_S = 5.0
+"""For a process to end after SIGKILL. One that the kernel does not let go of (a lost disk) may take any time."""
 
 
-def drop() -> None:
-    """Where the settings say that there is no such process: end the one that has been started ahead."""
-    global _ahead
-    if _ahead is not None:
-        process, control = _ahead
-        control.close()
-        process.kill()
-        process.wait()
-        _ahead = None
+class ForkServerProcess(NamedTuple):
+    """It waits for its settings on the control socket, and ends when the service closes the socket or ends itself."""
+
+    process: subprocess.Popen[bytes]
+    control: socket.socket
+    """SOCK_SEQPACKET: a message is received whole or not at all."""
+
+    def end(self) -> bool:
+        """Kill it, and its workers with it. Whether it has ended within KILL_TIMEOUT_S."""
+        self.control.close()
+        self.process.kill()
+        try:
+            self.process.wait(KILL_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
 
 
-def start_early() -> None:
-    """Start the process before the settings are known: it imports what dlib's engine needs meanwhile."""
-    global _ahead
-    _ahead = _launch(dlib=True)
+_early: ForkServerProcess | None = None
 
 
-def _launch(dlib: bool) -> Started:
-    ours, theirs = socket.socketpair()
-    code = f"from face128.workers.fork_server import main; main({theirs.fileno()}, {dlib})"
-    # Its own session: Ctrl-C in the terminal is the service's to interpret.
+def launch_early() -> None:
+    """Start a process before the settings are known: meanwhile it imports what dlib's engine needs."""
+    global _early
+    _early = _launch(preload_dlib=True)
+
+
+def launch() -> ForkServerProcess:
+    """A process that waits for its settings: the first time the one of ``launch_early``, if there is one."""
+    global _early
+    early, _early = _early, None
+    return early or _launch(preload_dlib=False)
+
+
+def drop_early() -> None:
+    """End the process of ``launch_early``: the settings want no fork server."""
+    global _early
+    if _early is not None:
+        _early.end()
+        _early = None
+
+
+def _launch(preload_dlib: bool) -> ForkServerProcess:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    code = f"from face128.workers.fork_server import main; main({theirs.fileno()}, {preload_dlib})"
     process = subprocess.Popen(  # noqa: S603  (nothing in it comes from outside)
         [sys.executable, "-c", code],
         env=_environment(),
         stdin=subprocess.DEVNULL,
         pass_fds=[theirs.fileno()],
-        start_new_session=True,
+        start_new_session=True,  # Ctrl-C in the terminal is for the service alone
     )
     theirs.close()
-    return process, ours
+    return ForkServerProcess(process, ours)
 
 
 def _environment() -> dict[str, str]:

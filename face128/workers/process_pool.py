@@ -1,9 +1,9 @@
-"""Runs the engines' work in processes of their own, and replaces one that dies or hangs.
+"""Runs the engines' work in worker processes, and replaces one that dies or hangs.
 
-dlib, ONNX Runtime and the decoders behind Pillow are native code: what crashes or spins there cannot be caught in the
-process that it happens in. Each thread of the pool (workers.py) has a worker process, which is forked in milliseconds
-from one that has loaded the engines (engine_process.py). A photo that takes its worker along costs its own request
-alone; it is answered as a bad image, so that nobody tries it again, and for a while refused unseen.
+dlib, ONNX Runtime and the decoders behind Pillow are native code: a crash or an endless loop there cannot be caught in
+its own process. Each thread of the pool (thread_pool.py) has a worker process, forked in milliseconds from the fork
+server, which has loaded the engines. A photo that crashes or stalls its worker costs its own request alone: it is
+answered as a bad image, so that the client does not try again, and is refused unseen for DEADLY_JOB_TTL_S.
 """
 
 from __future__ import annotations
@@ -13,251 +13,154 @@ import io
 import logging
 import pickle
 import signal
-import socket
-import subprocess
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
-from types import SimpleNamespace
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from face128 import errors, events
-from face128.domain.descriptors import Descriptors
 from face128.domain.model_card import ModelCard
-from face128.engines.base import Chips, Engine, Face
+from face128.encoding.encode import Encoding
+from face128.engines.base import Engine, Face
 from face128.errors import STOPPING, BadImage, Face128Error, Overloaded
 from face128.logs import WorkerError, request_id
-from face128.photos.photo import Photo
+from face128.photos.photo import Photo, pixels_unavailable
 from face128.settings import Settings
-from face128.workers import fork_server, launcher
-from face128.workers.fork_server import receive, send
+from face128.workers.fork_server import loaded_engine
+from face128.workers.fork_server_client import ForkServerClient, WorkerProcess
+from face128.workers.messages import is_idle, receive, send
 
 T = TypeVar("T")
 
-ELSEWHERE = "This engine works in a process of its own: hand it to a job."
-CRASHED = "The image crashed its decoder or its detector."
-REMEMBERED = 256  # jobs that took a worker along
-FORK = b"fork"
-FORGET = 600.0  # seconds: what killed a worker may have been something else
+CRASHED_SENTENCE = "The image crashed its decoder or its detector."
+MAX_DEADLY_JOBS = 256
+DEADLY_JOB_TTL_S = 600.0
+"""After this long a job that ended its worker may run again: it may have been something else that ended it."""
 
 log = logging.getLogger("face128")
 
 
 @dataclass
 class RemoteEngine:
-    """An engine of the other process: a job that is given it finds the real one there."""
+    """Stands for an engine of the worker processes: an argument of a job that becomes the real engine there."""
 
     name: str
     card: ModelCard
 
     def __reduce__(self) -> tuple[Callable[[str], object], tuple[str]]:
-        return fork_server.loaded, (self.name,)
+        return loaded_engine, (self.name,)
 
-    def detect(self, photo: Photo) -> list[Face]:
-        raise RuntimeError(ELSEWHERE)
+    def _only_in_workers(self, *_: Any) -> Any:
+        raise RuntimeError("This engine is loaded in the worker processes: pass it to a job.")
 
-    def crop(self, photo: Photo, faces: Sequence[Face]) -> Chips:
-        raise RuntimeError(ELSEWHERE)
-
-    def describe(self, chips: Chips) -> Descriptors:
-        raise RuntimeError(ELSEWHERE)
+    detect = crop = describe = _only_in_workers
 
 
-@dataclass
-class Worker:
-    process_id: int
-    connection: Connection
-    parent: socket.socket
-    """The way to the process that it was forked from, and that alone may bury it."""
-
-
-class EngineProcesses:
-    """The process that has loaded the engines, and a worker forked from it for each thread that calls. Thread-safe."""
+class ProcessPool:
+    """A worker process for each thread that calls. Thread-safe."""
 
     def __init__(self, settings: Settings) -> None:
-        self.seconds = settings.photo_seconds
-        # Whoever breaks into a decoder finds neither keys nor the database.
-        secret = {"api_keys": (), "database_url": None, "milvus_uri": None}
-        # Plain values: the other process need not import what makes settings of variables, which takes long.
-        self._settings = SimpleNamespace(**(dict(settings) | secret))
-        self._beginning: socket.socket | None = None
-        """Where the process that has begun will tell its engines."""
-        self._control: socket.socket | None = None
-        self._process: subprocess.Popen[bytes] | None = None
-        self._talking = threading.Lock()
-        self._local = threading.local()
-        self._deadly: OrderedDict[bytes, float] = OrderedDict()
-        self._closed = False
+        self._photo_seconds = settings.photo_seconds
+        self._fork_server = ForkServerClient(settings)
+        self._thread = threading.local()
+        self._deadly_jobs: OrderedDict[bytes, float] = OrderedDict()
+        """By the hash of a job that ended its worker: when that was."""
 
-    def begin(self) -> None:
-        """Start the process, and return while it loads: a service has much to import meanwhile."""
-        with self._talking:
-            self._begin()
+    def start_loading(self) -> None:
+        """Start to load the engines, and return: a service has much to import meanwhile."""
+        self._fork_server.start()
 
-    def start(self) -> dict[str, Engine | str]:
-        """Load the engines; each by its name, or why it could not be loaded. Blocking: some seconds."""
-        with self._talking:
-            told = self._launch()
-        return {name: card if isinstance(card, str) else RemoteEngine(name, card) for name, card in told.items()}
+    def load(self) -> dict[str, Engine | str]:
+        """Each engine by its name, or why it could not be loaded. Blocking: some seconds."""
+        cards = self._fork_server.load()
+        return {name: card if isinstance(card, str) else RemoteEngine(name, card) for name, card in cards.items()}
 
     def call(self, job: Callable[..., T], *args: Any) -> T:
-        """Run a job in this thread's worker. Its result and its errors travel back.
+        """Run a job in this thread's worker; its result, its errors and its events are passed on.
 
         ``job`` is a function of a module or an engine's method. Raises BadImage where the worker dies or takes longer
-        than ``photo_seconds``: it is then replaced.
+        than ``photo_seconds``, which ends it, and NotReady if no worker can be started.
         """
-        payload = pickle.dumps((job, args), pickle.HIGHEST_PROTOCOL)
-        self._refuse_deadly(payload)
-        answer = self._ask_worker(payload) or self._ask_worker(payload)
+        pickled_job = pickle.dumps((job, args), pickle.HIGHEST_PROTOCOL)
+        self._refuse_deadly(pickled_job)
+        answer = self._run(pickled_job) or self._run(pickled_job)
         if answer is None:
-            raise BadImage(CRASHED)
-        done, outcome, heard = Answer(io.BytesIO(answer)).load()
-        events.repeat(heard)
-        if done:
+            raise BadImage(CRASHED_SENTENCE)
+        succeeded, outcome, recorded = AnswerUnpickler(io.BytesIO(answer)).load()
+        events.replay(recorded)
+        if succeeded:
             result: T = outcome
             return result
         if isinstance(outcome, Face128Error):
             raise outcome
         raise WorkerError(f"in a worker process:\n{outcome}")
 
-    def _ask_worker(self, payload: bytes) -> bytes | None:
-        """What this thread's worker answers; None where it was killed from outside: for want of memory, say."""
-        worker = self._worker()
+    def close(self) -> None:
+        """End every process. A job that runs is lost."""
+        self._fork_server.close()
+
+    def _run(self, pickled_job: bytes) -> bytes | None:
+        """The worker's answer; None where it was killed from outside, for example because memory ran out."""
+        worker = self.ensure_worker()
+        deadline = time.monotonic() + self._photo_seconds
         try:
-            worker.connection.send_bytes(request_id.get().encode())
-            worker.connection.send_bytes(payload)
-            if worker.connection.poll(self.seconds):
-                return worker.connection.recv_bytes()
-        except (EOFError, OSError):
-            status = self._bury(worker)
-            if self._closed:
+            send(worker.connection, request_id.get().encode(), deadline)
+            send(worker.connection, pickled_job, deadline)
+            return receive(worker.connection, deadline)
+        except TimeoutError:
+            self._reap(worker)
+            self._remember_deadly(pickled_job)
+            log.error("a job took longer than %g seconds: its worker was ended", self._photo_seconds)
+            raise BadImage(f"The image takes longer than {self._photo_seconds:g} seconds.") from None
+        except OSError:
+            status = self._reap(worker)
+            if self._fork_server.closed:
                 raise Overloaded(STOPPING) from None
-            log.error("a worker died in the middle of a job: %s", _how(status))
+            log.error("a worker died in the middle of a job: %s", _exit_reason(status))
             if status is None or status == -signal.SIGKILL:
                 return None
-            self._remember(payload)
-            raise BadImage(CRASHED) from None
-        self._bury(worker)
-        self._remember(payload)
-        log.error("a job took longer than %g seconds: its worker was ended", self.seconds)
-        raise BadImage(f"The image takes longer than {self.seconds:g} seconds.")
+            self._remember_deadly(pickled_job)
+            raise BadImage(CRASHED_SENTENCE) from None
 
-    def ensure_worker(self) -> None:
-        """Fork this thread's worker, if it has none that lives."""
-        self._worker()
-
-    def close(self) -> None:
-        """Hang up: every process ends. A job that runs is lost."""
-        with self._talking:
-            self._closed = True
-            self._end()
-
-    def _worker(self) -> Worker:
-        worker: Worker | None = getattr(self._local, "worker", None)
-        if worker is not None and not worker.connection.closed:
-            if not worker.connection.poll(0):
-                return worker
-            log.error("a worker died between two jobs: %s", _how(self._bury(worker)))
-        worker = self._local.worker = self._fork()
+    def ensure_worker(self) -> WorkerProcess:
+        """The worker of this thread; a new one if it has none, or if it has died since its last job."""
+        worker: WorkerProcess | None = getattr(self._thread, "worker", None)
+        if worker is not None and not is_idle(worker.connection):
+            log.error("a worker died between two jobs: %s", _exit_reason(self._reap(worker)))
+            worker = None
+        if worker is None:
+            worker = self._thread.worker = self._fork_server.fork()
         return worker
 
-    def _fork(self) -> Worker:
-        """A new process. Raises OSError or EOFError where it cannot be had, Overloaded once the service stops."""
-        ours, theirs = socket.socketpair()
-        with self._talking:
-            try:
-                process_id = self._ask(FORK, theirs)
-            except (OSError, EOFError):
-                log.error("the process of the engines has died: it is started again")
-                self._launch()
-                process_id = self._ask(FORK, theirs)
-            parent = self._control
-            assert parent is not None  # it has just answered
-        theirs.close()
-        return Worker(process_id, Connection(ours.detach()), parent)
+    def _reap(self, worker: WorkerProcess) -> int | None:
+        self._thread.worker = None
+        return self._fork_server.reap(worker)
 
-    def _bury(self, worker: Worker) -> int | None:
-        """End a worker; its exit status, if there is anybody to ask."""
-        worker.connection.close()
-        with self._talking:
-            if worker.parent is not self._control:
-                return None  # both are gone
-            try:
-                return self._ask(worker.process_id.to_bytes(8, "little"))
-            except (OSError, EOFError):
-                return None
-
-    def _ask(self, message: bytes, handed_over: socket.socket | None = None) -> int:
-        """A question to the process of the engines; ``_talking`` is held. Raises OSError or EOFError if it is gone."""
-        if self._control is None:
-            raise EOFError
-        socket.send_fds(self._control, [message], [handed_over.fileno()] if handed_over else [])
-        answer = self._control.recv(8, socket.MSG_WAITALL)
-        if len(answer) < 8:
-            raise EOFError
-        return int.from_bytes(answer, "little", signed=True)
-
-    def _launch(self) -> dict[str, ModelCard | str]:
-        """Start the process of the engines, unless it has begun; ``_talking`` is held. What it says of each engine."""
-        if self._beginning is None:
-            self._begin()
-        ours, self._beginning = self._beginning, None
-        assert ours is not None
-        try:
-            told: dict[str, ModelCard | str] = pickle.loads(receive(ours))  # noqa: S301  (no photo has been there yet)
-        except (OSError, EOFError):
-            ours.close()
-            return dict.fromkeys(self._settings.engines, "The process of the engines died at its start.")
-        self._control = ours
-        return told
-
-    def _begin(self) -> None:
-        if self._closed:
-            raise Overloaded(STOPPING)
-        self._end()
-        self._process, self._beginning = launcher.start()
-        with suppress(OSError):  # if it has died: who listens will know
-            send(self._beginning, pickle.dumps(self._settings))
-
-    def _end(self) -> None:
-        """End the process of the engines, and with it its workers; ``_talking`` is held."""
-        for connection in (self._control, self._beginning):
-            if connection is not None:
-                connection.close()
-        self._control = self._beginning = None
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-
-    def _refuse_deadly(self, payload: bytes) -> None:
-        if self._deadly and time.monotonic() - self._deadly.get(_mark(payload), -FORGET) < FORGET:
+    def _refuse_deadly(self, pickled_job: bytes) -> None:
+        if not self._deadly_jobs:  # spare the hash
+            return
+        ended_worker_at = self._deadly_jobs.get(_hash(pickled_job))
+        if ended_worker_at is not None and time.monotonic() - ended_worker_at < DEADLY_JOB_TTL_S:
             raise BadImage("The image crashed or hung its worker a while ago.")
 
-    def _remember(self, payload: bytes) -> None:
-        self._deadly[_mark(payload)] = time.monotonic()
-        while len(self._deadly) > REMEMBERED:
-            self._deadly.popitem(last=False)
+    def _remember_deadly(self, pickled_job: bytes) -> None:
+        self._deadly_jobs[_hash(pickled_job)] = time.monotonic()
+        while len(self._deadly_jobs) > MAX_DEADLY_JOBS:
+            self._deadly_jobs.popitem(last=False)
 
 
-class Answer(pickle.Unpickler):
-    """Reads a worker's answer, and nothing that would run code here: a photo has been there."""
+class AnswerUnpickler(pickle.Unpickler):
+    """Unpickles only the types of an answer: a photo may have taken over the worker, and must not run code here."""
 
-    ALLOWED = frozenset(
-        {
-            ("face128.encoding.encode", "Encoding"),
-            ("face128.engines.base", "travelled_face"),
-            ("face128.photos.photo", "Photo"),
-            ("face128.photos.photo", "left_behind"),
-            ("numpy", "dtype"),
-            ("numpy", "ndarray"),
-            ("numpy._core.multiarray", "_reconstruct"),
-            ("numpy._core.numeric", "_frombuffer"),
-        }
-    )
+    ALLOWED: ClassVar = {
+        *((each.__module__, each.__name__) for each in (Encoding, Face, Photo, pixels_unavailable)),
+        ("numpy", "dtype"),
+        ("numpy", "ndarray"),
+        ("numpy._core.multiarray", "_reconstruct"),
+        ("numpy._core.numeric", "_frombuffer"),
+    }
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) in self.ALLOWED:
@@ -268,13 +171,11 @@ class Answer(pickle.Unpickler):
         raise pickle.UnpicklingError(f"A worker answered with {module}.{name}.")
 
 
-def _mark(payload: bytes) -> bytes:
-    return hashlib.sha256(payload).digest()
+def _hash(pickled_job: bytes) -> bytes:
+    return hashlib.sha256(pickled_job).digest()
 
 
-def _how(status: int | None) -> str:
+def _exit_reason(status: int | None) -> str:
     if status is None:
-        return "nobody knows how"
-    if status >= 0:
-        return f"exit status {status}"
-    return signal.strsignal(-status) or f"signal {-status}"
+        return "its exit status is unknown"
+    return f"exit status {status}" if status >= 0 else signal.strsignal(-status) or f"signal {-status}"

@@ -1,4 +1,4 @@
-"""The pool that runs blocking engine work, and says 'overloaded' in time.
+"""A thread pool with a bounded queue: a job beyond it is refused at once as Overloaded.
 
 Threads are enough: dlib's detector, Pillow's decoders and ONNX Runtime all release the GIL while they work.
 """
@@ -12,41 +12,46 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextvars import copy_context
 from typing import Any, ParamSpec, TypeVar
 
-from face128.errors import STOPPING, Overloaded
-from face128.events import watcher
+from face128.errors import STOPPING, ConfigurationError, Overloaded
+from face128.events import listener
 
-PATIENCE = 30.0
-BEHIND = 5  # of 19; a third of the share of a thread at 0 (sched(7))
+QUEUE_TIMEOUT_S = 30.0
+QUEUE_POLL_S = 0.02
+WARM_UP_TIMEOUT_S = 300.0
+WORKER_NICE = 5
+"""Of 0 to 19: a third of the processor's share of a thread at 0 (sched(7))."""
+FIRST_JOB_GUESS_S = 0.1
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def _step_back() -> None:
-    """Give this thread less of a busy processor than the event loop: a small request then answers at once."""
+def _lower_priority() -> None:
+    """Give this thread less of a busy processor than the event loop: a small request is then answered at once."""
     if sys.platform == "linux":  # elsewhere a priority belongs to the process
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), BEHIND)
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), WORKER_NICE)
 
 
-class WorkerPool:
+class ThreadPool:
     """``threads`` jobs run at once and ``queue`` more may wait; the next is refused."""
 
     def __init__(self, name: str, threads: int, queue: int, call: Callable[..., Any] | None = None) -> None:
-        """``call(job, *args)``, if given, is how a thread does a job: for example in another process."""
+        """``call(job, *args)``, if given, runs a job: for example in the thread's worker process."""
         self.name = name
         self.threads = threads
         self._call = call
         self._capacity = threads + queue
-        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="face128-worker", initializer=_step_back)
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="face128-worker", initializer=_lower_priority)
         self._lock = threading.Lock()
         self._pending = 0
         self._futures: set[Future[Any]] = set()
         self._stopping = False
-        self._seconds_a_job = 0.1  # a first guess; every finished job corrects it
+        self._mean_job_s = FIRST_JOB_GUESS_S
+        """Moving average."""
 
     @property
     def pending(self) -> int:
@@ -56,37 +61,45 @@ class WorkerPool:
     async def run(self, job: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a blocking job in a thread of the pool and return its result.
 
-        Raises Overloaded where the queue is full. A caller that is cancelled takes its job along, if it has not begun.
+        Raises Overloaded where the queue is full. If the caller is cancelled, so is its job, unless it runs already.
         """
         future = self._submit(job, *args, **kwargs)
         try:
             return await asyncio.wrap_future(future)
         except asyncio.CancelledError:
             task = asyncio.current_task()
-            if self._stopping and task is not None and not task.cancelling():  # dropped, not given up by its caller
+            if self._stopping and task is not None and not task.cancelling():  # cancelled by cancel_queued
                 raise Overloaded(STOPPING) from None
             raise
 
-    async def run_patiently(self, job: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """As ``run``, but wait for a place in the queue. Raises Overloaded only after PATIENCE seconds without one."""
-        deadline = time.monotonic() + PATIENCE
+    async def run_when_free(self, job: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """As ``run``, but wait for a place in the queue. Raises Overloaded after QUEUE_TIMEOUT_S without one."""
+        deadline = time.monotonic() + QUEUE_TIMEOUT_S
         while True:
             try:
                 return await self.run(job, *args, **kwargs)
             except Overloaded:
                 if self._stopping or time.monotonic() > deadline:
                     raise
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(QUEUE_POLL_S)
 
     def warm(self, job: Callable[[], object]) -> None:
-        """Run ``job`` once in every thread, and return when all have done so. Meant for the start."""
-        all_there = threading.Barrier(self.threads)
+        """Run ``job`` once in every thread, and return when all have. Meant for the start.
 
-        def hold_the_thread() -> None:
-            all_there.wait()
+        Raises what the job raises, and ConfigurationError after WARM_UP_TIMEOUT_S.
+        """
+        all_threads = threading.Barrier(self.threads)
+
+        def run_in_this_thread() -> None:
+            all_threads.wait()  # so that no thread takes two
             job()
 
-        for future in [self._executor.submit(hold_the_thread) for _ in range(self.threads)]:
+        futures = [self._executor.submit(run_in_this_thread) for _ in range(self.threads)]
+        _, unfinished = wait(futures, WARM_UP_TIMEOUT_S)
+        if unfinished:
+            all_threads.abort()
+            raise ConfigurationError(f"The engine has not described a photo within {WARM_UP_TIMEOUT_S:g} seconds.")
+        for future in futures:
             future.result()
 
     def refuse_if_full(self) -> None:
@@ -94,53 +107,53 @@ class WorkerPool:
         with self._lock:
             self._refuse_if_full()
 
-    def drop_waiting(self) -> None:
-        """Answer "overloaded" to every job that has not begun, and to those to come."""
+    def cancel_queued(self) -> None:
+        """Raise Overloaded for every job that has not begun, and for those to come."""
         self._stopping = True
         with self._lock:
             futures = tuple(self._futures)
         for future in futures:
-            future.cancel()  # nothing happens to those that run
+            future.cancel()  # has no effect on those that run
 
     def close(self) -> None:
-        """Finish the jobs that run, and drop those that wait."""
-        self.drop_waiting()
+        """Cancel the jobs that wait, and wait for those that run: the caller sets the bound."""
+        self.cancel_queued()
         self._executor.shutdown(wait=True)
 
     def _submit(self, job: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         with self._lock:
             self._refuse_if_full()
             self._pending += 1
-            watcher().queue(self.name, self._pending)
+            listener().queue_length(self.name, self._pending)
 
         def timed() -> T:
             start = time.perf_counter()
             try:
                 return self._call(job, *args, **kwargs) if self._call else job(*args, **kwargs)
             finally:
-                self._seconds_a_job += 0.1 * (time.perf_counter() - start - self._seconds_a_job)
+                self._mean_job_s += 0.1 * (time.perf_counter() - start - self._mean_job_s)
 
         try:
-            # With the request's id, for what the job has to log.
+            # In the caller's context: what the job logs has the request's id.
             future = self._executor.submit(copy_context().run, timed)
-        except RuntimeError:  # closed in this very moment
-            self._leave()
+        except RuntimeError:  # closed a moment ago
+            self._job_ended()
             raise Overloaded(STOPPING) from None
         with self._lock:
             self._futures.add(future)
-        future.add_done_callback(self._leave)
+        future.add_done_callback(self._job_ended)
         return future
 
     def _refuse_if_full(self) -> None:
         if self._stopping:
             raise Overloaded(STOPPING)
         if self._pending >= self._capacity:
-            wait = self._seconds_a_job * self._pending / self.threads
-            raise Overloaded(retry_after=max(1, math.ceil(wait)))
+            wait_s = self._mean_job_s * self._pending / self.threads
+            raise Overloaded(retry_after=max(1, math.ceil(wait_s)))
 
-    def _leave(self, future: Future[Any] | None = None) -> None:
+    def _job_ended(self, future: Future[Any] | None = None) -> None:
         with self._lock:
             self._pending -= 1
-            watcher().queue(self.name, self._pending)
+            listener().queue_length(self.name, self._pending)
             if future is not None:
                 self._futures.discard(future)

@@ -41,20 +41,20 @@ def test_encode_prints_the_numbers_that_encode_image_gives(service: httpx.Client
 def test_encode_names_each_photo_that_failed_and_encodes_the_others(tmp_path: Path) -> None:
     (tmp_path / "broken.jpg").write_bytes(photo("obama-2012.jpg")[:9000])
     run = face128(
-        "encode", tmp_path / "broken.jpg", PHOTOS / dlib_truth.SEVERAL, "missing.jpg", PHOTOS / "hopper-1984.jpg"
+        "encode", tmp_path / "broken.jpg", PHOTOS / dlib_truth.TWO_FACE_PHOTO, "missing.jpg", PHOTOS / "hopper-1984.jpg"
     )
     assert run.returncode == 1
     assert [Path(json.loads(line)["photo"]).name for line in run.stdout.splitlines()] == ["hopper-1984.jpg"]
     for name, code in (
         ("broken.jpg", "bad_image"),
-        (dlib_truth.SEVERAL, "multiple_faces"),
+        (dlib_truth.TWO_FACE_PHOTO, "multiple_faces"),
         ("missing.jpg", "bad_request"),
     ):
         assert any(name in line and code in line for line in run.stderr.splitlines())
 
 
 def test_encode_takes_the_largest_face_when_asked() -> None:
-    run = face128("encode", "--faces", "largest", PHOTOS / dlib_truth.SEVERAL)
+    run = face128("encode", "--faces", "largest", PHOTOS / dlib_truth.TWO_FACE_PHOTO)
     assert run.returncode == 0
     assert json.loads(run.stdout)["face_count"] == 2
 
@@ -99,16 +99,18 @@ def test_doctor_finds_everything_in_order() -> None:
 
 
 def test_doctor_says_what_mends_a_damaged_weight_file(tmp_path: Path) -> None:
-    from face128.engines.dlib.weight_files import LANDMARKS, RESNET, find_weights
+    from face128.engines.dlib.weight_files import LANDMARKS_FILE, RESNET_FILE, find_weights
 
-    for name in (RESNET, LANDMARKS):
+    for name in (RESNET_FILE, LANDMARKS_FILE):
         shutil.copy(find_weights() / name, tmp_path / name)
-    with (tmp_path / RESNET).open("r+b") as file:
+    with (tmp_path / RESNET_FILE).open("r+b") as file:
         file.seek(1_000_000)
         file.write(b"\x00\x01\x02\x03")
     run = face128("doctor", FACE128_WEIGHTS=str(tmp_path), COLUMNS="300")
     assert run.returncode == 1
-    assert any(RESNET in line and "pip install face_recognition_models" in line for line in run.stdout.splitlines())
+    assert any(
+        RESNET_FILE in line and "pip install face_recognition_models" in line for line in run.stdout.splitlines()
+    )
 
 
 def test_doctor_says_how_to_get_insightface_and_what_is_in_use() -> None:

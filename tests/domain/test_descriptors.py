@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from dlib_truth import SINGLE, descriptors
+from dlib_truth import ONE_FACE_PHOTOS, descriptors
 from face_recognition import face_distance
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -110,7 +110,7 @@ def test_float32_is_widened_before_anything_is_computed(a: list[float], b: list[
 
 
 def test_distances_between_photos_are_face_recognitions() -> None:
-    people = np.array([descriptors(name)[0] for name in SINGLE])
+    people = np.array([descriptors(name)[0] for name in ONE_FACE_PHOTOS])
     for person in people:
         np.testing.assert_allclose(distances(people, person, "euclidean"), face_distance(people, person), atol=1e-14)
 

@@ -1,4 +1,4 @@
-"""The target fuzz_bodies: damaged bodies of /match, each read by the parser, by the list cache, and the plain way."""
+"""The target fuzz_bodies: damaged bodies of /match, read by the parser, by the list cache and by plain_reader."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from mutating import Mutator
 from face128.domain.decision_rule import THRESHOLD
 from face128.domain.members import MatchRequest
 from face128.errors import Face128Error
+from face128.match_body.incoming_body import IncomingBody
 from face128.match_body.list_cache import ListCache
 from face128.match_body.parser import parse
 
@@ -28,7 +29,7 @@ JUNK: list[Any] = [
     [*[1] * 127, True], "dlib-resnet-v1", "faceapi-resnet-v1", "insightface-x-12345678", {"rule": "cohort"},
     {"rule": "cohort", "alpha": 0.05}, {"rule": "threshold"}, {"rule": "threshold", "alpha": 1},
 ]  # fmt: skip
-HERE = "the members"
+PLACEHOLDER = "the members"
 FIELDS = ("regNo", "name", "descriptor", "descriptors", "model", "enrolled", "threshold", "decision", "more")
 TOKENS = [json.dumps(value).encode() for value in JUNK] + [
     b"1e400", b"-1e400", b"1E-400", b"-0", b"01", b"1.", b".5", b"+1", b"0x1", b"1e5", b"1.0", b"NaN", b"-Infinity",
@@ -64,17 +65,15 @@ def requests() -> list[dict[str, Any]]:
 
 
 class Bodies:
-    """Some are changed as values before they are written, some as bytes afterwards, some as both; some have their
-    list whole, and are only changed around it.
-    """
+    """Damages values before they are written, bytes afterwards, or both; some bodies only outside their list."""
 
     def __init__(self) -> None:
         self._requests = [json.dumps(request) for request in requests()]
         compact = [json.dumps(json.loads(text), separators=(",", ":"), ensure_ascii=False) for text in self._requests]
         self._bytes = Mutator([text.encode() for text in self._requests + compact], TOKENS)
-        self.known = ListCache(2**20)
+        self.list_cache = ListCache(2**20)
         for text in self._bytes.seeds:
-            self.known.put(text, parse(text))
+            self.list_cache.put(text, parse(text))
 
     def __call__(self, dice: random.Random) -> bytes:
         kind = dice.random()
@@ -84,8 +83,8 @@ class Bodies:
         if kind < 0.8:
             return self._changed(request, dice)
         members = json.dumps(request.pop("enrolled", []))
-        body = self._changed({**request, "enrolled": HERE}, dice)
-        return body.replace(json.dumps(HERE).encode(), members.encode())
+        body = self._changed({**request, "enrolled": PLACEHOLDER}, dice)
+        return body.replace(json.dumps(PLACEHOLDER).encode(), members.encode())
 
     def _changed(self, request: dict[str, Any], dice: random.Random) -> bytes:
         for _ in range(dice.choice((1, 1, 2, 3))):
@@ -98,7 +97,7 @@ class Bodies:
 
 
 def _change(value: Any, dice: random.Random) -> None:
-    """Replace, remove, double or add something somewhere in a list or an object."""
+    """Replace, remove, duplicate or add a value somewhere in a list or an object."""
     while True:
         keys = list(value) if isinstance(value, dict) else list(range(len(value)))
         if not keys:
@@ -126,15 +125,15 @@ def _change(value: Any, dice: random.Random) -> None:
 
 
 def as_reading(request: MatchRequest) -> plain_reader.Reading:
-    """What the parser has made of it, as the plain reader says it."""
+    """The parser's result, in the form of plain_reader's."""
     head = request.card.name, request.threshold, request.rule, request.probe.tolist()
-    if (them := request.enrolled) is None:
+    if (members := request.enrolled) is None:
         return *head, None
-    rows = plain_reader.owned(them.vectors.astype(float).tolist(), them.owners.tolist())
-    return *head, (them.reg_nos, them.names, rows, set(them.foreign))
+    rows = plain_reader.owned(members.vectors.astype(float).tolist(), members.owners.tolist())
+    return *head, (members.reg_nos, members.names, rows, set(members.other_model))
 
 
-def check(body: bytes, lists: ListCache) -> str:
+def check(body: bytes, list_cache: ListCache) -> str:
     try:
         expected: Any = plain_reader.read(body)
         word = "read"
@@ -147,14 +146,17 @@ def check(body: bytes, lists: ListCache) -> str:
     # As text: 1 is not 1.0, and 0.0 is not -0.0.
     assert repr(found) == repr(expected), f"{found!r:.300} is not {expected!r:.300}: {body!r:.600}"
     try:
-        known = lists.get(body, THRESHOLD)
-        found = known and as_reading(known)
+        incoming = IncomingBody(list_cache, len(body))
+        for at in range(0, len(body), 5000):
+            incoming.append(body[at : at + 5000])
+        cached = incoming.cached_request(THRESHOLD)
+        found = cached and as_reading(cached)
     except Face128Error as error:
         found = plain_reader.outcome(error)
-    assert found is None or repr(found) == repr(expected), f"by a known list {found!r:.300}: {body!r:.600}"
-    return word if found is None else f"{word}, the list known"
+    assert found is None or repr(found) == repr(expected), f"from the list cache {found!r:.300}: {body!r:.600}"
+    return word if found is None else f"{word}, list cached"
 
 
 def prepare() -> Callable[[random.Random], str]:
     bodies = Bodies()
-    return lambda dice: check(bodies(dice), bodies.known)
+    return lambda dice: check(bodies(dice), bodies.list_cache)

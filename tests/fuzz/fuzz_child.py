@@ -1,7 +1,7 @@
-"""Runs the cases FIRST to END of a target, one after the other: python fuzz_child.py TARGET FIRST END PROGRESS.
+"""Runs the cases FIRST to END - 1 of a target one after the other: python fuzz_child.py TARGET FIRST END PROGRESS.
 
-The kernel ends this process when a case takes more than two seconds of processor time, or half a minute of any. The
-case that is running stands in the file PROGRESS; what was found is printed as JSON at the end.
+The kernel ends this process if a case takes more than two seconds of CPU time or 30 seconds of wall time. The number of
+the current case is in the file PROGRESS; the results are printed as JSON at the end.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ import warnings
 from collections import Counter
 from pathlib import Path
 
-SECONDS, WALL_SECONDS = 2.0, 30.0
+CPU_LIMIT_S, WALL_LIMIT_S = 2.0, 30.0
 
 
 def main(target: str, first: int, end: int, progress: Path) -> None:
-    # Their default action ends the process, in the middle of native code too.
+    # The default action ends the process, even inside native code.
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    warnings.simplefilter("ignore")  # Pillow's, of damaged metadata
+    warnings.simplefilter("ignore")  # Pillow warns about damaged metadata
     module, *arguments = target.split(":")
     case = importlib.import_module(module).prepare(*arguments)
     outcomes: Counter[str] = Counter()
@@ -39,8 +39,8 @@ def main(target: str, first: int, end: int, progress: Path) -> None:
         for index in range(first, end):
             at[:] = index.to_bytes(8, "little")
             began = time.process_time()
-            signal.setitimer(signal.ITIMER_PROF, SECONDS)
-            signal.setitimer(signal.ITIMER_REAL, WALL_SECONDS)
+            signal.setitimer(signal.ITIMER_PROF, CPU_LIMIT_S)
+            signal.setitimer(signal.ITIMER_REAL, WALL_LIMIT_S)
             try:
                 outcomes[case(random.Random(f"{target}/{index}"))] += 1
             except Exception:
@@ -51,31 +51,31 @@ def main(target: str, first: int, end: int, progress: Path) -> None:
             signal.setitimer(signal.ITIMER_REAL, 0)
             slowest = max(slowest, (time.process_time() - began, index))
             if index == first + (end - first) // 10:
-                tenth = resident()
+                tenth = resident_mib()
     print(
         json.dumps(
             {
                 "failures": failures,
                 "outcomes": outcomes,
                 "slowest": slowest,
-                "growth": resident() - tenth,
-                "peak": status("VmHWM"),
+                "growth": resident_mib() - tenth,
+                "peak": status_mib("VmHWM"),
             }
         )
     )
 
 
-def resident() -> int:
-    """MiB, when what is free has been given back."""
-    from face128.process_memory import give_back_memory
+def resident_mib() -> int:
+    """Resident memory in MiB, after free memory was returned to the kernel."""
+    from face128.process_memory import trim_heap
 
     gc.collect()
-    give_back_memory()
-    return status("VmRSS")
+    trim_heap()
+    return status_mib("VmRSS")
 
 
-def status(field: str) -> int:
-    """MiB."""
+def status_mib(field: str) -> int:
+    """A field of /proc/self/status in MiB."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(field)) // 1024
 

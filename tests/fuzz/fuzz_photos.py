@@ -1,4 +1,4 @@
-"""The targets fuzz_photos:JPEG and so on: small files of many kinds, and what is asked of a damaged one."""
+"""The targets fuzz_photos:JPEG and so on: small photos in many formats, and the check of a damaged one."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from image_files import exif, portrait, written
+from image_files import exif, image_file, portrait
 from mutating import Mutator
 from PIL import Image
 
 from face128.errors import BadImage, TooLarge, UnsupportedFormat
 from face128.photos.photo import SHRINKS, Limits, open_photo
 
-WIDTH, HEIGHT = 61, 47  # rare numbers: where they stand in a file, the size is meant
+WIDTH, HEIGHT = 61, 47  # rare numbers, which only occur in a file as its size
 FIELDS = [number.to_bytes(size, order) for number in (WIDTH, HEIGHT) for size in (2, 4) for order in ("big", "little")]
 LIMITS = Limits(max_pixels=16_000_000)
-"""A picture of 50 megapixels may take two seconds of honest work."""
+"""Below the default: decoding 50 megapixels may take two seconds."""
 ALLOWED = (BadImage, TooLarge, UnsupportedFormat)
-"""What a photo may be answered, whatever is in it; the last of them by its header alone."""
+"""The errors that a damaged photo may raise; the last one only when it is opened."""
 
 ISO = b"ftyp meta hdlr pitm iloc iinf infe iprp ipco ispe pixi ipma mdat idat iref dimg auxl irot imir clap colr grid"
 TOKENS: dict[str, list[bytes]] = {
@@ -60,7 +60,7 @@ def seeds(name: str) -> list[bytes]:
         "AVIF": [(photo, turned), (photo, {"quality": 50, "subsampling": "4:2:0"}), (clear, {}), (grey, frames)],
         "HEIC": [(photo, {}), (photo, {"quality": 40, "chroma": 420}), (clear, {}), (grey, {})],
     }  # fmt: skip
-    return [written(name, image, **options) for image, options in kinds[name]]
+    return [image_file(name, image, **options) for image, options in kinds[name]]
 
 
 def grey_16(grey: Image.Image) -> Any:
@@ -68,7 +68,7 @@ def grey_16(grey: Image.Image) -> Any:
 
 
 def check(data: bytes) -> str:
-    """Open it and ask for its pixels at every scale; the outcome in a word. Any other error than ALLOWED is raised."""
+    """Open it and decode its pixels at every scale; returns the outcome, and raises any error that is not ALLOWED."""
     try:
         photo = open_photo(data, LIMITS)
     except ALLOWED as error:
@@ -84,8 +84,8 @@ def check(data: bytes) -> str:
     return outcome
 
 
-def mended(data: bytes) -> bytes:
-    """A PNG whose checksums are right: a damage that gets past them."""
+def with_valid_checksums(data: bytes) -> bytes:
+    """The PNG with corrected checksums, so that a decoder gets as far as the damage."""
     at, out = 8, bytearray(data[:8])
     while at + 12 <= len(data):
         length = int.from_bytes(data[at : at + 4], "big")
@@ -100,6 +100,6 @@ def prepare(name: str) -> Callable[[random.Random], str]:
 
     def case(dice: random.Random) -> str:
         data = mutator(dice)
-        return check(mended(data) if name == "PNG" and dice.random() < 0.8 else data)
+        return check(with_valid_checksums(data) if name == "PNG" and dice.random() < 0.8 else data)
 
     return case

@@ -1,4 +1,4 @@
-"""The targets fuzz_weights:dlib, :faceapi and :insightface: damaged weight files, and what their readers say."""
+"""The targets fuzz_weights:dlib, :faceapi and :insightface: damaged weight files and their readers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 from mutating import Mutator
 
 from face128.engines.dlib.dat_file import read_resnet
-from face128.engines.dlib.weight_files import RESNET, find_weights
+from face128.engines.dlib.weight_files import RESNET_FILE, find_weights
 from face128.engines.faceapi import manifest as weight_manifest
 from face128.engines.insightface.pack import read_pack
 from face128.errors import ConfigurationError
@@ -25,10 +25,10 @@ SHAPES = {"conv0/filters": [3, 3, 3, 4], "conv0/bias": [4], "norm/sub": [2, 2, 1
 
 
 def dlib() -> Case:
-    """The 22 MB are changed in place, and mended afterwards: they take longer to copy than to read."""
-    data = bytearray((find_weights() / RESNET).read_bytes())
+    """Changes the 22 MB in place and restores them afterwards: copying takes longer than reading."""
+    data = bytearray((find_weights() / RESNET_FILE).read_bytes())
     names = [b"con_4", b"affine_", b"relu_", b"add_prev_", b"max_pool_2", b"avg_pool_2", b"fc_2", b"loss_metric_2"]
-    # Where anything but weights stands: around the names.
+    # Everything that is not a weight is near a name.
     places = [at + shift for name in names for at in _all(data, name) for shift in range(-60, 60)]
     places += range(400)
 
@@ -62,7 +62,7 @@ def _all(data: bytes | bytearray, token: bytes) -> list[int]:
 
 def face_api(folder: Path) -> Case:
     """A manifest of three small tensors, one of them quantised, in two shards."""
-    logging.disable()  # that the weights are not the known ones
+    logging.disable()  # the warning about unknown weights
     quantised = {"dtype": "uint8", "scale": 0.01, "min": -1.5}
     weights = [{"name": name, "shape": shape, "dtype": "float32"} for name, shape in SHAPES.items()]
     weights[0] |= {"quantization": quantised}
@@ -132,5 +132,5 @@ def insightface(folder: Path) -> Case:
 def prepare(reader: str) -> Case:
     if reader == "dlib":
         return dlib()
-    folder = Path(tempfile.mkdtemp(dir="."))  # in the parent's, which is removed
+    folder = Path(tempfile.mkdtemp(dir="."))  # inside the parent's folder, which is removed
     return face_api(folder) if reader == "faceapi" else insightface(folder)

@@ -1,7 +1,7 @@
-"""Runs many cases of a target in child processes, so that a crash or a hang is a finding with a number.
+"""Runs many cases of a target in child processes, so that a crash or a hang is reported with its case number.
 
-A target is a module, and an argument for its ``prepare`` if it takes one: ``fuzz_photos:PNG``. ``prepare`` gives a
-function of one random.Random, which makes a case, checks it, and returns in a word how it went. Case N of a target is
+A target is a module, with an argument for its ``prepare`` if it takes one: ``fuzz_photos:PNG``. ``prepare`` returns a
+function of one random.Random, which makes a case, checks it and returns its outcome in a word. Case N of a target is
 always the same: ``python tests/fuzz/fuzzing.py TARGET N`` repeats it.
 """
 
@@ -19,9 +19,9 @@ from pathlib import Path
 
 import pytest
 
-FULL = bool(os.environ.get("FUZZ_FULL"))
-"""make fuzz: the full counts."""
-ENOUGH = 5  # children that died: whatever is wrong will have been seen
+FULL_COUNTS = bool(os.environ.get("FUZZ_FULL"))
+"""Set by make fuzz."""
+MAX_DEAD_CHILDREN = 5  # stop then
 
 linux = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
 
@@ -31,11 +31,11 @@ class Report:
     failures: list[str] = field(default_factory=list)
     outcomes: Counter[str] = field(default_factory=Counter)
     slowest: tuple[float, int] = (0.0, 0)
-    """Seconds of processor time, and the number of the case."""
+    """Seconds of CPU time, and the case number."""
     growth: int = 0
-    """MiB resident at the end beyond what was after a tenth of the cases."""
+    """Growth of resident memory after the first tenth of the cases, in MiB."""
     peak: int = 0
-    """MiB."""
+    """Greatest resident memory in MiB."""
 
     def add(self, found: dict[str, object]) -> None:
         self.failures += found["failures"]  # type: ignore[arg-type, operator]
@@ -46,11 +46,11 @@ class Report:
 
 
 def fuzz(target: str, count: int, first: int = 0) -> Report:
-    """Run the cases from ``first`` on. One that ends its process is a failure; the next ones run in a new one."""
+    """Run ``count`` cases. A case that ends its process is a failure; a new process runs the next ones."""
     report, end, died = Report(), first + count, 0
     with tempfile.TemporaryDirectory() as folder:
         progress, noise = Path(folder) / "progress", Path(folder) / "noise"
-        while first < end and died < ENOUGH:
+        while first < end and died < MAX_DEAD_CHILDREN:
             progress.write_bytes(bytes(8))
             command = [sys.executable, str(Path(__file__).with_name("fuzz_child.py")), target, str(first), str(end)]
             with noise.open("wb") as stderr:
@@ -60,14 +60,14 @@ def fuzz(target: str, count: int, first: int = 0) -> Report:
                 break
             died += 1
             at = int.from_bytes(progress.read_bytes(), "little")
-            report.failures.append(f"{target} {at}: {_how(child.returncode)} {noise.read_bytes()[-500:]!r}")
+            report.failures.append(f"{target} {at}: {_exit_reason(child.returncode)} {noise.read_bytes()[-500:]!r}")
             first = at + 1
     print(f"{target}: {count} cases, {dict(report.outcomes)}, slowest {report.slowest[0]:.2f} s (case "
           f"{report.slowest[1]}), growth {report.growth} MiB, peak {report.peak} MiB")  # fmt: skip
     return report
 
 
-def _how(status: int) -> str:
+def _exit_reason(status: int) -> str:
     if status in (-signal.SIGPROF, -signal.SIGALRM):
         return "took longer than 2 s"
     return signal.strsignal(-status) or str(status) if status < 0 else f"ended with status {status}"

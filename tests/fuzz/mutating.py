@@ -1,19 +1,19 @@
-"""A seeded mutator: what happens to a file or a body on its way, and what somebody may do to it on purpose."""
+"""A seeded mutator of files and bodies: damage by accident or on purpose."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Sequence
 
-# At the ends of what integers of 8, 16, 32 bits hold, signed or not; and sizes beyond what is accepted.
+# Limits of signed and unsigned 8, 16 and 32 bit integers, and sizes above what is accepted.
 INTERESTING = (0, 1, 2, 127, 128, 255, 256, 7071, 32767, 32768, 65535, 65536, 2**31 - 1, 2**31, 2**32 - 2, 2**32 - 1)
-HEAD = 200  # bytes, in which formats say what they are
+HEADER_BYTES = 200  # where most formats have their header
 
 
 class Mutator:
-    """Changes one of ``seeds`` in one to eight places; ``tokens`` are byte strings that mean something in the format.
+    """Changes one of ``seeds`` in one to eight places; ``tokens`` are byte strings with a meaning in the format.
 
-    Places next to a token (a chunk's length, a tag's value) and ``fields`` (the bytes of a width, say) are hit often.
+    Places next to a token (a chunk's length, a tag's value) and ``fields`` (e.g. the bytes of a width) change often.
     """
 
     def __init__(self, seeds: Sequence[bytes], tokens: Sequence[bytes], fields: Sequence[bytes] = ()) -> None:
@@ -69,4 +69,4 @@ def _place(dice: random.Random, length: int, places: Sequence[int]) -> int:
     kind = dice.random()
     if places and kind < 0.4:
         return dice.choice(places)
-    return dice.randrange(max(1, min(HEAD, length) if kind < 0.6 else length))
+    return dice.randrange(max(1, min(HEADER_BYTES, length) if kind < 0.6 else length))

@@ -1,6 +1,6 @@
-"""The body of /match read the plain way, by json.loads and one ``descriptors.parse`` after the other.
+"""Parses the body of /match the slow way: json.loads, and ``descriptors.parse`` for one descriptor after the other.
 
-What match_body/parser.py reads fast must be this, to the last bit, and so must the code and the place of an error.
+match_body/parser.py must return the same values, to the last bit, or the same error code with the same field.
 """
 
 from __future__ import annotations
@@ -14,24 +14,25 @@ from face128.domain.model_card import DLIB, find_card
 from face128.errors import BadRequest, Face128Error, InvalidDescriptor, InvalidRequest, ModelMismatch
 
 Reading = tuple[Any, ...]
-"""Card, threshold, rule, probe; then regNos, names, the rows as doubles with their owners and the foreign, or None."""
+"""Model name, threshold, rule, probe; then None, or regNos, names, rows as doubles with their owners, and the indices
+of members of another model."""
 
 
 def read(body: bytes) -> Reading:
-    """Raises Face128Error with the code, and the field and regNo."""
-    foreign_tokens: list[str] = []
+    """Raises Face128Error with the code, the field and the regNo."""
+    constants: list[str] = []
 
     def constant(token: str) -> float:
-        foreign_tokens.append(token)
+        constants.append(token)
         return float(token)
 
     try:
         root = json.loads(str(body, "utf-8-sig"), parse_constant=constant, object_pairs_hook=_first_wins)
-        json.dumps(root, ensure_ascii=False).encode()  # half a surrogate pair is no text
+        json.dumps(root, ensure_ascii=False).encode()  # raises for half a surrogate pair
     except (ValueError, RecursionError):
         raise BadRequest from None
     reading = _request(root)
-    if foreign_tokens:
+    if constants:
         raise BadRequest
     return reading
 
@@ -63,7 +64,7 @@ def _request(root: Any) -> Reading:
         return card.name, threshold, rule, probe, None
     if not isinstance(root["enrolled"], list):
         raise InvalidRequest(field="enrolled")
-    reg_nos, names, rows, owners, foreign = [], [], [], [], set()
+    reg_nos, names, rows, owners, other_model = [], [], [], [], set()
     for index, member in enumerate(root["enrolled"]):
         place = f"enrolled[{index}]"
         if not isinstance(member, dict):
@@ -81,21 +82,21 @@ def _request(root: Any) -> Reading:
             if (one is not None or several is not None) and not (other and card.comparable(other)):
                 raise ModelMismatch(field=f"{place}.model", regNo=reg_no)
             if model != card.name:
-                foreign.add(index)
+                other_model.add(index)
         values = [] if one is None else [(f"{place}.descriptor", one)]
         if several is not None:
-            # The member's own descriptor is looked at before the list of the others.
+            # ``descriptor`` is checked before ``descriptors``.
             if not isinstance(several, list):
                 _parse_all(values, card.dimension, reg_no)
                 raise InvalidDescriptor(field=f"{place}.descriptors", regNo=reg_no)
             values += [(f"{place}.descriptors[{i}]", value) for i, value in enumerate(several)]
         rows += _parse_all(values, card.dimension, reg_no)
         owners += [index] * len(values)
-    return card.name, threshold, rule, probe, (reg_nos, names, owned(rows, owners), foreign)
+    return card.name, threshold, rule, probe, (reg_nos, names, owned(rows, owners), other_model)
 
 
 def owned(rows: list[list[float]], owners: list[int]) -> list[tuple[int, list[float]]]:
-    """Each owner's rows; in which order one gave them means nothing."""
+    """The rows with their owners, sorted: the order of a member's descriptors has no meaning."""
     return sorted(zip(owners, rows, strict=True))
 
 

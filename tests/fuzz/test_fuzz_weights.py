@@ -1,4 +1,4 @@
-"""Damaged weight files: each reader takes them or says in a ConfigurationError what is wrong."""
+"""Damaged weight files: each reader accepts them, or raises a ConfigurationError."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
     ("reader", "few", "many"), [("dlib", 100, 3000), ("faceapi", 600, 20_000), ("insightface", 200, 5000)]
 )
 def test_damaged_weights_are_read_or_refused(reader: str, few: int, many: int) -> None:
-    count = many if fuzzing.FULL else few
+    count = many if fuzzing.FULL_COUNTS else few
     report = fuzzing.fuzz(f"fuzz_weights:{reader}", count)
     assert report.failures == []
     assert report.growth < 32

@@ -1,4 +1,4 @@
-"""The cohort rule in the gallery: it decides as it does for a posted list, whoever came and went, on every worker."""
+"""The cohort rule in the gallery decides as for a posted list, after any changes, in every worker process."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import httpx
 import numpy as np
 import pytest
 import sqlalchemy as sa
-from colours import create, face
-from people import enrol, near, real, record, synthetic
+from fake_photos import create_record, fake_photo
+from people import add_record, at_distance, enrol, photo_descriptor, synthetic
 from serving import serving
 
 from face128.domain.decision_rule import Rule
@@ -22,58 +22,59 @@ from face128.domain.model_card import DLIB, FACEAPI
 from face128.engines.fake import FAKE
 from face128.errors import NotReady, TooFewMembers, TooLarge
 from face128.gallery import cohort_follower
+from face128.gallery.cohort_snapshot import CohortSnapshot
 from face128.gallery.gallery import Gallery
-from face128.gallery.index_sync import FaissReplica
+from face128.gallery.index_sync import FaissIndexSync
 from face128.gallery.records import NewFace, Person
 from face128.gallery.tables import faces
 from face128.match_body import parser
-from face128.matching.cohort import Cohort, Standing
-from face128.matching.decision import nearest
+from face128.matching.conformal import Cohort, ConformalScore
+from face128.matching.decision import decide
 
-OBAMA, BIDEN = real("obama-2012.jpg"), real("biden-2010.jpg")
+OBAMA, BIDEN = photo_descriptor("obama-2012.jpg"), photo_descriptor("biden-2010.jpg")
 COHORT = Rule("cohort", 0.05)
 Open = Callable[[], Gallery]
 
 
-def standing(gallery: Gallery, probe: Any) -> Standing | None:
-    return gallery.match(probe, DLIB, explain=True).standing
+def conformal_score(gallery: Gallery, probe: Any) -> ConformalScore | None:
+    return gallery.match(probe, DLIB, explain=True).conformal_score
 
 
-def recomputed(gallery: Gallery, probe: Any) -> Standing | None:
-    """From the rows of the table, all compared with all."""
+def recomputed(gallery: Gallery, probe: Any) -> ConformalScore | None:
+    """The score computed from all rows of the table."""
     with gallery.database.reading() as connection:
         rows = connection.execute(sa.select(faces.c.embedding, faces.c.user_id, faces.c.name, faces.c.record_id)).all()
     records = {row.name for row in rows if row.record_id == row.user_id}
     people = [f"name {row.name}" if row.name in records else f"user {row.user_id}" for row in rows]
     vectors = np.array([np.frombuffer(row.embedding, "<f4") for row in rows]).reshape(-1, 128)
     cohort = Cohort.of(vectors, np.unique(people, return_inverse=True)[1], "euclidean")
-    return cohort.standing(np.arange(len(rows)), distances(vectors, probe, "euclidean"))
+    return cohort.conformal_score(np.arange(len(rows)), distances(vectors, probe, "euclidean"))
 
 
-def come_and_go(workers: list[Gallery], changes: int, every: int) -> None:
-    """Users, their further photos and other names, records, and deletions, by either; compared again and again."""
+def change_and_compare(workers: list[Gallery], changes: int, every: int) -> None:
+    """Changes by all workers in turn: users, more photos, new names, records, deletions. Compare all scores."""
     random, new = np.random.default_rng(changes), iter(synthetic(changes, changes))
-    there: dict[str, Any] = {}  # a user's first descriptor; None for a record
+    enrolled: dict[str, Any] = {}  # a user's first descriptor; None for a record
     for step in range(changes):
         worker, kind, name = workers[random.integers(len(workers))], random.random(), f"Name {random.integers(300)}"
-        if there and kind < (0.35, 0.5)[step // 200 % 2]:
-            whose = str(random.choice(list(there)))
-            del there[whose]
-            worker.erase_user(whose)
-        elif there and kind > 0.85:
-            whose = str(random.choice([user for user, vector in there.items() if vector is not None] or [f"u{step}"]))
-            first = there.setdefault(whose, next(new))
-            enrol(worker, whose, near(first, float(random.uniform(0.05, 0.3))), name, force=True)
+        if enrolled and kind < (0.35, 0.5)[step // 200 % 2]:
+            user = str(random.choice(list(enrolled)))
+            del enrolled[user]
+            worker.erase_user(user)
+        elif enrolled and kind > 0.85:
+            user = str(random.choice([name for name, vector in enrolled.items() if vector is not None] or [f"u{step}"]))
+            first = enrolled.setdefault(user, next(new))
+            enrol(worker, user, at_distance(first, float(random.uniform(0.05, 0.3))), name, force=True)
         elif kind > 0.75:
-            there[record(worker, name, next(new), force=True).id] = None
+            enrolled[add_record(worker, name, next(new), force=True).id] = None
         else:
-            there[f"u{step}"] = next(new)
-            enrol(worker, f"u{step}", there[f"u{step}"], name, force=True)
+            enrolled[f"u{step}"] = next(new)
+            enrol(worker, f"u{step}", enrolled[f"u{step}"], name, force=True)
         if step % every == every - 1:
             probe = synthetic(1, step)[0].astype(np.float64)
             wanted = recomputed(worker, probe)
-            assert [standing(each, probe) for each in workers] == [wanted] * len(workers)
-    assert len(there) > 5
+            assert [conformal_score(each, probe) for each in workers] == [wanted] * len(workers)
+    assert len(enrolled) > 5
 
 
 @pytest.fixture
@@ -81,13 +82,13 @@ def workers(open_gallery: Open) -> list[Gallery]:
     return [open_gallery(), open_gallery()]
 
 
-def test_scores_that_follow_are_those_computed_anew_on_every_database(workers: list[Gallery]) -> None:
-    come_and_go(workers, 80, every=4)
+def test_scores_that_follow_changes_are_those_computed_anew_on_every_database(workers: list[Gallery]) -> None:
+    change_and_compare(workers, 80, every=4)
 
 
-def test_after_two_thousand_enrolments_and_deletions_two_workers_tell_the_scores_computed_anew(tmp_path: Path) -> None:
+def test_after_two_thousand_enrolments_and_deletions_two_workers_find_the_scores_computed_anew(tmp_path: Path) -> None:
     two = [Gallery(f"sqlite:///{tmp_path}/gallery.sqlite") for _ in range(2)]
-    come_and_go(two, 2000, every=40)
+    change_and_compare(two, 2000, every=40)
     for worker in two:
         worker.close()
 
@@ -103,7 +104,7 @@ def test_the_gallery_decides_as_for_a_posted_list_to_the_last_bit(gallery: Galle
     for probe in probes:
         for alpha in (0.02, 0.1):
             body = {"descriptor": probe.tolist(), "enrolled": members, "decision": {"rule": "cohort", "alpha": alpha}}
-            posted = nearest(parser.parse(json.dumps(body).encode()), explain=True)
+            posted = decide(parser.parse(json.dumps(body).encode()), explain=True)
             assert gallery.match(probe, DLIB, rule=Rule("cohort", alpha), explain=True) == posted
             decided = gallery.match(probe, DLIB, rule=Rule("cohort", alpha))
             assert (decided.answer(), decided.runner_up) == (posted.answer(), posted.runner_up)
@@ -113,7 +114,7 @@ def test_the_gallery_decides_as_for_a_posted_list_to_the_last_bit(gallery: Galle
             assert [(one.record.id, one.distance) for one in found] == by_threshold
             outcomes.add(matched)
         del body["decision"]
-        posted = nearest(parser.parse(json.dumps(body).encode()), explain=True)
+        posted = decide(parser.parse(json.dumps(body).encode()), explain=True)
         assert gallery.match(probe, DLIB, explain=True) == posted
     assert outcomes == {True, False}
 
@@ -122,65 +123,66 @@ def test_faces_of_models_that_may_meet_are_one_crowd_and_others_none(gallery: Ga
     for index, descriptor in enumerate(synthetic(21)):
         card = (DLIB, FACEAPI, FAKE)[index % 3]
         gallery.enrol(Person(None, str(index)), [NewFace(descriptor, descriptor.tobytes())], card, force=True)
-    assert standing(gallery, OBAMA) is not None
-    with pytest.raises(TooFewMembers) as told:
+    assert conformal_score(gallery, OBAMA) is not None
+    with pytest.raises(TooFewMembers) as error:
         gallery.match(OBAMA, DLIB, rule=COHORT)
-    assert told.value.context == {"members": 14, "members_needed": 19}
-    with pytest.raises(TooFewMembers) as told:
+    assert error.value.context == {"members": 14, "members_needed": 19}
+    with pytest.raises(TooFewMembers) as error:
         gallery.match(OBAMA, FAKE, rule=COHORT)
-    assert told.value.context["members"] == 7
+    assert error.value.context["members"] == 7
 
 
 def test_several_faces_of_a_person_are_one_member(gallery: Gallery) -> None:
     for index, descriptor in enumerate(synthetic(18)):
-        enrol(gallery, str(index), [descriptor, near(descriptor, 0.1)], f"Person {index}", force=True)
-    record(gallery, "Person 3", BIDEN, force=True)
-    with pytest.raises(TooFewMembers) as told:
+        enrol(gallery, str(index), [descriptor, at_distance(descriptor, 0.1)], f"Person {index}", force=True)
+    add_record(gallery, "Person 3", BIDEN, force=True)
+    with pytest.raises(TooFewMembers) as error:
         gallery.match(OBAMA, DLIB, rule=COHORT)
-    assert told.value.context["members"] == 18
-    enrol(gallery, "3", synthetic(18)[3], "Another name", force=True)  # and so the record is somebody else's
-    assert gallery.match(OBAMA, DLIB, rule=COHORT).standing is not None
+    assert error.value.context["members"] == 18
+    enrol(gallery, "3", synthetic(18)[3], "Another name", force=True)  # now the record is another person's
+    assert gallery.match(OBAMA, DLIB, rule=COHORT).conformal_score is not None
 
 
-def test_a_transaction_that_the_cohort_is_ahead_of_is_told_nothing(gallery: Gallery) -> None:
-    """Another thread may have followed a change that this one cannot see."""
+def test_a_transaction_older_than_the_cohort_gets_no_score(gallery: Gallery) -> None:
+    """Another thread may have followed a change that this transaction does not see."""
     for index, descriptor in enumerate(synthetic(20)):
         enrol(gallery, str(index), descriptor, force=True)
-    assert standing(gallery, OBAMA) is not None
+    assert conformal_score(gallery, OBAMA) is not None
     with gallery.database.reading() as connection:
         probe = OBAMA.astype(np.float64)
-        assert gallery._cohorts.view(connection, probe, DLIB, COHORT, gallery._replica) is not None
+        assert gallery._cohorts.score(connection, probe, DLIB, COHORT, gallery._index) is not None
         enrol(gallery, "100", OBAMA, force=True)
-        assert gallery._cohorts.view(connection, probe, DLIB, COHORT, gallery._replica) is None
+        assert gallery._cohorts.score(connection, probe, DLIB, COHORT, gallery._index) is None
 
 
 def test_no_more_faces_than_can_be_compared(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cohort_follower, "MOST", 30)
+    monkeypatch.setattr(cohort_follower, "MAX_COHORT_FACES", 30)
     for index, descriptor in enumerate(synthetic(31)):
         enrol(gallery, str(index), descriptor, force=True)
     with pytest.raises(TooLarge):
         gallery.match(OBAMA, DLIB, rule=COHORT)
     explained = gallery.match(OBAMA, DLIB, explain=True)
-    assert (explained.standing, explained.nearest) == (None, gallery.match(OBAMA, DLIB).nearest)
+    assert (explained.conformal_score, explained.nearest) == (None, gallery.match(OBAMA, DLIB).nearest)
     gallery.erase_user("3")
-    assert gallery.match(OBAMA, DLIB, rule=COHORT).standing is not None
+    assert gallery.match(OBAMA, DLIB, rule=COHORT).conformal_score is not None
 
 
 def test_what_takes_too_long_is_not_waited_for(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
     for index, descriptor in enumerate(synthetic(3000)[:40]):
         enrol(gallery, str(index), descriptor, force=True)
-    monkeypatch.setattr(cohort_follower, "PATIENCE", 0.0)
+    monkeypatch.setattr(cohort_follower, "BUILD_TIMEOUT_S", 0.0)
     with pytest.raises(NotReady):
         gallery.match(OBAMA, DLIB, rule=COHORT)
-    while not gallery.compare_members(1.0):
+    while not gallery.build_cohorts(1.0):
         pass
-    assert gallery.match(OBAMA, DLIB, rule=COHORT).standing is not None
-    monkeypatch.setattr(cohort_follower, "AT_ONCE", 10)  # pairs: one more face is too much, and all are compared anew
+    assert gallery.match(OBAMA, DLIB, rule=COHORT).conformal_score is not None
+    # One more face makes too many pairs: all are compared anew.
+    monkeypatch.setattr(cohort_follower, "MAX_UPDATE_PAIRS", 10)
     enrol(gallery, "100", OBAMA, force=True)
-    monkeypatch.setattr(cohort_follower, "PATIENCE", 30.0)
-    assert standing(gallery, OBAMA) == recomputed(gallery, OBAMA)
+    monkeypatch.setattr(cohort_follower, "BUILD_TIMEOUT_S", 30.0)
+    assert conformal_score(gallery, OBAMA) == recomputed(gallery, OBAMA)
     gallery.rebuild()
-    assert standing(gallery, BIDEN) == recomputed(gallery, BIDEN)
+    assert conformal_score(gallery, BIDEN) == recomputed(gallery, BIDEN)
 
 
 @pytest.fixture(scope="module")
@@ -198,24 +200,27 @@ def test_over_http_each_endpoint_obeys_the_rule_of_the_settings(service: httpx.C
             assert answer.json()["code"] == "not_ready"
             time.sleep(0.1)
 
-    few = ask("/match_face", files={"image": face(1)})
+    few = ask("/match_face", files={"image": fake_photo(1)})
     assert (few.status_code, few.json()["code"], few.json()["status"]) == (422, "too_few_members", "access_denied")
     assert few.json()["members_needed"] == 19
-    identifiers = {seed: create(service, face(seed), f"Person {seed}").json()["record"]["id"] for seed in range(1, 21)}
-    assert ask("/records/match", files={"image": face(1)}).json()["recognized"] is False  # with 39 members it would be
+    identifiers = {
+        seed: create_record(service, fake_photo(seed), f"Person {seed}").json()["record"]["id"] for seed in range(1, 21)
+    }
+    # With 39 members it would be recognised.
+    assert ask("/records/match", files={"image": fake_photo(1)}).json()["recognized"] is False
     for seed in range(21, 60):
-        identifiers[seed] = create(service, face(seed), f"Person {seed}").json()["record"]["id"]
+        identifiers[seed] = create_record(service, fake_photo(seed), f"Person {seed}").json()["record"]["id"]
     for seed in (7, 30, 59):
-        image = face(seed)
+        image = fake_photo(seed)
         assert ask("/match_face", files={"image": image}).json()["user_id"] == identifiers[seed]
         found = ask("/records/match", files={"image": image}).json()
         assert (found["recognized"], found["best_match"]["id"]) == (True, identifiers[seed])
-    stranger = face(1000)
+    stranger = fake_photo(1000)
     assert ask("/match_face", files={"image": stranger}).json() == {"status": "access_denied"}
     assert ask("/records/match", files={"image": stranger}).json()["recognized"] is False
     assert service.delete(f"/records/{identifiers[30]}").status_code == 200
     for _ in range(6):
-        assert ask("/match_face", files={"image": face(30)}).json() == {"status": "access_denied"}
+        assert ask("/match_face", files={"image": fake_photo(30)}).json() == {"status": "access_denied"}
 
 
 def test_match_without_a_list_obeys_the_rule_of_the_body_and_explains_either(tmp_path: Path) -> None:
@@ -235,27 +240,27 @@ def test_match_without_a_list_obeys_the_rule_of_the_body_and_explains_either(tmp
 
         for decision in ({"rule": "cohort"}, {"rule": "threshold"}):
             assert ask(decision=decision) == {"regNo": "7", "name": "Somebody"}
-            told = ask("?explain=true", decision=decision)
-            assert (told["score"], told["stranger_risk"]) == (wanted.score, wanted.stranger_risk)
-            assert told["threshold"] == (0.6 if decision["rule"] == "cohort" else 0.38)
-            assert ("decision" in told) == (decision["rule"] == "cohort")
+            answer = ask("?explain=true", decision=decision)
+            assert (answer["score"], answer["stranger_risk"]) == (wanted.score, wanted.stranger_risk)
+            assert answer["threshold"] == (0.6 if decision["rule"] == "cohort" else 0.38)
+            assert ("decision" in answer) == (decision["rule"] == "cohort")
         few = ask(decision={"rule": "cohort", "alpha": 0.001})
         assert (few["code"], few["members"], few["members_needed"]) == ("too_few_members", 40, 999)
 
 
-def test_who_is_near_decides_as_everybody_does(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_nearest_faces_decide_as_all_faces_do(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
     people = synthetic(150)
     for index, descriptor in enumerate(people):
         enrol(gallery, str(index), descriptor, force=True)
     probes = [*(people[:20] + np.random.default_rng(3).normal(0, 0.02, (20, 128))), *synthetic(20, 9)]
     wanted = [recomputed(gallery, probe) for probe in probes]
     explained = [gallery.match(probe, DLIB, rule=COHORT, explain=True) for probe in probes]
-    assert [each.standing for each in explained] == wanted
-    if not isinstance(gallery._replica, FaissReplica):  # Milvus does not say at which version it is
+    assert [each.conformal_score for each in explained] == wanted
+    if not isinstance(gallery._index, FaissIndexSync):  # Milvus does not say at which version it is
         return
-    monkeypatch.setattr(cohort_follower._Follower, "_whole_view", lambda *_: pytest.fail("it looked at everybody"))
+    monkeypatch.setattr(CohortSnapshot, "_score_from_all", lambda *_: pytest.fail("it compared all"))
     for few in (4000, 60):  # with 60 what is known of a stranger is a bound
-        monkeypatch.setattr("face128.matching.cohort.FEW", few)
+        monkeypatch.setattr("face128.matching.conformal.MAX_SCANNED_ROWS", few)
         for probe, whole in zip(probes, explained, strict=True):
             decided = gallery.match(probe, DLIB, rule=COHORT)
             assert (decided.answer(), decided.runner_up) == (whole.answer(), whole.runner_up)
@@ -264,4 +269,4 @@ def test_who_is_near_decides_as_everybody_does(gallery: Gallery, monkeypatch: py
     assert {each.matched for each in explained} == {True, False}
     many = gallery.recognise(probes[0], DLIB, 100, rule=COHORT)[1]
     assert [found.record.id for found in many] == [f.record.id for f in gallery.search(probes[0], DLIB, 100)]
-    assert gallery._replica.search_at(-1, OBAMA, DLIB, 1) is None
+    assert gallery._index.search_at(-1, OBAMA, DLIB, 1) is None

@@ -1,4 +1,4 @@
-"""kill -9 at random moments: what was acknowledged stands, nothing is half there, index and table are equal."""
+"""kill -9 at random moments: acknowledged changes are kept, no change is partial, index and table are equal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from collections import Counter
 from pathlib import Path
 
 import httpx
-from colours import face
+from fake_photos import fake_photo
 from serving import environment, free_port
 
 from face128.engines.fake import FAKE
@@ -43,7 +43,7 @@ def test_kills_lose_nothing_that_was_acknowledged(tmp_path: Path) -> None:
                 kills += 1
         finally:
             process.kill()
-            process.wait()
+            process.wait(30)
     assert kills == ROUNDS
     assert len(ledger.changes) > ROUNDS  # work was done
     gallery = Gallery(f"sqlite:///{tmp_path}/gallery.sqlite")
@@ -56,34 +56,34 @@ def test_kills_lose_nothing_that_was_acknowledged(tmp_path: Path) -> None:
 
 
 class Ledger:
-    """What the service has acknowledged, and the one person whose request was cut off."""
+    """What the service has acknowledged, and the person whose request was interrupted."""
 
     def __init__(self) -> None:
-        self.there: dict[str, int] = {}
-        """How many faces each person has."""
-        self.doubt: tuple[str, set[int]] | None = None
-        """A person, and the numbers of faces that he may have."""
+        self.face_counts: dict[str, int] = {}
+        """By person."""
+        self.unconfirmed: tuple[str, set[int]] | None = None
+        """A person, and the possible numbers of their faces."""
         self.changes: list[str] = []
 
     def change_until_it_dies(self, client: httpx.Client, turn: int, chance: random.Random) -> None:
         for step in range(10_000):
-            erase = bool(self.there) and chance.random() < 0.4
-            person = chance.choice(sorted(self.there)) if erase else f"p{turn}-{step}"
-            before = self.there.get(person, 0)
+            erase = bool(self.face_counts) and chance.random() < 0.4
+            person = chance.choice(sorted(self.face_counts)) if erase else f"p{turn}-{step}"
+            before = self.face_counts.get(person, 0)
             after = 0 if erase else 3
-            self.doubt = (person, {before, after})
+            self.unconfirmed = (person, {before, after})
             try:
                 if erase:
                     answer = client.delete(f"/enroll_faces/{person}")
                 else:
-                    photos = [("files", face(turn * 10_000 + step * 3 + i)) for i in range(3)]
+                    photos = [("files", fake_photo(turn * 10_000 + step * 3 + i)) for i in range(3)]
                     answer = client.post(f"/enroll_faces/{person}", files=photos, data={"name": person})
             except httpx.TransportError:
                 return
             assert answer.status_code == 200, answer.text
             self.changes.append(person)
-            self.settle(person, after)
-        raise AssertionError("nobody killed the service")
+            self.confirm(person, after)
+        raise AssertionError("the service was not killed")
 
     def check(self, client: httpx.Client) -> None:
         page = client.get("/records?limit=1000").json()
@@ -91,18 +91,18 @@ class Ledger:
         while len(records) < page["total_count"]:
             records += client.get(f"/records?limit=1000&skip={len(records)}").json()["records"]
         counts = Counter(record["name"] for record in records)
-        if self.doubt:
-            person, allowed = self.doubt
+        if self.unconfirmed:
+            person, allowed = self.unconfirmed
             assert counts[person] in allowed  # all three or none
-            self.settle(person, counts[person])
-        assert counts == self.there
+            self.confirm(person, counts[person])
+        assert counts == self.face_counts
         assert client.post("/maintenance/rebuild-index").json()["records"] == page["total_count"]
 
-    def settle(self, person: str, count: int) -> None:
-        self.doubt = None
-        self.there.pop(person, None)
+    def confirm(self, person: str, count: int) -> None:
+        self.unconfirmed = None
+        self.face_counts.pop(person, None)
         if count:
-            self.there[person] = count
+            self.face_counts[person] = count
 
 
 def wait_for(client: httpx.Client) -> None:

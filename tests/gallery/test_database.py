@@ -1,4 +1,4 @@
-"""What only SQLite does: several processes open a file that is not there yet."""
+"""Only for SQLite: several processes open a new file."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from face128.gallery.database import _engine
 
 
-def test_a_new_file_may_be_opened_by_many_at_the_same_moment(tmp_path: Path) -> None:
-    together = Barrier(4)
+def test_a_new_file_may_be_opened_by_several_at_once(tmp_path: Path) -> None:
+    together = Barrier(4, timeout=60)
 
     def journal_mode(number: int) -> str:
         engine = _engine(f"sqlite:///{tmp_path}/{number}.sqlite")

@@ -1,4 +1,4 @@
-"""Gallery on SQLite, MariaDB and PostgreSQL: who is enrolled, who is another person, what is left of the erased."""
+"""Gallery on SQLite, MariaDB and PostgreSQL: enrolment, duplicates, searches, and what remains of erased faces."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from people import enrol, near, real, record, synthetic, whose
+from people import add_record, at_distance, enrol, matched_reg_no, photo_descriptor, synthetic
 
 from face128.domain.descriptors import distance, distances
 from face128.domain.model_card import DLIB, FACEAPI
@@ -23,16 +23,16 @@ from face128.gallery.gallery import Gallery
 from face128.gallery.records import NewFace, Person
 from face128.gallery.tables import metadata
 from face128.match_body import parser
-from face128.matching.decision import nearest
+from face128.matching.decision import decide
 
 Open = Callable[[], Gallery]
-OBAMA, OBAMA_TOO, BIDEN = real("obama-2012.jpg"), real("obama-2009.jpg"), real("biden-2010.jpg")
+OBAMA, OBAMA_TOO, BIDEN = map(photo_descriptor, ("obama-2012.jpg", "obama-2009.jpg", "biden-2010.jpg"))
 
 
 def test_the_enrolled_person_is_found_and_a_stranger_is_not(gallery: Gallery) -> None:
     enrol(gallery, "44", OBAMA, "Barack Obama")
-    assert whose(gallery, OBAMA_TOO) == "44"
-    assert whose(gallery, BIDEN) is None
+    assert matched_reg_no(gallery, OBAMA_TOO) == "44"
+    assert matched_reg_no(gallery, BIDEN) is None
 
 
 def test_a_gallery_without_anybody_finds_nobody(gallery: Gallery) -> None:
@@ -50,7 +50,7 @@ def test_a_search_and_a_posted_list_agree_to_the_last_bit(gallery: Gallery) -> N
     random = np.random.default_rng(1)
     probes = [people[100], people[200], *(people[:20] + random.normal(0, 0.03, (20, 128)))]
     for probe in probes:
-        posted = nearest(parser.parse(json_of({"descriptor": probe.tolist(), "enrolled": members})), explain=True)
+        posted = decide(parser.parse(json_of({"descriptor": probe.tolist(), "enrolled": members})), explain=True)
         assert gallery.match(probe, DLIB, explain=True) == posted
 
 
@@ -67,7 +67,7 @@ def test_the_threshold_is_inclusive_to_the_last_bit(gallery: Gallery) -> None:
 
 
 def test_the_runner_up_is_another_person_however_many_faces_the_nearest_has(gallery: Gallery) -> None:
-    enrol(gallery, "44", [near(OBAMA, 0.001 * step) for step in range(40)])
+    enrol(gallery, "44", [at_distance(OBAMA, 0.001 * step) for step in range(40)])
     enrol(gallery, "46", BIDEN)
     decision = gallery.match(OBAMA, DLIB)
     assert decision.runner_up is not None
@@ -98,14 +98,14 @@ def test_the_order_is_exact_where_float32_cannot_tell_who_is_nearer(gallery: Gal
         assert [one.distance for one in found] == sorted(exact)[:5]
 
 
-def test_another_models_descriptors_are_never_met(gallery: Gallery) -> None:
+def test_another_models_descriptors_are_never_compared(gallery: Gallery) -> None:
     gallery.enrol(Person("Barack Obama", "44"), [NewFace(OBAMA, b"photo")], FAKE)
     assert gallery.search(OBAMA, DLIB, 5) == []
-    assert enrol(gallery, "another", OBAMA)  # no duplicate either: nobody can tell
+    assert enrol(gallery, "another", OBAMA)  # not a duplicate either: the models are not comparable
     assert [one.record.person.user_id for one in gallery.search(OBAMA, FAKE, 5)] == ["44"]
 
 
-def test_models_that_may_be_compared_meet_and_the_nearest_of_both_comes_first(gallery: Gallery) -> None:
+def test_comparable_models_are_compared_and_the_nearest_of_both_comes_first(gallery: Gallery) -> None:
     people = synthetic(60)
     for index, descriptor in enumerate(people):
         card = (DLIB, FACEAPI)[index % 2]
@@ -118,7 +118,7 @@ def test_models_that_may_be_compared_meet_and_the_nearest_of_both_comes_first(ga
         gallery.enrol(Person("Another", "x"), [NewFace(people[1], b"photo")], DLIB)
 
 
-def test_another_persons_face_is_refused_and_he_is_named(gallery: Gallery) -> None:
+def test_another_persons_face_is_refused_and_the_person_is_named(gallery: Gallery) -> None:
     enrol(gallery, "44", OBAMA, "Barack Obama")
     with pytest.raises(Duplicate, match="Barack Obama") as refusal:
         enrol(gallery, "x", [BIDEN, OBAMA_TOO], "Somebody")
@@ -130,24 +130,24 @@ def test_another_persons_face_is_refused_and_he_is_named(gallery: Gallery) -> No
 
 def test_at_the_very_threshold_it_is_another_persons_face(gallery: Gallery) -> None:
     enrol(gallery, "44", OBAMA)
-    enrol(gallery, "farther", near(OBAMA, 0.3801))
+    enrol(gallery, "farther", at_distance(OBAMA, 0.3801))
     with pytest.raises(Duplicate):
-        enrol(gallery, "nearer", near(OBAMA, -0.3799))
+        enrol(gallery, "nearer", at_distance(OBAMA, -0.3799))
 
 
 def test_a_person_may_have_several_faces_and_a_record_is_the_person_of_its_name(gallery: Gallery) -> None:
     enrol(gallery, "44", OBAMA, "Barack Obama")
     enrol(gallery, "44", OBAMA_TOO, "Barack Obama")
-    record(gallery, "Barack Obama", near(OBAMA, 0.1))
+    add_record(gallery, "Barack Obama", at_distance(OBAMA, 0.1))
     with pytest.raises(Duplicate):
-        record(gallery, "barack obama", near(OBAMA, 0.1))
+        add_record(gallery, "barack obama", at_distance(OBAMA, 0.1))
     with pytest.raises(Duplicate):
-        enrol(gallery, "45", near(OBAMA, 0.1), "Barack Obama")  # another user of this name
+        enrol(gallery, "45", at_distance(OBAMA, 0.1), "Barack Obama")  # another user of this name
 
 
 def test_a_face_that_is_sent_twice_is_stored_once(gallery: Gallery) -> None:
-    first = record(gallery, "Barack Obama", OBAMA)
-    assert record(gallery, "Barack Obama", OBAMA).id == first.id
+    first = add_record(gallery, "Barack Obama", OBAMA)
+    assert add_record(gallery, "Barack Obama", OBAMA).id == first.id
     once = enrol(gallery, "44", [OBAMA, OBAMA, BIDEN], force=True)
     assert len(once) == 2
     assert [one.id for one in enrol(gallery, "44", [BIDEN, OBAMA], force=True)] == [once[1].id, once[0].id]
@@ -155,12 +155,12 @@ def test_a_face_that_is_sent_twice_is_stored_once(gallery: Gallery) -> None:
 
 
 def test_a_person_has_at_most_so_many_faces_unless_they_are_replaced(gallery: Gallery) -> None:
-    people = [near(OBAMA, 0.01 * step) for step in range(8)]
-    enrol(gallery, "44", people[:3], most=4)
+    people = [at_distance(OBAMA, 0.01 * step) for step in range(8)]
+    enrol(gallery, "44", people[:3], max_faces=4)
     with pytest.raises(TooManyImages):
-        enrol(gallery, "44", people[3:5], most=4)
-    enrol(gallery, "44", people[2:4], most=4)  # one of them is there already
-    enrol(gallery, "44", people[3:7], most=4, replace=True)
+        enrol(gallery, "44", people[3:5], max_faces=4)
+    enrol(gallery, "44", people[2:4], max_faces=4)  # one of them is there already
+    enrol(gallery, "44", people[3:7], max_faces=4, replace=True)
     stored = [one.descriptor.tolist() for one in gallery.page(0, 9)[1]]
     assert stored == [row.tolist() for row in people[3:7]]
 
@@ -178,7 +178,7 @@ def test_people_are_told_apart_by_every_character(gallery: Gallery, user_id: str
     enrol(gallery, user_id, OBAMA)
     enrol(gallery, other, BIDEN)
     gallery.erase_user(other)
-    assert whose(gallery, OBAMA) == user_id
+    assert matched_reg_no(gallery, OBAMA) == user_id
 
 
 @pytest.mark.parametrize("text", ["", " a", "a\n", "a\x00b", "\ud800", "x" * 256])
@@ -191,9 +191,9 @@ def test_text_that_no_database_can_keep_is_refused(gallery: Gallery, text: str) 
 
 def test_the_erased_are_gone_from_rows_and_index_at_once(gallery: Gallery) -> None:
     enrol(gallery, "44", [OBAMA, OBAMA_TOO])
-    mine = record(gallery, "Joe Biden", BIDEN)
+    mine = add_record(gallery, "Joe Biden", BIDEN)
     assert len(gallery.erase_user("44")) == 2
-    assert whose(gallery, OBAMA) is None
+    assert matched_reg_no(gallery, OBAMA) is None
     assert gallery.sizes() == {"dlib-resnet-v1": 1}
     assert gallery.erase_record(mine.id).person.name == "Joe Biden"
     for again in (
@@ -216,36 +216,36 @@ def test_nothing_of_the_erased_remains_in_any_table(gallery: Gallery, tmp_path: 
             for row in connection.execute(sa.select(table)):
                 assert not [value for value in row if value in traces], table.name
     for file in tmp_path.glob("gallery.sqlite*"):  # nor in SQLite's free pages and log
-        kept = file.read_bytes()
-        assert not [trace for trace in traces if (trace if isinstance(trace, bytes) else trace.encode()) in kept], (
+        content = file.read_bytes()
+        assert not [trace for trace in traces if (trace if isinstance(trace, bytes) else trace.encode()) in content], (
             file.name
         )
 
 
 def test_a_row_number_never_comes_back(gallery: Gallery) -> None:
-    first = record(gallery, "Barack Obama", OBAMA)
+    first = add_record(gallery, "Barack Obama", OBAMA)
     gallery.erase_record(first.id)
-    assert record(gallery, "Joe Biden", BIDEN).row > first.row
+    assert add_record(gallery, "Joe Biden", BIDEN).face_id > first.face_id
 
 
 def test_what_one_worker_has_done_the_next_search_of_another_sees(open_gallery: Open) -> None:
     one, other = open_gallery(), open_gallery()
     for turn in range(10):
         enrol(one, "44", OBAMA, "Barack Obama")
-        assert whose(other, OBAMA) == "44"
+        assert matched_reg_no(other, OBAMA) == "44"
         enrol(other, "46", BIDEN)
-        assert whose(one, BIDEN) == "46"
+        assert matched_reg_no(one, BIDEN) == "46"
         other.erase_user("44")
-        assert whose(one, OBAMA) is None
+        assert matched_reg_no(one, OBAMA) is None
         one.erase_user("46")
-        assert whose(other, BIDEN) is None
+        assert matched_reg_no(other, BIDEN) is None
         assert sum(one.sizes().values()) == sum(other.sizes().values()) == 0, turn
 
 
-def test_who_has_missed_more_erasures_than_are_listed_reads_the_table(
+def test_a_worker_that_missed_more_erasures_than_are_listed_reads_the_whole_table(
     open_gallery: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("face128.gallery.writes.KEPT", 3)
+    monkeypatch.setattr("face128.gallery.writes.MAX_LISTED_VERSIONS", 3)
     one, late = open_gallery(), open_gallery()
     enrol(one, "44", OBAMA)
     late.load()
@@ -261,17 +261,17 @@ def test_a_rebuild_reaches_every_worker(open_gallery: Open) -> None:
     one, other = open_gallery(), open_gallery()
     enrol(one, "44", OBAMA)
     other.load()
-    with one.database.writing() as connection:  # behind the gallery's back: no version tells
+    with one.database.writing() as connection:  # past the gallery: the version stays the same
         connection.exec_driver_sql("UPDATE faces SET user_id = '45'")
         connection.exec_driver_sql("UPDATE faces SET id = id + 100")
     assert one.rebuild() == 1
-    assert whose(one, OBAMA) == whose(other, OBAMA) == "45"
+    assert matched_reg_no(one, OBAMA) == matched_reg_no(other, OBAMA) == "45"
 
 
 def test_of_two_that_enrol_one_face_at_once_one_is_refused(open_gallery: Open) -> None:
     galleries = [open_gallery() for _ in range(4)]
     for turn in range(5):
-        start = threading.Barrier(4)
+        start = threading.Barrier(4, timeout=60)
 
         def attempt(number: int, turn: int = turn, start: threading.Barrier = start) -> bool:
             start.wait()
@@ -295,4 +295,4 @@ def test_workers_that_start_together_on_an_empty_database_do_not_race(open_galle
     with ThreadPoolExecutor(4) as pool:
         galleries = list(pool.map(lambda _: open_gallery(), range(4)))
     enrol(galleries[0], "44", OBAMA)
-    assert {whose(gallery, OBAMA) for gallery in galleries} == {"44"}
+    assert {matched_reg_no(gallery, OBAMA) for gallery in galleries} == {"44"}

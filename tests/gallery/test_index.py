@@ -1,4 +1,4 @@
-"""Index, FAISS's and Milvus's: brute force in float64 finds the same, whatever was added and removed."""
+"""FAISS's and Milvus's Index: brute force in float64 finds the same after any changes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import database_servers
 import dlib_truth
 import numpy as np
 import pytest
-from people import real, synthetic
+from people import photo_descriptor, synthetic
 
 from face128.domain.descriptors import Metric, distances
 from face128.gallery.index import FaissIndex, Index
@@ -34,7 +34,7 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Make:
 @pytest.mark.parametrize("metric", ["euclidean", "cosine"])
 def test_brute_force_over_20000_agrees_on_the_top_5(make: Make, metric: Metric) -> None:
     people = synthetic(20_000)
-    people[: len(dlib_truth.SINGLE)] = [real(name) for name in dlib_truth.SINGLE]
+    people[: len(dlib_truth.ONE_FACE_PHOTOS)] = [photo_descriptor(name) for name in dlib_truth.ONE_FACE_PHOTOS]
     index = make(128, metric)
     index.add(np.arange(20_000) + 7, people)
     assert len(index) == 20_000
@@ -52,21 +52,21 @@ def test_what_is_removed_is_never_found_and_its_place_is_taken_again(make: Make)
     index = make(128, "euclidean")
     index.add(np.arange(200), people[:200])
     random = np.random.default_rng(4)
-    there = set(range(200))
+    stored = set(range(200))
     for start in range(200, 400, 40):
-        gone = random.choice(sorted(there), 50, replace=False)
+        gone = random.choice(sorted(stored), 50, replace=False)
         index.remove(gone)
-        index.remove(gone[:3])  # it is no error that they are gone
-        there -= set(gone.tolist())
+        index.remove(gone[:3])  # removing them again is no error
+        stored -= set(gone.tolist())
         index.add(np.arange(start, start + 40), people[start : start + 40])
-        there |= set(range(start, start + 40))
-        assert index.ids().tolist() == sorted(there)
-        assert len(index) == len(there)
+        stored |= set(range(start, start + 40))
+        assert index.ids().tolist() == sorted(stored)
+        assert len(index) == len(stored)
         for number in range(0, 400, 11):
             ids, found = index.search(people[number], 1000)
-            assert sorted(ids.tolist()) == sorted(there)
+            assert sorted(ids.tolist()) == sorted(stored)
             assert (np.diff(found) >= 0).all()
-            assert (found[0] < 1e-3) == (number in there)
+            assert (found[0] < 1e-3) == (number in stored)
 
 
 def test_what_is_added_again_is_replaced(make: Make) -> None:

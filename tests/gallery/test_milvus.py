@@ -1,4 +1,4 @@
-"""Milvus beside the table: what one of them lost, the start mends."""
+"""Milvus and the table of faces: what Milvus has lost is repaired at the start."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from pathlib import Path
 
 import database_servers
 import pytest
-from people import enrol, near, real, whose
+from people import at_distance, enrol, matched_reg_no, photo_descriptor
 from pymilvus import MilvusClient
 
 from face128.domain.model_card import DLIB
-from face128.errors import DatabaseAway
+from face128.errors import DatabaseUnavailable
 from face128.gallery.gallery import Gallery
 
-OBAMA, BIDEN = real("obama-2012.jpg"), real("biden-2010.jpg")
+OBAMA, BIDEN = photo_descriptor("obama-2012.jpg"), photo_descriptor("biden-2010.jpg")
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def collection(client: MilvusClient) -> str:
 
 @pytest.mark.parametrize("damage", ["collection lost", "row lost", "row too many"])
 def test_a_start_makes_milvus_equal_to_the_table(url: str, milvus: str, damage: str) -> None:
-    enrol(Gallery(url, milvus), "44", [OBAMA, near(OBAMA, 0.1)])
+    enrol(Gallery(url, milvus), "44", [OBAMA, at_distance(OBAMA, 0.1)])
     client = MilvusClient(uri=milvus)
     if damage == "collection lost":
         client.drop_collection(collection(client))
@@ -42,28 +42,28 @@ def test_a_start_makes_milvus_equal_to_the_table(url: str, milvus: str, damage: 
     else:
         client.upsert(collection(client), [{"id": 999, "vector": BIDEN}])
     gallery = Gallery(url, milvus)
-    assert whose(gallery, OBAMA) == "44"
+    assert matched_reg_no(gallery, OBAMA) == "44"
     assert gallery.sizes() == {"dlib-resnet-v1": 2}
 
 
-def test_what_was_changed_while_milvus_was_not_asked_is_caught_up(url: str, milvus: str) -> None:
+def test_changes_made_without_milvus_are_caught_up(url: str, milvus: str) -> None:
     with_milvus = Gallery(url, milvus)
     enrol(with_milvus, "44", OBAMA)
-    without = Gallery(url)  # as the command line does, where it is not told of Milvus
+    without = Gallery(url)  # as the command line without the setting for Milvus
     enrol(without, "46", BIDEN)
     without.erase_user("44")
-    assert whose(with_milvus, BIDEN) == "46"
-    assert whose(with_milvus, OBAMA) is None
+    assert matched_reg_no(with_milvus, BIDEN) == "46"
+    assert matched_reg_no(with_milvus, OBAMA) is None
     assert with_milvus.sizes() == {"dlib-resnet-v1": 1}
 
 
-def test_a_new_gallery_never_meets_the_vectors_of_an_older_one(tmp_path: Path, milvus: str) -> None:
+def test_a_new_gallery_never_finds_the_vectors_of_an_older_one(tmp_path: Path, milvus: str) -> None:
     enrol(Gallery(f"sqlite:///{tmp_path}/old.sqlite", milvus), "44", OBAMA)
     new = Gallery(f"sqlite:///{tmp_path}/new.sqlite", milvus)
     assert new.search(OBAMA, DLIB, 5) == []
-    assert whose(new, OBAMA) is None
+    assert matched_reg_no(new, OBAMA) is None
 
 
-def test_milvus_away_is_told_like_a_database_that_is_away(url: str) -> None:
-    with pytest.raises(DatabaseAway, match="Milvus"):
+def test_an_unreachable_milvus_is_reported_like_an_unreachable_database(url: str) -> None:
+    with pytest.raises(DatabaseUnavailable, match="Milvus"):
         Gallery(url, "http://127.0.0.1:9")

@@ -11,20 +11,20 @@ import database_servers
 import httpx
 import numpy as np
 import pytest
-from colours import create, face
-from people import enrol, real
+from fake_photos import create_record, fake_photo
+from people import enrol, photo_descriptor
 from serving import serving
 
 from face128.domain.model_card import DLIB
-from face128.errors import DatabaseAway
+from face128.errors import DatabaseUnavailable
 from face128.gallery.gallery import Gallery
-from face128.gallery.index_sync import FaissReplica
+from face128.gallery.index_sync import FaissIndexSync
 
 ROUNDS = 63  # of enrol, match, delete, match from each side: 504 requests
 
 
 def match(client: httpx.Client, image: bytes) -> str:
-    # A connection of its own: so it may reach any of the workers.
+    # A new connection may reach any of the workers.
     answer = httpx.post(f"{client.base_url}/match_face", files={"image": image}, timeout=60)
     assert answer.status_code == 200, answer.text
     return str(answer.json().get("user_id", "nobody"))
@@ -37,16 +37,16 @@ def test_no_answer_is_stale_whichever_worker_or_service_gives_it(database_url: s
         def side(number: int, mine: httpx.Client, other: httpx.Client) -> None:
             random = np.random.default_rng(number)
             for turn in range(ROUNDS):
-                image = face(10_000 * (number + 1) + turn)
-                identifier = create(mine, image, f"{number}-{turn}").json()["record"]["id"]
+                image = fake_photo(10_000 * (number + 1) + turn)
+                identifier = create_record(mine, image, f"{number}-{turn}").json()["record"]["id"]
                 assert match(other, image) == identifier
                 eraser = (mine, other)[random.integers(2)]
                 assert eraser.delete(f"/records/{identifier}").status_code == 200
                 assert match((mine, other)[random.integers(2)], image) == "nobody"
 
         with ThreadPoolExecutor(2) as pool:
-            for done in [pool.submit(side, 0, one, two), pool.submit(side, 1, two, one)]:
-                done.result()
+            for future in [pool.submit(side, 0, one, two), pool.submit(side, 1, two, one)]:
+                future.result()
         assert one.get("/records").json() == two.get("/records").json() == {"total_count": 0, "records": []}
 
 
@@ -54,54 +54,58 @@ def test_no_answer_is_stale_whichever_worker_or_service_gives_it(database_url: s
 def test_a_database_may_go_away_and_come_back(request: pytest.FixtureRequest, kind: str) -> None:
     server: database_servers.Server = request.getfixturevalue(kind)
     with serving(FACE128_ENGINES="fake", FACE128_DATABASE_URL=server.new_database()) as client:
-        identifier = create(client, face(1)).json()["record"]["id"]
+        identifier = create_record(client, fake_photo(1)).json()["record"]["id"]
         server.stop()
         try:
             ready = client.get("/ready")
             assert (ready.status_code, ready.json()["code"], ready.json()["database"]) == (503, "not_ready", "away")
-            for answer in (create(client, face(2)), client.get("/records"), client.delete(f"/records/{identifier}")):
+            for answer in (
+                create_record(client, fake_photo(2)),
+                client.get("/records"),
+                client.delete(f"/records/{identifier}"),
+            ):
                 assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
                 assert "database" in answer.json()["error"]
                 assert "127.0.0.1" not in answer.text
-            found = client.post("/records/match", files={"image": face(1)})
+            found = client.post("/records/match", files={"image": fake_photo(1)})
             assert (found.status_code, found.json()["face_detected"]) == (503, False)
             posted = {"descriptor": [0.0] * 128, "enrolled": []}
             assert client.post("/match", json=posted).json() == {"match": False}
         finally:
             server.start()
         assert client.get("/ready").json()["database"] == "ready"
-        assert match(client, face(1)) == identifier
-        assert create(client, face(2), "Jane Smith").status_code == 200
+        assert match(client, fake_photo(1)) == identifier
+        assert create_record(client, fake_photo(2), "Jane Smith").status_code == 200
 
 
 @pytest.mark.parametrize("kind", ["mariadb", "postgresql"])
-def test_a_connection_that_breaks_in_the_middle_of_a_search_is_told_and_replaced(
+def test_a_connection_that_breaks_during_a_search_is_reported_and_replaced(
     request: pytest.FixtureRequest, kind: str
 ) -> None:
     server: database_servers.Server = request.getfixturevalue(kind)
     gallery = Gallery(server.new_database())
-    stored = enrol(gallery, "44", real("obama-2012.jpg"))[0]
+    stored = enrol(gallery, "44", photo_descriptor("obama-2012.jpg"))[0]
 
-    class Breaking(FaissReplica):
+    class Breaking(FaissIndexSync):
         def search(self, *arguments: Any) -> Any:
             server.stop()
             server.start()
             return super().search(*arguments)
 
-    replica, gallery._replica = gallery._replica, Breaking()
-    with pytest.raises(DatabaseAway):
+    index, gallery._index = gallery._index, Breaking()
+    with pytest.raises(DatabaseUnavailable):
         gallery.search(stored.descriptor, DLIB, 1)
-    gallery._replica = replica
+    gallery._index = index
     assert gallery.search(stored.descriptor, DLIB, 1)[0].record.id == stored.id
     gallery.close()
 
 
-def test_a_writer_that_waits_too_long_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("face128.gallery.database.BUSY", 0.2)
+def test_a_writer_that_waits_too_long_gets_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("face128.gallery.database.LOCK_TIMEOUT_S", 0.2)
     one, other = (Gallery(f"sqlite:///{tmp_path}/gallery.sqlite") for _ in range(2))
-    with one.database.writing(), pytest.raises(DatabaseAway):
-        enrol(other, "44", real("obama-2012.jpg"))
-    assert enrol(other, "44", real("obama-2012.jpg"))
+    with one.database.writing(), pytest.raises(DatabaseUnavailable):
+        enrol(other, "44", photo_descriptor("obama-2012.jpg"))
+    assert enrol(other, "44", photo_descriptor("obama-2012.jpg"))
 
 
 def test_a_service_that_starts_before_its_database_finds_it_later(tmp_path: Path) -> None:
@@ -110,7 +114,7 @@ def test_a_service_that_starts_before_its_database_finds_it_later(tmp_path: Path
     with serving(FACE128_ENGINES="fake", FACE128_DATA=str(folder)) as client:
         assert client.get("/records").status_code == 503
         folder.unlink()
-        assert create(client, face(1)).status_code == 200
+        assert create_record(client, fake_photo(1)).status_code == 200
         assert client.get("/ready").json()["database"] == "ready"
 
 
@@ -121,10 +125,10 @@ def test_a_service_without_a_gallery_opens_none(tmp_path: Path) -> None:
         assert not list(tmp_path.iterdir())
 
 
-def test_a_gallery_that_is_there_is_loaded_at_the_start(tmp_path: Path) -> None:
+def test_an_existing_gallery_is_loaded_at_the_start(tmp_path: Path) -> None:
     for _ in range(2):
         with serving(FACE128_ENGINES="fake", FACE128_DATA=str(tmp_path)) as client:
-            create(client, face(1))
+            create_record(client, fake_photo(1))
             deadline = time.monotonic() + 30
             while "database" not in client.get("/ready").json():
                 assert time.monotonic() < deadline

@@ -1,4 +1,4 @@
-"""face128 gallery: list, export, import, erase, stats, as an operator runs them, beside a running service."""
+"""face128 gallery: list, export, import, erase, stats, as an operator runs them, next to a running service."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from people import enrol, near, real, record
+from people import add_record, at_distance, enrol, photo_descriptor
 from serving import environment, photo, serving
 
 from face128.domain.descriptors import to_base64
@@ -17,7 +17,7 @@ from face128.engines.fake import FAKE
 from face128.gallery.gallery import Gallery
 from face128.gallery.records import NewFace, Person
 
-OBAMA, BIDEN, HOPPER = real("obama-2012.jpg"), real("biden-2010.jpg"), real("hopper-1984.jpg")
+OBAMA, BIDEN, HOPPER = map(photo_descriptor, ("obama-2012.jpg", "biden-2010.jpg", "hopper-1984.jpg"))
 
 
 def run(url: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -27,16 +27,16 @@ def run(url: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 def ran(url: str, *arguments: str | Path) -> str:
-    done = run(url, *arguments)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    completed = run(url, *arguments)
+    assert completed.returncode == 0, completed.stderr
+    return completed.stdout
 
 
 def refused(url: str, *arguments: str | Path) -> str:
-    done = run(url, *arguments)
-    assert done.returncode == 2
-    assert len(done.stderr.splitlines()) == 1
-    return done.stderr
+    completed = run(url, *arguments)
+    assert completed.returncode == 2
+    assert len(completed.stderr.splitlines()) == 1
+    return completed.stderr
 
 
 def written(path: Path, value: Any) -> Path:
@@ -59,8 +59,8 @@ def everything(url: str) -> list[tuple[Any, ...]]:
 
 def test_an_export_and_an_import_give_the_same_gallery(database_url: str, tmp_path: Path) -> None:
     gallery = Gallery(database_url)
-    enrol(gallery, "44", [OBAMA, near(OBAMA, 0.1)], "Barack Obama")
-    record(gallery, "Joe Biden 王", BIDEN)
+    enrol(gallery, "44", [OBAMA, at_distance(OBAMA, 0.1)], "Barack Obama")
+    add_record(gallery, "Joe Biden 王", BIDEN)
     written(tmp_path / "hopper.json", [member(1984, HOPPER, None)])
     ran(database_url, "import", tmp_path / "hopper.json")
     gallery.close()
@@ -82,8 +82,8 @@ def test_an_export_is_a_list_that_match_takes(url: str, tmp_path: Path) -> None:
     ran(url, "export", tmp_path / "all.json")
     probe = written(tmp_path / "probe.json", OBAMA.tolist())
     command = [sys.executable, "-m", "face128", "match", str(probe), str(tmp_path / "all.json")]
-    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=60)
-    assert json.loads(done.stdout) == {"regNo": "44", "name": "Barack Obama"}
+    completed = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=60)
+    assert json.loads(completed.stdout) == {"regNo": "44", "name": "Barack Obama"}
 
 
 def test_the_reg_no_keeps_its_type_and_a_running_service_sees_each_change(tmp_path: Path, url: str) -> None:
@@ -95,7 +95,7 @@ def test_the_reg_no_keeps_its_type_and_a_running_service_sees_each_change(tmp_pa
         assert client.post("/match", json=question).json() == {"regNo": 1029, "name": "Barack Obama"}
         more = {"files": {"file": photo("obama-2009.jpg")}, "data": {"name": "Barack Obama"}}
         assert client.post("/enroll_faces/1029", **more).status_code == 200
-        near_2009 = real("obama-2009.jpg").tolist()
+        near_2009 = photo_descriptor("obama-2009.jpg").tolist()
         assert client.post("/match", json={"descriptor": near_2009}).json()["regNo"] == 1029
         assert ran(url, "erase", "1029") == "2 faces erased\n"
         assert client.post("/match", json=question).json() == {"match": False}
@@ -110,12 +110,12 @@ def test_the_reg_no_keeps_its_type_and_a_running_service_sees_each_change(tmp_pa
     [
         ([member(1, OBAMA, model="dlib-resnet-v1"), member(2, BIDEN, model="buffalo_l")], "mixes"),
         ([member(1, OBAMA, model="buffalo_l")], "another model"),
-        ([member(1, OBAMA), member(2, near(BIDEN, float("nan")))], "invalid_descriptor"),
+        ([member(1, OBAMA), member(2, at_distance(BIDEN, float("nan")))], "invalid_descriptor"),
         ([member(1, OBAMA), {"regNo": 2, "name": "x", "descriptor": [0.1] * 127}], "enrolled[1].descriptor"),
         ([member(1, OBAMA), {"name": "x", "descriptor": BIDEN.tolist()}], "regNo"),
-        ([member(1, OBAMA), member("1", BIDEN)], "both as a number and as a string"),
+        ([member(1, OBAMA), member("1", BIDEN)], "both a number and a string"),
         ([member(1, OBAMA), member(2, BIDEN, "a\nb")], "name"),
-        ([member(1, OBAMA, "One"), member(2, near(OBAMA, 0.3), "Two")], "One and Two have one face"),
+        ([member(1, OBAMA, "One"), member(2, at_distance(OBAMA, 0.3), "Two")], "One and Two have one face"),
         ({"members": []}, "enrolled"),
     ],
 )
@@ -126,14 +126,12 @@ def test_a_bad_file_is_refused_whole_with_a_reason(url: str, tmp_path: Path, mem
 
 def test_a_face_that_somebody_else_has_is_refused_unless_forced(url: str, tmp_path: Path) -> None:
     enrol(Gallery(url), "44", OBAMA, "Barack Obama")
-    file = written(tmp_path / "members.json", [member(1, near(OBAMA, 0.3), "Another")])
+    file = written(tmp_path / "members.json", [member(1, at_distance(OBAMA, 0.3), "Another")])
     assert "Barack Obama" in refused(url, "import", file)
     assert "1 of them new" in ran(url, "import", file, "--force")
 
 
-def test_faces_that_could_never_be_compared_with_the_gallerys_are_refused_unless_forced(
-    url: str, tmp_path: Path
-) -> None:
+def test_faces_not_comparable_with_the_gallerys_are_refused_unless_forced(url: str, tmp_path: Path) -> None:
     Gallery(url).enrol(Person("Barack Obama", "44"), [NewFace(OBAMA, b"photo")], FAKE)
     file = written(tmp_path / "members.json", [member(1, OBAMA)])
     assert "model_mismatch" in refused(url, "import", file)
@@ -147,7 +145,7 @@ def test_every_form_of_a_descriptor_is_taken(url: str, tmp_path: Path) -> None:
     members = [
         {"regNo": 1, "name": "a", "descriptor": to_base64(OBAMA)},
         {"regNo": 2, "name": "b", "descriptor": {str(i): number for i, number in enumerate(BIDEN.tolist())}},
-        {"regNo": 3, "name": "c", "descriptors": [HOPPER.tolist(), near(HOPPER, 0.1).tolist()]},
+        {"regNo": 3, "name": "c", "descriptors": [HOPPER.tolist(), at_distance(HOPPER, 0.1).tolist()]},
     ]
     assert "4 of them new" in ran(url, "import", written(tmp_path / "members.json", members))
     vectors = {row[-1] for row in everything(url)}

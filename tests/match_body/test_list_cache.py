@@ -1,4 +1,4 @@
-"""list_cache.py: a list that came before means what the parser reads in it, in any frame, or is not used."""
+"""list_cache.py: a cached list gives the request that the parser would give, in any frame, or is not used."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from serving import serving
 from face128.domain.decision_rule import THRESHOLD
 from face128.domain.members import MatchRequest
 from face128.errors import Face128Error, InvalidDescriptor
+from face128.match_body.incoming_body import IncomingBody
 from face128.match_body.list_cache import MAX_CACHED_LISTS, MAX_FRAME_BYTES, ListCache
 from face128.match_body.parser import parse
 
@@ -34,12 +35,14 @@ MEMBERS = [
 ]
 
 
-def keep(lists: ListCache, text: bytes) -> None:
+def put(lists: ListCache, text: bytes) -> None:
     lists.put(text, parse(text))
 
 
-def read(lists: ListCache, text: bytes) -> MatchRequest | None:
-    return lists.get(text, THRESHOLD)
+def get(lists: ListCache, text: bytes) -> MatchRequest | None:
+    body = IncomingBody(lists, len(text))
+    body.append(text)
+    return body.cached_request(THRESHOLD)
 
 
 def memory_bytes(text: bytes) -> int:
@@ -48,16 +51,16 @@ def memory_bytes(text: bytes) -> int:
     return sys.getsizeof(text) + members.nbytes
 
 
-def knowing(*texts: bytes) -> ListCache:
+def cache_of(*texts: bytes) -> ListCache:
     lists = ListCache(2**20)
     for text in texts:
-        keep(lists, text)
+        put(lists, text)
     return lists
 
 
 @pytest.mark.parametrize("separators", [(",", ":"), (", ", ": "), (" ,\n\t", " : ")])
 @pytest.mark.parametrize("more", [{}, {"threshold": 0.5}, {"model": "dlib-resnet-v1"}, {"more": [{}, 1]}])
-def test_it_is_known_again_in_any_frame(separators: tuple[str, str], more: dict[str, Any]) -> None:
+def test_a_cached_list_is_found_in_any_frame(separators: tuple[str, str], more: dict[str, Any]) -> None:
     def write(document: dict[str, Any]) -> bytes:
         return json.dumps(document, separators=separators).encode()
 
@@ -66,41 +69,41 @@ def test_it_is_known_again_in_any_frame(separators: tuple[str, str], more: dict[
         document = {"descriptor": probe, "enrolled": MEMBERS, **more}
         frames += [write(document), b"\xef\xbb\xbf" + write(dict(reversed(document.items()))) + b"\n"]
     for first, text in product(frames, frames):
-        asked = read(knowing(first), text)
+        asked = get(cache_of(first), text)
         assert asked is not None
         assert the_same(asked, parse(text))
 
 
-def test_the_probe_is_judged_as_ever() -> None:
-    lists = knowing(ask(*MEMBERS))
+def test_an_invalid_probe_is_refused_on_a_hit_too() -> None:
+    lists = cache_of(ask(*MEMBERS))
     for probe in (GOOD[:127], [[number] for number in GOOD], None):
         with pytest.raises(InvalidDescriptor) as refused:
-            read(lists, ask(*MEMBERS, probe=probe))
+            get(lists, ask(*MEMBERS, probe=probe))
         assert refused.value.context == {"field": "descriptor"}
 
 
-def test_another_list_is_none() -> None:
+def test_any_other_list_is_a_miss() -> None:
     text = ask(*MEMBERS)
-    lists = knowing(text)
+    lists = cache_of(text)
     chance = random.Random(1)
     start = text.index(b"[{") + 1
     for _ in range(300):
         at = chance.randrange(start, len(text) - 2)
         other = text[:at] + bytes([text[at] ^ 1]) + text[at + 1 :]
-        assert read(lists, other) is None
-    assert read(lists, ask(*MEMBERS[:2])) is None
-    assert read(lists, ask(*MEMBERS, member(4))) is None
-    assert read(lists, ask()) is None
-    assert read(lists, json.dumps({"descriptor": GOOD}).encode()) is None
+        assert get(lists, other) is None
+    assert get(lists, ask(*MEMBERS[:2])) is None
+    assert get(lists, ask(*MEMBERS, member(4))) is None
+    assert get(lists, ask()) is None
+    assert get(lists, json.dumps({"descriptor": GOOD}).encode()) is None
 
 
-def test_for_another_model_it_is_read_anew() -> None:
-    lists = knowing(ask(*MEMBERS))
+def test_for_another_model_the_list_is_parsed_again() -> None:
+    lists = cache_of(ask(*MEMBERS))
     other = ask(*MEMBERS, model="faceapi-resnet-v1")
-    assert read(lists, other) is None
-    keep(lists, other)
+    assert get(lists, other) is None
+    put(lists, other)
     for text in (other, ask(*MEMBERS)):
-        asked = read(lists, text)
+        asked = get(lists, text)
         assert asked is not None
         assert the_same(asked, parse(text))
 
@@ -122,7 +125,7 @@ values = st.sampled_from(
         "18446744073709551616",
         *map(json.dumps, TRAPS),
         *(json.dumps(trap + LIST) for trap in TRAPS),
-        *(f'"{trap}"' for trap in TRAPS),  # a string that ends too early
+        *(f'"{trap}"' for trap in TRAPS),  # a string that ends early
     ]
 )
 usual = st.sampled_from([("descriptor", json.dumps(GOOD)), ("descriptor", json.dumps(PROBE)), ("enrolled", LIST)])
@@ -135,7 +138,7 @@ def written(root: list[tuple[str, str]], space: str) -> bytes:
 
 
 def outcome(of: Callable[[], MatchRequest | None]) -> object:
-    """What it returns, or what its refusal says."""
+    """The result, or the error's class, sentence and context."""
     try:
         return of()
     except Face128Error as error:
@@ -154,60 +157,60 @@ def outcome(of: Callable[[], MatchRequest | None]) -> object:
     [("descriptor", json.dumps(GOOD)), ("more", f'{{"enrolled":{LIST}}}'), ("enrolle\\u0064", "[]")],
     "",
 )
-def test_what_it_says_is_what_the_body_says(before: list[Any], root: list[tuple[str, str]], space: str) -> None:
+def test_a_hit_gives_what_the_parser_gives(before: list[Any], root: list[tuple[str, str]], space: str) -> None:
     lists = ListCache(2**20)
     for text in [written(each, space) for each in before]:
         try:
-            keep(lists, text)
+            put(lists, text)
         except Face128Error:
-            continue  # what is refused is never kept
+            continue  # a refused body is never cached
     text = written(root, space)
-    found, truth = outcome(lambda: read(lists, text)), outcome(lambda: parse(text))
+    found, truth = outcome(lambda: get(lists, text)), outcome(lambda: parse(text))
     if isinstance(found, MatchRequest) and isinstance(truth, MatchRequest):
         assert the_same(found, truth)
     else:
         assert found in (None, truth)
 
 
-def test_what_stands_around_it_is_bounded() -> None:
+def test_the_frame_is_limited() -> None:
     text = ask(*MEMBERS)
-    lists = knowing(text)
+    lists = cache_of(text)
     for far in (
         ask(*MEMBERS, more=" " * MAX_FRAME_BYTES),
         b" " * MAX_FRAME_BYTES + text,
         text + b" " * MAX_FRAME_BYTES,
     ):
-        assert read(lists, far) is None
-        keep(lists, far)
-        assert read(lists, far) is None
+        assert get(lists, far) is None
+        put(lists, far)
+        assert get(lists, far) is None
 
 
-def test_the_least_recently_used_make_way_for_a_new_list() -> None:
+def test_the_least_recently_used_lists_are_evicted() -> None:
     texts = [ask(member(i), member(i + 1)) for i in range(100, 150)]
     lists = ListCache(3 * max(memory_bytes(text) for text in texts))
     for text in texts[:3]:
-        keep(lists, text)
-    assert read(lists, texts[0]) is not None  # now the most recently used
-    keep(lists, texts[3])
-    assert [read(lists, text) is not None for text in texts[:4]] == [True, False, True, True]
+        put(lists, text)
+    assert get(lists, texts[0]) is not None  # now the most recently used
+    put(lists, texts[3])
+    assert [get(lists, text) is not None for text in texts[:4]] == [True, False, True, True]
     many = ListCache(2**20)
     for text in texts:
-        keep(many, text)
-    assert [read(many, text) is not None for text in texts] == [False] * (50 - MAX_CACHED_LISTS) + [
+        put(many, text)
+    assert [get(many, text) is not None for text in texts] == [False] * (50 - MAX_CACHED_LISTS) + [
         True
     ] * MAX_CACHED_LISTS
     none = ListCache(0)
-    keep(none, texts[0])
-    assert read(none, texts[0]) is None
+    put(none, texts[0])
+    assert get(none, texts[0]) is None
 
 
-def test_a_list_that_makes_way_frees_its_memory() -> None:
+def test_an_evicted_list_frees_its_memory() -> None:
     texts = [ask(*(member(10 * i + j) for j in range(200))) for i in range(6)]
     lists = ListCache(2 * max(memory_bytes(text) for text in texts))
-    keep(lists, texts[0])
+    put(lists, texts[0])
     gone = weakref.ref(lists._lists[0])
     for text in texts[1:]:
-        keep(lists, text)
+        put(lists, text)
     gc.collect()
     assert gone() is None
 
@@ -234,7 +237,7 @@ def test_the_memory_of_a_list_is_counted(members: list[dict[str, Any]]) -> None:
             body += text[at : at + 65_536]
         asked = parse(body)
         assert asked.enrolled is not None
-        assert len(asked.enrolled.people) == len(asked.enrolled.vectors)
+        assert len(asked.enrolled.person_ids) == len(asked.enrolled.vectors)
         gc.collect()
         truth = tracemalloc.get_traced_memory()[0]
         counted = sys.getsizeof(body) + asked.enrolled.nbytes
@@ -243,23 +246,23 @@ def test_the_memory_of_a_list_is_counted(members: list[dict[str, Any]]) -> None:
     assert truth < 1.1 * counted
     assert counted < 1.3 * truth
     lists = ListCache(counted - 1)
-    keep(lists, ask(*MEMBERS))
+    put(lists, ask(*MEMBERS))
     lists.put(body, asked)
-    assert read(lists, text) is None
-    assert read(lists, ask(*MEMBERS)) is not None  # what has no room drives nothing out
+    assert get(lists, text) is None
+    assert get(lists, ask(*MEMBERS)) is not None  # a list that does not fit evicts nothing
     lists = ListCache(counted)
     lists.put(body, asked)
-    assert read(lists, text) is not None
+    assert get(lists, text) is not None
 
 
-def test_many_at_once_with_lists_that_come_and_go_get_their_own_answers() -> None:
+def test_concurrent_requests_with_evicted_lists_get_their_own_answers() -> None:
     def body(group: int, winner: int) -> bytes:
         members = [
             {"regNo": f"{group}-{i}", "name": "x", "descriptor": [i / 200, group / 10, *GOOD[2:]]} for i in range(200)
         ]
         return ask(*members, probe=members[winner]["descriptor"])
 
-    room = 3 * len(body(0, 0))  # two of the five lists, and what they mean
+    room = 3 * len(body(0, 0))  # for two of the five lists with their members
 
     def send(client: httpx.Client, seed: int) -> bool:
         group, winner = seed % 5, random.Random(seed).randrange(200)

@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from match_bodies import GOOD, as_base64, as_object, ask
 
 from face128.domain import model_card
-from face128.domain.members import Enrolled
+from face128.domain.members import MemberList
 from face128.domain.model_card import DLIB, ModelCard
 from face128.errors import BadRequest, Face128Error, InvalidDescriptor, InvalidRequest, ModelMismatch, TooLarge
 from face128.match_body.parser import parse
-from face128.matching.decision import nearest
+from face128.matching.decision import decide
 
 
-def read(body: bytes) -> Enrolled:
+def read(body: bytes) -> MemberList:
     enrolled = parse(body).enrolled
     assert enrolled is not None
     return enrolled
@@ -102,7 +102,7 @@ numbers = st.floats(-1e3, 1e3, width=32) | st.integers(-(2**70), 2**70)
 
 @st.composite
 def wire_descriptors(draw: Any) -> tuple[Any, list[float] | None]:
-    """A descriptor in one of its forms, mostly good, and what it means: None where it means nothing."""
+    """A descriptor in one of its wire forms, mostly valid, and its numbers: None if it is invalid."""
     meaning: list[Any] | None = [*GOOD[:126], draw(numbers), draw(numbers)]
     assert meaning is not None
     damage = draw(st.sampled_from(["none", "none", "number", "short", "long"]))
@@ -127,7 +127,7 @@ ways_of_writing = st.sampled_from([(",", ":"), (", ", ": "), (" , ", " : ")])
 def test_exactly_the_good_descriptors_are_taken_and_the_first_bad_one_is_named(
     wires: list[tuple[Any, list[float] | None]], separators: tuple[str, str], in_lists: bool
 ) -> None:
-    """JSON as Python writes it, with NaN and Infinity where there are any; lists flattened by nobody."""
+    """JSON as Python writes it, with NaN and Infinity where there are any; lists must not be flattened."""
     members = [
         {"regNo": f"r{i}", "name": "[x]"} | ({"descriptors": [GOOD, wire]} if in_lists else {"descriptor": wire})
         for i, (wire, _) in enumerate(wires)
@@ -213,14 +213,14 @@ def test_threads_do_not_disturb_each_other() -> None:
         if i % 5 == 0:
             members[17]["descriptor"] = faces[0][:127]
             return refusal(ask(*members), InvalidDescriptor) == {"field": "enrolled[17].descriptor", "regNo": 17}
-        return nearest(parse(ask(*members, probe=faces[i % 3]))).answer() == {"regNo": i % 3, "name": str(i % 3)}
+        return decide(parse(ask(*members, probe=faces[i % 3]))).answer() == {"regNo": i % 3, "name": str(i % 3)}
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(one, range(90)))
 
 
 def many(bad: Any, form: Any) -> list[dict[str, Any]]:
-    """Members as they usually come, more than 256 KiB of numbers; one of them has this for a descriptor."""
+    """Uniform members, more than 256 KiB of numbers; one of them has ``bad`` as its descriptor."""
     members = [{"regNo": i, "name": f"Member {i}", "descriptor": form(GOOD)} for i in range(400)]
     members[300]["descriptor"] = bad
     return members

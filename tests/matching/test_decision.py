@@ -6,21 +6,21 @@ from typing import Any
 
 import numpy as np
 import pytest
-from dlib_truth import SINGLE, descriptors
+from dlib_truth import ONE_FACE_PHOTOS, descriptors
 from face_recognition import compare_faces, face_distance
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from face128.domain.descriptors import Vector
-from face128.domain.members import Enrolled, MatchRequest, RegNo
+from face128.domain.members import MatchRequest, MemberList, RegNo
 from face128.domain.model_card import DLIB
 from face128.errors import InvalidRequest
-from face128.matching.decision import Decision, nearest
+from face128.matching.decision import Decision, decide
 
 COSINE = replace(DLIB, name="cosine", metric="cosine", threshold=0.45)
 
 
-def decide(
+def decision_for(
     probe: Any,
     vectors: Any,
     *,
@@ -33,8 +33,8 @@ def decide(
     owners = list(range(len(vectors))) if owners is None else owners
     reg_nos = list(range(max(owners, default=-1) + 1)) if reg_nos is None else reg_nos
     names: list[str | None] = [f"name {i}" for i in range(len(reg_nos))]
-    enrolled = Enrolled(reg_nos, names, vectors, np.array(owners, np.int64))
-    return nearest(MatchRequest(np.asarray(probe, np.float64), card, threshold, enrolled), explain=True)
+    members = MemberList(reg_nos, names, vectors, np.array(owners, np.int64))
+    return decide(MatchRequest(np.asarray(probe, np.float64), card, threshold, members), explain=True)
 
 
 def in_index_order(a: Any, b: Any) -> float:
@@ -59,11 +59,11 @@ def test_the_decision_is_that_of_a_loop_over_everybody(vectors: list[list[float]
 
     best = min(found, key=lambda row: row[0], default=None)
     second = min((r for r in found if best and reg_nos[r[1]] != reg_nos[best[1]]), key=lambda r: r[0], default=None)
-    decision = decide(probe, vectors, owners=owners, reg_nos=reg_nos, threshold=threshold)
+    decision = decision_for(probe, vectors, owners=owners, reg_nos=reg_nos, threshold=threshold)
 
-    for near, wanted in ((decision.nearest, best), (decision.runner_up, second)):
-        told = near and (near.distance, near.reg_no, near.name)
-        assert told == (wanted and (wanted[0], reg_nos[wanted[1]], f"name {wanted[1]}"))
+    for candidate, wanted in ((decision.nearest, best), (decision.runner_up, second)):
+        found_values = candidate and (candidate.distance, candidate.reg_no, candidate.name)
+        assert found_values == (wanted and (wanted[0], reg_nos[wanted[1]], f"name {wanted[1]}"))
     assert decision.matched == (best is not None and best[0] <= threshold)
     assert decision.margin == (second[0] - best[0] if best and second else None)
 
@@ -82,13 +82,13 @@ def edge(wanted: float, *, above: bool) -> tuple[Vector, Vector]:
 
 def test_a_distance_of_exactly_the_threshold_matches_whatever_the_order_of_a_fast_sum_says() -> None:
     a, b = edge(0.38, above=True)
-    assert decide(a, [b]).matched
-    assert decide(a, [b]).nearest.distance == 0.38  # type: ignore[union-attr]
+    assert decision_for(a, [b]).matched
+    assert decision_for(a, [b]).nearest.distance == 0.38  # type: ignore[union-attr]
 
 
 def test_the_next_double_above_the_threshold_does_not_match() -> None:
     a, b = edge(math.nextafter(0.38, 1), above=False)
-    assert not decide(a, [b]).matched
+    assert not decision_for(a, [b]).matched
 
 
 def test_rows_that_only_the_last_bits_tell_apart_are_told_apart() -> None:
@@ -98,13 +98,13 @@ def test_rows_that_only_the_last_bits_tell_apart_are_told_apart() -> None:
     vectors = np.array([probe + random.permutation(step) for _ in range(3000)])
     exact = [in_index_order(probe, vector) for vector in vectors.tolist()]
     assert len(set(exact)) > 1
-    near = decide(probe, vectors).nearest
-    assert near is not None
-    assert (near.reg_no, near.distance) == (exact.index(min(exact)), min(exact))
+    candidate = decision_for(probe, vectors).nearest
+    assert candidate is not None
+    assert (candidate.reg_no, candidate.distance) == (exact.index(min(exact)), min(exact))
 
 
 def test_of_thousands_of_equal_members_the_first_is_named() -> None:
-    decision = decide(np.zeros(128), np.full((5000, 128), 0.01), reg_nos=[7 + i for i in range(5000)])
+    decision = decision_for(np.zeros(128), np.full((5000, 128), 0.01), reg_nos=[7 + i for i in range(5000)])
     assert decision.nearest is not None
     assert decision.runner_up is not None
     assert (decision.nearest.reg_no, decision.runner_up.reg_no, decision.margin) == (7, 8, 0)
@@ -112,10 +112,10 @@ def test_of_thousands_of_equal_members_the_first_is_named() -> None:
 
 @pytest.mark.parametrize("threshold", [0.3, 0.34, 0.38, 0.5, 0.6, 0.83])
 def test_photos_are_matched_as_face_recognition_compares_them(threshold: float) -> None:
-    people = np.array([descriptors(name)[0] for name in SINGLE])
+    people = np.array([descriptors(name)[0] for name in ONE_FACE_PHOTOS])
     for probe in people:
         for others in (people, people[::-1], np.array([p for p in people if p is not probe][1:])):
-            decision = decide(probe, others, threshold=threshold)
+            decision = decision_for(probe, others, threshold=threshold)
             assert decision.nearest is not None
             assert decision.nearest.reg_no == int(face_distance(others, probe).argmin())
             assert decision.matched == any(compare_faces(list(others), probe, threshold))
@@ -127,28 +127,28 @@ def test_among_ten_thousand_the_nearest_is_face_recognitions_in_either_precision
     for i in (0, 1023, 1024, 4567, 9_999):
         probe = known[i] + random.normal(0, 0.02, 128)
         for vectors in (known, known.astype(np.float32)):
-            near = decide(probe, vectors).nearest
-            assert near is not None
-            assert near.reg_no == int(face_distance(vectors, probe).argmin()) == i
-            assert near.distance == in_index_order(probe.tolist(), vectors[i].tolist())
+            candidate = decision_for(probe, vectors).nearest
+            assert candidate is not None
+            assert candidate.reg_no == int(face_distance(vectors, probe).argmin()) == i
+            assert candidate.distance == in_index_order(probe.tolist(), vectors[i].tolist())
 
 
 @pytest.mark.parametrize("card", [DLIB, COSINE], ids=lambda card: card.metric)
 def test_what_has_no_distance_never_matches_and_hides_nobody(card: Any) -> None:
     never = [[math.nan, 0.1], [math.inf, 0.1], [-math.inf, math.nan], [1e200, 1e200]]
-    lonely = decide([0.1, 0.1], never[:3], threshold=2, card=card)
+    lonely = decision_for([0.1, 0.1], never[:3], threshold=2, card=card)
     assert (lonely.nearest, lonely.runner_up, lonely.margin, lonely.matched) == (None, None, None, False)
-    near = decide([0.1, 0.1], [*never[:3], [0.1, 0.11], *never], card=card).nearest
-    assert near is not None
-    assert near.reg_no == 3
+    candidate = decision_for([0.1, 0.1], [*never[:3], [0.1, 0.11], *never], card=card).nearest
+    assert candidate is not None
+    assert candidate.reg_no == 3
     if card is DLIB:
-        assert decide([0.1, 0.1], never, threshold=2).nearest is None
-        assert decide([math.nan, 0.1], [[0.1, 0.1]], threshold=2).nearest is None
+        assert decision_for([0.1, 0.1], never, threshold=2).nearest is None
+        assert decision_for([math.nan, 0.1], [[0.1, 0.1]], threshold=2).nearest is None
 
 
-def test_the_runner_up_is_another_member_though_the_first_stands_several_times() -> None:
+def test_the_runner_up_is_another_member_though_the_first_is_listed_several_times() -> None:
     vectors = [[0.5], [0.01], [0.02], [0.03], [0.2]]
-    decision = decide([0.0], vectors, owners=[0, 1, 1, 2, 3], reg_nos=[1, 1029, 1029.0, "1029"])
+    decision = decision_for([0.0], vectors, owners=[0, 1, 1, 2, 3], reg_nos=[1, 1029, 1029.0, "1029"])
     assert decision.nearest is not None
     assert decision.runner_up is not None
     assert (decision.nearest.reg_no, decision.nearest.distance) == (1029, 0.01)
@@ -160,7 +160,7 @@ def test_cosine_finds_the_smallest_angle_whatever_the_lengths() -> None:
     vectors = random.normal(size=(3000, 16)) * random.uniform(0.1, 9, (3000, 1))
     probe = 5 * vectors[1234] + random.normal(0, 0.01, 16)
     cosines = vectors @ probe / np.linalg.norm(vectors, axis=1) / np.linalg.norm(probe)
-    decision = decide(probe, vectors, card=COSINE)
+    decision = decision_for(probe, vectors, card=COSINE)
     assert decision.nearest is not None
     assert decision.runner_up is not None
     assert decision.nearest.reg_no == 1234 == cosines.argmax()
@@ -170,26 +170,26 @@ def test_cosine_finds_the_smallest_angle_whatever_the_lengths() -> None:
 
 
 def test_without_a_threshold_the_models_own_counts() -> None:
-    assert decide([0.0], [[0.37]]).matched
-    assert not decide([0.0], [[0.39]]).matched
-    assert decide([0.0], [[0.39]], threshold=0.5).matched
-    assert decide([0.0], [[0.39]]).threshold == 0.38
+    assert decision_for([0.0], [[0.37]]).matched
+    assert not decision_for([0.0], [[0.39]]).matched
+    assert decision_for([0.0], [[0.39]], threshold=0.5).matched
+    assert decision_for([0.0], [[0.39]]).threshold == 0.38
 
 
 def test_an_empty_list_is_no_match_and_a_missing_one_is_an_error() -> None:
     nobody = {"distance": None, "threshold": 0.38, "model": "dlib-resnet-v1", "runner_up": None, "margin": None}
-    assert decide([0.0], []).answer(explain=True) == {"match": False, **nobody}
+    assert decision_for([0.0], []).answer(explain=True) == {"match": False, **nobody}
     with pytest.raises(InvalidRequest) as refused:
-        nearest(MatchRequest(np.zeros(1), DLIB, None, None))
+        decide(MatchRequest(np.zeros(1), DLIB, None, None))
     assert refused.value.context == {"field": "enrolled"}
 
 
 def test_the_answer_has_the_fields_of_the_contract_and_no_others() -> None:
-    decision = decide([0.0], [[0.25], [0.75]], reg_nos=["0042", 7])
+    decision = decision_for([0.0], [[0.25], [0.75]], reg_nos=["0042", 7])
     explained = {"distance": 0.25, "threshold": 0.38, "model": "dlib-resnet-v1", "margin": 0.5}
     runner_up = {"regNo": 7, "name": "name 1", "distance": 0.75}
     assert decision.answer() == {"regNo": "0042", "name": "name 0"}
     assert decision.answer(explain=True) == {"regNo": "0042", "name": "name 0", "runner_up": runner_up, **explained}
-    missed = decide([0.0], [[0.5], [0.75]])
+    missed = decision_for([0.0], [[0.5], [0.75]])
     assert missed.answer() == {"match": False}
     assert missed.answer(explain=True)["distance"] == 0.5

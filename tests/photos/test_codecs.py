@@ -1,4 +1,4 @@
-"""decoding.py: upright pixels of 8 bits from whatever kind of pixels a file holds."""
+"""codecs.py: upright 8-bit pixels from every kind of pixels that a file can hold."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import struct
 import face_recognition
 import numpy as np
 import pytest
-from image_files import exif, png, portrait, written
+from image_files import exif, image_file, png, portrait
 from PIL import Image, ImageCms
 
 from face128.errors import UnsupportedFormat
@@ -26,7 +26,7 @@ def distance(a: np.ndarray, b: np.ndarray | Image.Image) -> float:
     return float(np.abs(a.astype(int) - np.asarray(b)).mean())
 
 
-# How a camera stores a picture for each orientation (Exif 2.32, 4.6.4): where the picture's top and left edges lie.
+# How a camera stores a picture for each orientation (Exif 2.32, 4.6.4).
 STORED = {
     1: lambda upright: upright,
     2: lambda upright: upright[:, ::-1],
@@ -44,14 +44,14 @@ STORED = {
 def test_a_picture_comes_upright_and_its_size_is_known_before_it_is_decoded(name: str, orientation: int) -> None:
     upright = np.asarray(portrait(120, 62))
     stored = Image.fromarray(np.ascontiguousarray(STORED[orientation](upright)))
-    photo = open_photo(written(name, stored, exif=exif(orientation)))
+    photo = open_photo(image_file(name, stored, exif=exif(orientation)))
     assert (photo.width, photo.height) == (120, 62)
     assert distance(photo.rgb(), upright) < 3
     assert distance(photo.rgb(2), portrait(120, 62).reduce(2)) < 3
 
 
 def test_a_turned_jpeg_has_exactly_the_stored_pixels() -> None:
-    data = written("JPEG", portrait(), exif=exif(6))
+    data = image_file("JPEG", portrait(), exif=exif(6))
     assert np.array_equal(STORED[6](rgb(data)), face_recognition.load_image_file(io.BytesIO(data)))
 
 
@@ -60,7 +60,7 @@ MODES = {"JPEG": "L CMYK", "PNG": "1 L P", "TIFF": "1 L P CMYK", "BMP": "1 L P",
 
 @pytest.mark.parametrize(("name", "mode"), [(name, mode) for name, modes in MODES.items() for mode in modes.split()])
 def test_grey_bilevel_palette_and_cmyk_are_converted_as_face_recognition_does(name: str, mode: str) -> None:
-    data = written(name, portrait().convert(mode))
+    data = image_file(name, portrait().convert(mode))
     assert np.array_equal(rgb(data), face_recognition.load_image_file(io.BytesIO(data)))
     assert distance(rgb(data), portrait().convert(mode).convert("RGB")) < 5
 
@@ -69,7 +69,7 @@ def test_an_adobe_ycck_jpeg_is_not_a_negative() -> None:
     negative = Image.fromarray(255 - np.asarray(portrait())).convert("YCbCr")
     black = Image.new("L", negative.size, 0)
     bands = [Image.fromarray(255 - np.asarray(band)) for band in negative.split()]
-    data = written("JPEG", Image.merge("CMYK", [*bands, black]))
+    data = image_file("JPEG", Image.merge("CMYK", [*bands, black]))
     assert data.count(b"Adobe\0d\0\0\0\0\0") == 1
     data = data.replace(b"Adobe\0d\0\0\0\0\0", b"Adobe\0d\0\0\0\0\2")  # transform 2: the channels are YCCK
     assert distance(rgb(data), portrait()) < 5
@@ -78,19 +78,19 @@ def test_an_adobe_ycck_jpeg_is_not_a_negative() -> None:
 
 def test_lab_and_ycbcr_tiffs_are_converted() -> None:
     to_lab = ImageCms.buildTransform(ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), "RGB", "LAB")
-    assert distance(rgb(written("TIFF", ImageCms.applyTransform(portrait(), to_lab))), portrait()) < 3
-    assert distance(rgb(written("TIFF", portrait().convert("YCbCr"))), portrait()) < 3
+    assert distance(rgb(image_file("TIFF", ImageCms.applyTransform(portrait(), to_lab))), portrait()) < 3
+    assert distance(rgb(image_file("TIFF", portrait().convert("YCbCr"))), portrait()) < 3
 
 
 @pytest.mark.parametrize("name", ["PNG", "TIFF"])
 def test_grey_of_16_bits_is_scaled_and_not_clipped(name: str) -> None:
-    pixels = rgb(written(name, Image.fromarray(RAMP)))
+    pixels = rgb(image_file(name, Image.fromarray(RAMP)))
     assert np.array_equal(pixels, np.repeat((RAMP // 256)[..., np.newaxis], 3, axis=2))
 
 
 def test_big_endian_grey_of_16_bits_is_scaled() -> None:
     image = Image.frombytes("I;16B", RAMP.shape, RAMP.astype(">u2").tobytes())
-    assert np.array_equal(rgb(written("TIFF", image))[..., 0], RAMP // 256)
+    assert np.array_equal(rgb(image_file("TIFF", image))[..., 0], RAMP // 256)
 
 
 @pytest.mark.parametrize("factor", [256, 257])
@@ -99,19 +99,19 @@ def test_8_bits_that_were_widened_to_16_come_back_exactly_in_grey_and_in_colour(
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in wide)
     assert np.array_equal(rgb(png(120, 62, 16, 2, rows)), portrait())
     assert np.array_equal(
-        rgb(written("PNG", Image.fromarray(wide[..., 1].astype(np.uint16))))[..., 1], np.asarray(portrait())[..., 1]
+        rgb(image_file("PNG", Image.fromarray(wide[..., 1].astype(np.uint16))))[..., 1], np.asarray(portrait())[..., 1]
     )
 
 
 @pytest.mark.parametrize("mode", ["I", "F"])
 def test_samples_without_a_known_white_are_refused_and_never_guessed(mode: str) -> None:
     with pytest.raises(UnsupportedFormat):
-        open_photo(written("TIFF", portrait().convert(mode)))
+        open_photo(image_file("TIFF", portrait().convert(mode)))
 
 
 @pytest.mark.parametrize(("tag", "value"), [(258, 12), (262, 0)])
 def test_grey_tiffs_of_12_bits_or_with_white_at_zero_are_refused(tag: int, value: int) -> None:
-    data = written("TIFF", Image.fromarray(RAMP))
+    data = image_file("TIFF", Image.fromarray(RAMP))
     entry = data.index(struct.pack("<HHL", tag, 3, 1))
     with pytest.raises(UnsupportedFormat):
         open_photo(data[: entry + 8] + struct.pack("<H", value) + data[entry + 10 :])
@@ -126,13 +126,13 @@ def test_alpha_is_laid_on_white() -> None:
     grey = image.convert("LA")
     expected_grey = np.asarray(portrait().convert("L").convert("RGB")) * share + 255 * (1 - share)
     for name in ("PNG", "WEBP", "TIFF", "AVIF", "HEIC"):
-        assert distance(rgb(written(name, image, **({"exact": True} if name == "WEBP" else {}))), expected) < 3
+        assert distance(rgb(image_file(name, image, **({"exact": True} if name == "WEBP" else {}))), expected) < 3
     for name in ("PNG", "TIFF"):
-        assert distance(rgb(written(name, grey)), expected_grey) < 1
+        assert distance(rgb(image_file(name, grey)), expected_grey) < 1
 
 
 def test_premultiplied_grey_is_laid_on_white() -> None:
-    data = written("TIFF", Image.merge("LA", [Image.new("L", (8, 8), 60), Image.new("L", (8, 8), 120)]))
+    data = image_file("TIFF", Image.merge("LA", [Image.new("L", (8, 8), 60), Image.new("L", (8, 8), 120)]))
     entry = data.index(struct.pack("<HHL", 338, 3, 1))
     associated = data[: entry + 8] + struct.pack("<H", 1) + data[entry + 10 :]
     assert distance(rgb(associated), np.full((8, 8, 3), 60 + 255 - 120)) <= 1
@@ -146,7 +146,7 @@ def test_a_transparent_colour_of_a_palette_becomes_white(name: str, transparency
     image = portrait().quantize(200)
     expected = np.array(image.convert("RGB"))
     expected[np.asarray(image) == 7] = 255
-    assert np.array_equal(rgb(written(name, image, transparency=transparency, optimize=False)), expected)
+    assert np.array_equal(rgb(image_file(name, image, transparency=transparency, optimize=False)), expected)
 
 
 def test_a_transparent_colour_of_an_rgb_png_becomes_white() -> None:
@@ -159,5 +159,5 @@ def test_a_transparent_colour_of_an_rgb_png_becomes_white() -> None:
 @pytest.mark.parametrize("name", ["PNG", "WEBP", "GIF", "TIFF", "AVIF", "MPO"])
 def test_of_several_frames_the_first_is_taken(name: str) -> None:
     first, second = portrait(), Image.new("RGB", (120, 62), "blue")
-    data = written(name, first, save_all=True, append_images=[second])
+    data = image_file(name, first, save_all=True, append_images=[second])
     assert distance(rgb(data), first) < (12 if name == "GIF" else 3)

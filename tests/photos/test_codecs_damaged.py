@@ -1,4 +1,4 @@
-"""decoding.py on damaged files: one of our errors says what is wrong, whatever the codecs raise."""
+"""codecs.py on damaged files: every error is a Face128Error, whatever the codecs raise."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import random
 
 import numpy as np
 import pytest
-from image_files import BEST, exif, portrait, written
+from image_files import BEST_QUALITY, exif, image_file, portrait
 from PIL import ImageFile
 
 from face128.errors import BadImage, Face128Error
 from face128.photos.photo import open_photo
 
-# Besides, Pillow warns of damaged metadata and of large pictures.
+# Pillow also warns of damaged metadata and large pictures.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::RuntimeWarning")
 
 
 @pytest.mark.parametrize("block", [exif(9), exif(0), b"Exif\0\0", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff", b"Exif\0\0junk"])
 def test_a_damaged_exif_block_does_not_spoil_the_picture(block: bytes) -> None:
-    assert np.array_equal(open_photo(written("PNG", portrait(), exif=block)).rgb(), portrait())
+    assert np.array_equal(open_photo(image_file("PNG", portrait(), exif=block)).rgb(), portrait())
 
 
 @pytest.fixture(params=[False, True], ids=["strict", "face_recognition was imported"])
@@ -28,16 +28,16 @@ def _truncation_switch(request: pytest.FixtureRequest, monkeypatch: pytest.Monke
 
 
 @pytest.mark.usefixtures("_truncation_switch")
-@pytest.mark.parametrize("name", [name for name in BEST if name != "MPO"])
+@pytest.mark.parametrize("name", [name for name in BEST_QUALITY if name != "MPO"])
 def test_a_truncated_file_is_a_bad_image_whatever_pillow_has_been_switched_to(name: str) -> None:
-    data = written(name, portrait())
+    data = image_file(name, portrait())
     for percent in (3, 10, 30, 50, 70, 90, 97):
         with pytest.raises(BadImage):
             open_photo(data[: len(data) * percent // 100]).rgb()
 
 
 def test_a_heic_that_is_not_of_the_size_that_it_claims_is_a_bad_image() -> None:
-    data = bytearray(written("HEIC", portrait(48, 40)))
+    data = bytearray(image_file("HEIC", portrait(48, 40)))
     width = data.index(b"clap") + 4
     assert data[width : width + 4] == bytes([0, 0, 0, 48])
     data[width + 2] = 1
@@ -46,11 +46,11 @@ def test_a_heic_that_is_not_of_the_size_that_it_claims_is_a_bad_image() -> None:
         photo.rgb()
 
 
-@pytest.mark.parametrize("name", BEST)
-def test_whatever_is_wrong_with_a_file_one_of_our_errors_says_so(name: str) -> None:
+@pytest.mark.parametrize("name", BEST_QUALITY)
+def test_every_damaged_file_raises_a_face128_error(name: str) -> None:
     dice = random.Random(name)
     options = {} if name in ("GIF", "BMP", "MPO") else {"exif": exif(6)}
-    data = written(name, portrait(48, 40), **options)
+    data = image_file(name, portrait(48, 40), **options)
     read = 0
     for _ in range(500):
         damaged = bytearray(data)

@@ -1,4 +1,4 @@
-"""containers.py: what a file is, and that its ballast never reaches Pillow."""
+"""formats.py: the format of a file, and that trimmed parts never reach Pillow."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import face_recognition
 import numpy as np
 import pytest
-from image_files import BEST, PHOTOS, exif, png, png_chunk, portrait, written
+from image_files import BEST_QUALITY, PHOTOS, exif, image_file, png, png_chunk, portrait
 from PIL import Image
 
 from face128.errors import BadImage, UnsupportedFormat
@@ -18,9 +18,9 @@ from face128.photos.formats import sniff, trim
 from face128.photos.photo import open_photo
 
 
-@pytest.mark.parametrize("name", BEST)
+@pytest.mark.parametrize("name", BEST_QUALITY)
 def test_a_format_is_known_by_its_signature(name: str) -> None:
-    assert sniff(written(name, portrait())) == ("JPEG" if name == "MPO" else name)
+    assert sniff(image_file(name, portrait())) == ("JPEG" if name == "MPO" else name)
 
 
 @pytest.mark.parametrize("name", ["PPM", "ICO", "TGA", "EPS", "PDF", "JPEG2000", "ICNS", "PCX", "DDS", "SGI", "QOI"])
@@ -70,7 +70,7 @@ def test_a_photo_loses_its_ballast_and_none_of_its_pixels(path: Path) -> None:
     ],
 )
 def test_every_kind_of_jpeg_keeps_its_pixels(options: dict[str, object]) -> None:
-    data = written("JPEG", portrait(), icc_profile=b"\xff\xda\xff\xd9" * 40_000, **options)
+    data = image_file("JPEG", portrait(), icc_profile=b"\xff\xda\xff\xd9" * 40_000, **options)
     padded = data[:20] + b"\0junk\xff\xff" + data[20:] + b"the film of a motion photo \xff\xda"
     assert trim("JPEG", padded) == trim("JPEG", data)
     assert len(trim("JPEG", padded)) < len(data) - 160_000
@@ -78,7 +78,7 @@ def test_every_kind_of_jpeg_keeps_its_pixels(options: dict[str, object]) -> None
 
 
 def test_a_jpeg_with_more_scans_than_a_photo_has_is_refused_before_it_is_decoded() -> None:
-    data = written("JPEG", portrait(), progressive=True)
+    data = image_file("JPEG", portrait(), progressive=True)
     *_, last = re.finditer(rb"\xff\xda", data)
     scan = data[last.start() : -2]
     assert open_photo(data[:-2] + scan * 80 + b"\xff\xd9").rgb().shape == (62, 120, 3)
@@ -87,7 +87,7 @@ def test_a_jpeg_with_more_scans_than_a_photo_has_is_refused_before_it_is_decoded
 
 
 def test_a_large_jpeg_may_have_fewer_scans_than_a_small_one() -> None:
-    data = written("JPEG", portrait(), progressive=True)
+    data = image_file("JPEG", portrait(), progressive=True)
     (size,) = re.finditer(rb"\xff\xc2..\x08(....)", data, re.DOTALL)
     large = data[: size.start(1)] + (7000).to_bytes(2, "big") * 2 + data[size.end(1) :]
     *_, last = re.finditer(rb"\xff\xda", data)
@@ -98,7 +98,7 @@ def test_a_large_jpeg_may_have_fewer_scans_than_a_small_one() -> None:
 
 
 def test_a_jpeg_of_millions_of_empty_segments_is_refused() -> None:
-    data = written("JPEG", portrait())
+    data = image_file("JPEG", portrait())
     with pytest.raises(BadImage, match="segments"):
         open_photo(data[:2] + b"\xff\xe5\0\2" * 100_000 + data[2:])
 
@@ -120,13 +120,13 @@ def test_a_png_split_into_many_chunks_is_put_together() -> None:
 
 
 def test_a_png_whose_orientation_comes_last_is_turned() -> None:
-    whole = written("PNG", portrait(120, 62))
+    whole = image_file("PNG", portrait(120, 62))
     photo = open_photo(whole[:-12] + png_chunk(b"eXIf", exif(6)[6:]) + whole[-12:])
     assert (photo.width, photo.height) == (62, 120)
 
 
 def test_one_wrong_bit_in_the_pixels_of_a_png_is_noticed() -> None:
-    data = bytearray(written("PNG", portrait()))
+    data = bytearray(image_file("PNG", portrait()))
     data[len(data) // 2] ^= 1
     with pytest.raises(BadImage, match="damaged"):
         open_photo(bytes(data))
@@ -139,7 +139,7 @@ def test_a_wrong_bit_in_the_ballast_of_a_png_does_not_matter() -> None:
 
 def test_comments_of_a_gif_are_dropped_and_its_transparency_kept() -> None:
     image = portrait().quantize(64)
-    data = written("GIF", image, transparency=3, optimize=False)
+    data = image_file("GIF", image, transparency=3, optimize=False)
     start = data.index(b"!\xf9\x04")
     comments = (b"!\xfe" + b"\2xy" * 1000 + b"\0") * 100
     expected = np.array(image.convert("RGB"))

@@ -1,4 +1,4 @@
-"""images.py: the limits, the sizes, base64, and pixels that are face_recognition's own."""
+"""photo.py: limits, sizes, base64, and the same pixels as face_recognition."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from image_files import BEST, PHOTOS, exif, png, portrait, written
+from image_files import BEST_QUALITY, PHOTOS, exif, image_file, png, portrait
 from PIL import Image
 
 from face128.errors import BadImage, TooLarge, UnsupportedFormat
-from face128.photos.photo import Limits, Photo, from_base64, open_photo
+from face128.photos.photo import Limits, Photo, decode_base64, open_photo
 
 
 @pytest.mark.parametrize("path", PHOTOS, ids=lambda path: path.name)
@@ -30,12 +30,12 @@ def test_a_plain_photo_has_the_very_pixels_that_face_recognition_sees(path: Path
     assert photo.rgb().flags.c_contiguous
 
 
-@pytest.mark.parametrize("name", BEST)
+@pytest.mark.parametrize("name", BEST_QUALITY)
 def test_every_format_is_read_at_every_scale(name: str) -> None:
     original = portrait(125, 62)
     # GIF has 256 colours, and at most 2 % of the range is lost by the codecs.
     tolerance = 12 if name == "GIF" else 5
-    photo = open_photo(written(name, original))
+    photo = open_photo(image_file(name, original))
     assert (photo.width, photo.height) == (125, 62)
     for shrink in (1, 2, 4, 8):
         pixels = photo.rgb(shrink)
@@ -46,15 +46,15 @@ def test_every_format_is_read_at_every_scale(name: str) -> None:
         assert pixels is photo.rgb(shrink)
 
 
-def test_a_kept_array_cannot_be_spoilt_by_one_caller_for_the_next() -> None:
+def test_a_caller_cannot_change_the_pixels_that_the_next_one_gets() -> None:
     photo = open_photo(PHOTOS[0].read_bytes())
     with pytest.raises(ValueError, match="read-only"):
         photo.rgb()[0, 0, 0] = 1
 
 
 def test_a_shrunk_jpeg_is_decoded_at_that_scale_and_not_in_full() -> None:
-    photo = open_photo(written("JPEG", portrait(800, 600)))
-    reference = Image.open(io.BytesIO(written("JPEG", portrait(800, 600))))
+    photo = open_photo(image_file("JPEG", portrait(800, 600)))
+    reference = Image.open(io.BytesIO(image_file("JPEG", portrait(800, 600))))
     reference.draft("RGB", (200, 150))
     assert np.array_equal(photo.rgb(4), np.asarray(reference))
 
@@ -65,7 +65,7 @@ def test_a_shrunk_jpeg_is_decoded_at_that_scale_and_not_in_full() -> None:
 def test_a_shrunk_size_is_rounded_up_for_photos_of_any_size(
     name: str, options: dict[str, Any], width: int, height: int
 ) -> None:
-    photo = open_photo(written(name, portrait(width, height), **options))
+    photo = open_photo(image_file(name, portrait(width, height), **options))
     if name == "JPEG":
         width, height = height, width
     assert (photo.width, photo.height) == (width, height)
@@ -110,9 +110,9 @@ def test_the_byte_limit_is_inclusive_and_comes_first() -> None:
         open_photo(bytes(100), Limits(max_bytes=99))
 
 
-@pytest.mark.parametrize("name", BEST)
+@pytest.mark.parametrize("name", BEST_QUALITY)
 def test_the_pixel_limit_is_inclusive(name: str) -> None:
-    data = written(name, portrait(100, 60))
+    data = image_file(name, portrait(100, 60))
     open_photo(data, Limits(max_pixels=6000))
     with pytest.raises(TooLarge):
         open_photo(data, Limits(max_pixels=5999))
@@ -125,7 +125,7 @@ def test_a_picture_without_pixels_is_a_bad_image(size: tuple[int, int]) -> None:
 
 
 def test_two_threads_decode_different_photos_at_once() -> None:
-    files = [written(name, portrait(640, 480)) for name in BEST] * 3
+    files = [image_file(name, portrait(640, 480)) for name in BEST_QUALITY] * 3
 
     def pixels(data: bytes) -> np.ndarray:
         return open_photo(data).rgb()
@@ -143,7 +143,7 @@ def test_two_threads_decode_different_photos_at_once() -> None:
 def test_base64_is_read_plain_and_as_a_data_url_with_any_whitespace(prefix: str, wrap: int) -> None:
     data = PHOTOS[0].read_bytes()
     text = base64.encodebytes(data).decode().replace("\n", "\r\n ") if wrap else base64.b64encode(data).decode()
-    assert from_base64(prefix + text) == data
+    assert decode_base64(prefix + text) == data
 
 
 @pytest.mark.parametrize(
@@ -151,17 +151,17 @@ def test_base64_is_read_plain_and_as_a_data_url_with_any_whitespace(prefix: str,
 )
 def test_what_is_not_base64_is_a_bad_image(text: str) -> None:
     with pytest.raises(BadImage):
-        from_base64(text)
+        decode_base64(text)
 
 
 def test_base64_of_too_many_bytes_is_refused_before_it_is_decoded() -> None:
     for count in (7, 8, 9):
         text = base64.b64encode(bytes(count)).decode()
-        assert from_base64(text, count) == bytes(count)
+        assert decode_base64(text, count) == bytes(count)
         with pytest.raises(TooLarge):
-            from_base64(text, count - 1)
+            decode_base64(text, count - 1)
     with pytest.raises(TooLarge):
-        from_base64("!" * 100, 10)
+        decode_base64("!" * 100, 10)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""images.py on bombs: small files of huge pictures are refused before anything is decoded."""
+"""photo.py on decompression bombs: small files of huge pictures are refused before anything is decoded."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from image_files import BEST, png, written
+from image_files import BEST_QUALITY, image_file, png
 from PIL import Image
 
 from face128.errors import TooLarge
@@ -32,7 +32,7 @@ except Face128Error as error:
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from /proc")
-@pytest.mark.parametrize("name", BEST)
+@pytest.mark.parametrize("name", BEST_QUALITY)
 def test_sixty_megapixels_are_refused_before_memory_is_spent_on_them(name: str, tmp_path: Path) -> None:
     cheap = {
         "JPEG": {"quality": 10},
@@ -46,7 +46,7 @@ def test_sixty_megapixels_are_refused_before_memory_is_spent_on_them(name: str, 
     }
     bomb = Image.new("1" if name == "BMP" else "L", (10_000, 6_000), 90)
     file = tmp_path / "bomb"
-    file.write_bytes(written(name, bomb, **cheap.get(name, {})))
+    file.write_bytes(image_file(name, bomb, **cheap.get(name, {})))
     child = subprocess.run([sys.executable, "-c", OPEN_AND_MEASURE, file], capture_output=True, text=True, check=True)
     code, growth, total = child.stdout.split()
     assert code == "too_large"

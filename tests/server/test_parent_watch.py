@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import httpx
-from serving import STARTUP, environment, free_port
+from serving import STARTUP_TIMEOUT_S, environment, free_port
 
 
 def answers(port: int) -> bool:
@@ -20,7 +20,7 @@ def answers(port: int) -> bool:
 
 
 def wait_until(port: int, serving: bool) -> None:
-    deadline = time.monotonic() + STARTUP
+    deadline = time.monotonic() + STARTUP_TIMEOUT_S
     while answers(port) is not serving:
         assert time.monotonic() < deadline
         time.sleep(0.05)

@@ -1,4 +1,4 @@
-"""The cohort rule as its page says it, one distance at a time, and populations to try it on."""
+"""The cohort rule as docs/decision.md defines it, one distance at a time, and populations to test it on."""
 
 from __future__ import annotations
 
@@ -10,32 +10,33 @@ import numpy as np
 from face128.domain.descriptors import distance
 
 
-def plain_score(away: list[float]) -> float:
-    nearest, *crowd = sorted(away)[:6]
-    return 1.0 if sum(crowd) == 0 else nearest / (sum(crowd) / 5)
+def score_by_definition(member_distances: list[float]) -> float:
+    nearest, *next_five = sorted(member_distances)[:6]
+    return 1.0 if sum(next_five) == 0 else nearest / (sum(next_five) / 5)
 
 
-def plain_standing(vectors: Any, people: list[int], probe: Any) -> tuple[float, float]:
-    """The rule as its page says it, one distance at a time; the probe joins as one more member."""
+def conformal_score_by_definition(vectors: Any, people: list[int], probe: Any) -> tuple[float, float]:
+    """Score and stranger_risk; the probe joins as one more member."""
     members = sorted(set(people))
 
-    def away(descriptor: Any, mine: int | None) -> list[float]:
+    def distances_to_others(descriptor: Any, own: int | None) -> list[float]:
         return [
             min(distance(descriptor, v, "euclidean") for v, person in zip(vectors, people, strict=True) if person == m)
             for m in members
-            if m != mine
+            if m != own
         ]
 
-    score = plain_score(away(probe, None))
+    score = score_by_definition(distances_to_others(probe, None))
     count = 0.0
-    for vector, mine in zip(vectors, people, strict=True):
-        if plain_score([*away(vector, mine), distance(vector, probe, "euclidean")]) <= score:
-            count += 1 / people.count(mine)
+    for vector, own in zip(vectors, people, strict=True):
+        joined = [*distances_to_others(vector, own), distance(vector, probe, "euclidean")]
+        if score_by_definition(joined) <= score:
+            count += 1 / people.count(own)
     return score, (1 + count) / (len(members) + 1)
 
 
 def population(random: np.random.Generator, kind: str, persons: int) -> Any:
-    """Persons in an order as likely as any other: a cloud, groups that look alike, or pairs of twins."""
+    """(persons, 3) descriptors in random order: a cloud, groups of people who look alike, or pairs of twins."""
     if kind == "cloud":
         return random.normal(size=(persons, 3))
     groups = max(1, persons // 8) if kind == "groups" else (persons + 1) // 2

@@ -1,4 +1,4 @@
-"""Real database servers on temporary folders, started once a session, as an unprivileged user."""
+"""Real database servers in temporary folders, run by an unprivileged user."""
 
 from __future__ import annotations
 
@@ -19,20 +19,22 @@ import pytest
 import sqlalchemy as sa
 from serving import free_port
 
-STARTUP = 60  # seconds; a generous bound
+STARTUP_TIMEOUT_S = 60  # generous: a test does not measure it
+STOP_TIMEOUT_S = 30
+COMMAND_TIMEOUT_S = 120
 POSTGRES = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)), None)
 
 
-def missing(what: str) -> None:
-    """Skip with a reason; in CI, where everything has to be there, fail."""
-    reason = f"{what} is not installed"
+def skip_missing(name: str) -> None:
+    """Skip the test; fail it with REQUIRE_SERVERS, as in CI."""
+    reason = f"{name} is not installed"
     if os.environ.get("REQUIRE_SERVERS"):
         pytest.fail(reason)
     pytest.skip(reason)
 
 
 class Server:
-    """A server that can be stopped and started again on the same folder and port."""
+    """A server that can be stopped and started again with the same folder and port."""
 
     def __init__(self, command: list[str], url: str) -> None:
         self._command = command
@@ -42,10 +44,11 @@ class Server:
 
     def start(self) -> None:
         self._process = subprocess.Popen(
-            self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **as_user()
+            self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **unprivileged_options()
         )
-        engine = sa.create_engine(self.url, isolation_level="AUTOCOMMIT")
-        deadline = time.monotonic() + STARTUP
+        connect = {"connect_timeout": STARTUP_TIMEOUT_S}
+        engine = sa.create_engine(self.url, isolation_level="AUTOCOMMIT", connect_args=connect)
+        deadline = time.monotonic() + STARTUP_TIMEOUT_S
         while True:
             try:
                 with engine.connect():
@@ -57,8 +60,9 @@ class Server:
 
     def stop(self) -> None:
         assert self._process is not None
-        self._process.send_signal(signal.SIGQUIT if "postgres" in self.url else signal.SIGKILL)  # at once, both
-        self._process.wait()
+        # Both stop the server at once.
+        self._process.send_signal(signal.SIGQUIT if "postgres" in self.url else signal.SIGKILL)
+        self._process.wait(STOP_TIMEOUT_S)
 
     def new_database(self) -> str:
         """The URL of an empty database."""
@@ -68,17 +72,17 @@ class Server:
         return self.url.rpartition("/")[0] + f"/{name}"
 
 
-def as_user() -> dict[str, str]:
-    """Neither server runs as root."""
+def unprivileged_options() -> dict[str, str]:
+    """Options of subprocess: neither server runs as root."""
     return {"user": "nobody"} if os.geteuid() == 0 else {}
 
 
-def name_of_user() -> str:
-    return as_user().get("user", pwd.getpwuid(os.geteuid()).pw_name)
+def unprivileged_user() -> str:
+    return unprivileged_options().get("user", pwd.getpwuid(os.geteuid()).pw_name)
 
 
 @contextmanager
-def folder() -> Iterator[Path]:
+def temporary_folder() -> Iterator[Path]:
     path = Path(tempfile.mkdtemp(prefix="face128-"))
     try:
         if os.geteuid() == 0:
@@ -92,11 +96,11 @@ def folder() -> Iterator[Path]:
 def mariadb() -> Iterator[Server]:
     daemon, install = shutil.which("mariadbd"), shutil.which("mariadb-install-db")
     if not daemon or not install:
-        missing("MariaDB")
-    with folder() as data:
+        skip_missing("MariaDB")
+    with temporary_folder() as data:
         common = ["--no-defaults", f"--datadir={data}/data"]
         quick = ["--auth-root-authentication-method=normal", "--skip-test-db"]
-        run([str(install), *common, *quick, f"--user={name_of_user()}"])
+        run_checked([str(install), *common, *quick, f"--user={unprivileged_user()}"])
         port = free_port()
         options = ["--bind-address=127.0.0.1", f"--port={port}", f"--socket={data}/socket", f"--pid-file={data}/pid"]
         server = Server([str(daemon), *common, *options], f"mysql+pymysql://root@127.0.0.1:{port}/mysql")
@@ -107,20 +111,10 @@ def mariadb() -> Iterator[Server]:
 @contextmanager
 def postgresql() -> Iterator[Server]:
     if POSTGRES is None:
-        missing("PostgreSQL")
-    with folder() as data:
-        run(
-            [
-                f"{POSTGRES}/initdb",
-                "-D",
-                f"{data}/data",
-                "-U",
-                "face128",
-                "--auth=trust",
-                "--encoding=UTF8",
-                "--locale=C",
-            ]
-        )
+        skip_missing("PostgreSQL")
+    with temporary_folder() as data:
+        quick = ["--auth=trust", "--encoding=UTF8", "--locale=C"]
+        run_checked([f"{POSTGRES}/initdb", "-D", f"{data}/data", "-U", "face128", *quick])
         port = free_port()
         options = ["-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={data}"]
         command = [f"{POSTGRES}/postgres", "-D", f"{data}/data", "-p", str(port), *options]
@@ -130,14 +124,16 @@ def postgresql() -> Iterator[Server]:
 
 
 def start_milvus(path: str) -> None:
-    """milvus-lite starts a server in this process with the first client, but not with two at once."""
+    """Start milvus-lite's server in this process, as its first client does; two simultaneous first clients fail."""
     if find_spec("milvus_lite") is None:
-        missing("milvus-lite")
+        skip_missing("milvus-lite")
     from pymilvus import MilvusClient
 
     MilvusClient(uri=path)
 
 
-def run(command: list[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, cwd="/", **as_user())
-    assert done.returncode == 0, done.stdout + done.stderr
+def run_checked(command: list[str]) -> None:
+    completed = subprocess.run(
+        command, capture_output=True, text=True, cwd="/", timeout=COMMAND_TIMEOUT_S, **unprivileged_options()
+    )
+    assert completed.returncode == 0, completed.stdout + completed.stderr

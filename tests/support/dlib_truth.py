@@ -1,4 +1,4 @@
-"""face_recognition itself, the outside truth, without the process-wide Pillow switch that its import flips."""
+"""face_recognition itself, the reference, without the process-wide Pillow switch that its import sets."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from serving import photo
 
 ImageFile.LOAD_TRUNCATED_IMAGES = False
 
-SINGLE = ("biden-2010.jpg", "hopper-1984.jpg", "obama-2009.jpg", "obama-2010.jpg", "obama-2012.jpg")
+ONE_FACE_PHOTOS = ("biden-2010.jpg", "hopper-1984.jpg", "obama-2009.jpg", "obama-2010.jpg", "obama-2012.jpg")
 """Photos in which face_recognition finds one face."""
-SEVERAL = "collins-1999.png"
-"""It finds two here: one is a mission patch."""
-ALL = (*SINGLE, SEVERAL)
+TWO_FACE_PHOTO = "collins-1999.png"
+"""face_recognition finds two faces here: one is a mission patch."""
+ALL_PHOTOS = (*ONE_FACE_PHOTOS, TWO_FACE_PHOTO)
 
 
 @cache

@@ -13,8 +13,8 @@ from PIL import Image
 
 PHOTOS = sorted((FIXTURES / "photos").glob("*.*g"))
 
-# For each format how to write it with as little loss as it can.
-BEST: dict[str, dict[str, Any]] = {
+# Options that write each format with the least loss.
+BEST_QUALITY: dict[str, dict[str, Any]] = {
     "JPEG": {"quality": 95, "subsampling": 0},
     "MPO": {"quality": 95, "subsampling": 0},
     "PNG": {},
@@ -28,24 +28,24 @@ BEST: dict[str, dict[str, Any]] = {
 
 
 def portrait(width: int = 120, height: int = 62) -> Image.Image:
-    """A real photo at a small size, RGB."""
+    """A real photo, scaled down, RGB."""
     return Image.open(PHOTOS[0]).convert("RGB").resize((width, height))
 
 
-def written(name: str, image: Image.Image, **options: Any) -> bytes:
-    """The bytes of an image file in the format of this name."""
+def image_file(image_format: str, image: Image.Image, **options: Any) -> bytes:
+    """An image file in this format, written with BEST_QUALITY and ``options``."""
     file = io.BytesIO()
-    options = BEST[name] | options
-    if name == "HEIC":
-        # Not from_pillow, which turns the pixels by the EXIF orientation that it is given.
+    options = BEST_QUALITY[image_format] | options
+    if image_format == "HEIC":
+        # Not from_pillow: it rotates the pixels by the EXIF orientation.
         pillow_heif.encode(image.mode, image.size, image.tobytes(), file, **options)
     else:
-        image.save(file, name, **options)
+        image.save(file, image_format, **options)
     return file.getvalue()
 
 
 def exif(orientation: int) -> bytes:
-    """An EXIF block that says how the picture is to be turned."""
+    """An EXIF block with this orientation."""
     block = Image.Exif()
     block[0x0112] = orientation
     return block.tobytes()

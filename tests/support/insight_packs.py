@@ -1,4 +1,4 @@
-"""InsightFace packs for the tests: the sample networks where they are, and tiny ones that are written here."""
+"""InsightFace packs for the tests: the sample networks, if they are there, and tiny ones that are written here."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from paths import ROOT
 
-SAMPLE = ROOT.parent / "shared" / "data" / "insightface-sample"
+SAMPLE_PACK = ROOT.parent / "shared" / "data" / "insightface-sample"
 GOLDEN: dict[str, list[dict[str, Any]]] = json.loads((ROOT / "fixtures" / "insightface" / "golden.json").read_text())
 """What the insightface package finds in photos/ with the sample networks (fixtures/insightface/make.py)."""
-BOX = (1.0, 2.0, 3.0, 4.0)
-"""The box that the tiny detector gives each bright cell: left, top, right, bottom of the cell, in strides."""
-POINTS = tuple(0.25 * i for i in range(10))
+CELL_BOX = (1.0, 2.0, 3.0, 4.0)
+"""The tiny detector's box around each bright cell: distances to left, top, right, bottom, in strides."""
+CELL_POINTS = tuple(0.25 * i for i in range(10))
 
 
 def sample_pack() -> Path:
-    if not SAMPLE.is_dir():
+    if not SAMPLE_PACK.is_dir():
         pytest.skip("../shared/data/insightface-sample is not here")
-    return SAMPLE
+    return SAMPLE_PACK
 
 
 def golden_descriptors(name: str) -> np.ndarray:
@@ -33,13 +33,13 @@ def golden_descriptors(name: str) -> np.ndarray:
 
 def tiny_pack(folder: Path, **kind: Any) -> Path:
     folder.mkdir(exist_ok=True)
-    detector(folder / "det_tiny.onnx")
-    recogniser(folder / "tiny.onnx", **kind)
+    write_detector(folder / "det_tiny.onnx")
+    write_recogniser(folder / "tiny.onnx", **kind)
     return folder
 
 
-def detector(path: Path, *, bright: int = 8, side: int | str = "side", batched: bool = False) -> None:
-    """It takes each bright cell at the stride ``bright`` for a face, in the first of its two judgements."""
+def write_detector(path: Path, *, bright: int = 8, side: int | str = "side", batched: bool = False) -> None:
+    """A detector that reports each bright cell at the stride ``bright`` as a face, with the first of two anchors."""
     nodes, constants = [], []
 
     def constant(values: Any, kind: Any = np.float32) -> str:
@@ -58,20 +58,20 @@ def detector(path: Path, *, bright: int = 8, side: int | str = "side", batched: 
     outputs: list[list[str]] = [[], [], []]
     for stride in (8, 16, 32):
         cells = add("AveragePool", "picture", kernel_shape=[stride] * 2, strides=[stride] * 2)
-        # White is 3 * 0.996: a score of 0.88; grey is nothing. The second judgement never is.
+        # White is 3 * 0.996: a score of 0.88; grey is below the threshold. The second anchor never is above it.
         scores = output(cells, np.repeat([10.0, 0.0], 3), [-27.9 if stride == bright else -99, -99], 1)
         outputs[0].append(add("Sigmoid", scores))
-        outputs[1].append(output(cells, np.zeros(24), BOX * 2, 4))
-        outputs[2].append(output(cells, np.zeros(60), POINTS * 2, 10))
+        outputs[1].append(output(cells, np.zeros(24), CELL_BOX * 2, 4))
+        outputs[2].append(output(cells, np.zeros(60), CELL_POINTS * 2, 10))
     names = [name for group in outputs for name in group]
-    save(path, nodes, constants, {"picture": [1, 3, side, side]}, names)
+    save_model(path, nodes, constants, {"picture": [1, 3, side, side]}, names)
 
 
-def recogniser(
-    path: Path, *, batch: int | str = "n", numbers: int = 512, own_scale: bool = False, quantised: bool = False
+def write_recogniser(
+    path: Path, *, batch: int | str = "n", dimension: int = 512, own_scale: bool = False, quantised: bool = False
 ) -> None:
-    """It describes a chip by its colours; ``own_scale`` takes plain pixels, as graphs from MXNet do."""
-    weights = np.random.default_rng(5).normal(size=(768, numbers)).astype(np.float32)
+    """A recogniser that describes a chip by its colours; with ``own_scale`` the graph itself scales pixels."""
+    weights = np.random.default_rng(5).normal(size=(768, dimension)).astype(np.float32)
     constants = [
         numpy_helper.from_array(np.array(value, np.float32), name)
         for name, value in (("mean", 127.5), ("scale", 1 / 127.5))
@@ -89,10 +89,10 @@ def recogniser(
         image = "coarse"
     nodes.append(helper.make_node("Flatten", [image], ["flat"]))
     nodes.append(helper.make_node("MatMul", ["flat", "weights"], ["descriptors"]))
-    save(path, nodes, constants, {"chips": [batch, 3, 112, 112]}, ["descriptors"])
+    save_model(path, nodes, constants, {"chips": [batch, 3, 112, 112]}, ["descriptors"])
 
 
-def save(path: Path, nodes: Any, constants: Any, inputs: dict[str, Any], outputs: list[str]) -> None:
+def save_model(path: Path, nodes: Any, constants: Any, inputs: dict[str, Any], outputs: list[str]) -> None:
     graph = helper.make_graph(
         nodes,
         "tiny",

@@ -1,4 +1,4 @@
-"""Bodies of /match, and whether two requests are the same."""
+"""Builds bodies of /match, and compares parsed requests."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ def the_same(one: MatchRequest, other: MatchRequest) -> bool:
     a, b = one.enrolled, other.enrolled
     arrays = [(one.probe, other.probe), (a.vectors, b.vectors), (a.owners, b.owners)]
     return (
-        (one.card, one.threshold, one.rule, one.names) == (other.card, other.threshold, other.rule, other.names)
-        and repr((a.reg_nos, a.names, a.foreign)) == repr((b.reg_nos, b.names, b.foreign))
+        (one.card, one.threshold, one.rule, one.root_fields)
+        == (other.card, other.threshold, other.rule, other.root_fields)
+        and repr((a.reg_nos, a.names, a.other_model)) == repr((b.reg_nos, b.names, b.other_model))
         and all((x.dtype, x.shape, x.tobytes()) == (y.dtype, y.shape, y.tobytes()) for x, y in arrays)
     )

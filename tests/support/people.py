@@ -15,18 +15,19 @@ from face128.gallery.records import NewFace, Person, Record
 Descriptor = npt.NDArray[np.float32]
 
 
-def real(name: str) -> Descriptor:
+def photo_descriptor(name: str) -> Descriptor:
     return dlib_truth.descriptors(name)[0].astype(np.float32)
 
 
 def synthetic(count: int, seed: int = 0) -> Descriptor:
     """(count, 128): the real descriptors, moved as far as strangers are apart."""
     random = np.random.default_rng(seed)
-    base = np.array([real(name) for name in dlib_truth.SINGLE])[random.integers(len(dlib_truth.SINGLE), size=count)]
+    names = dlib_truth.ONE_FACE_PHOTOS
+    base = np.array([photo_descriptor(name) for name in names])[random.integers(len(names), size=count)]
     return (base + random.normal(0, 0.06, (count, 128))).astype(np.float32)
 
 
-def near(descriptor: Descriptor, distance: float) -> Descriptor:
+def at_distance(descriptor: Descriptor, distance: float) -> Descriptor:
     """A descriptor at this distance."""
     away = np.zeros(128)
     away[0] = distance
@@ -44,11 +45,11 @@ def enrol(
     return gallery.enrol(Person(name, user_id), [NewFace(row, row.tobytes()) for row in block], DLIB, **options)  # type: ignore[arg-type]
 
 
-def record(gallery: Gallery, name: str, descriptor: Descriptor, **options: bool) -> Record:
-    return gallery.enrol(Person.named(name), [NewFace(descriptor, descriptor.tobytes())], DLIB, **options)[0]
+def add_record(gallery: Gallery, name: str, descriptor: Descriptor, **options: bool) -> Record:
+    return gallery.enrol(Person.of_new_record(name), [NewFace(descriptor, descriptor.tobytes())], DLIB, **options)[0]
 
 
-def whose(gallery: Gallery, descriptor: Descriptor) -> str | int | float | None:
+def matched_reg_no(gallery: Gallery, descriptor: Descriptor) -> str | int | float | None:
     """The regNo that a match answers."""
     decision = gallery.match(descriptor, DLIB)
     return decision.nearest.reg_no if decision.matched and decision.nearest else None

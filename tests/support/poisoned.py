@@ -1,4 +1,4 @@
-"""Photos that crash, hang or hold up the engine ``fake``, where tests/poison is on PYTHONPATH."""
+"""Photos that crash, hang or delay the engine ``fake``, where support/poison is on PYTHONPATH."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 from PIL import Image
 
 CRASHES, HANGS, TAKES_TWO_SECONDS, HARMLESS, SLEEPS, FAILS = 13, 17, 19, 23, 29, 31
-FOLDER = Path(__file__).parent / "poison"
+POISON_FOLDER = Path(__file__).parent / "poison"
 
 
 def settings(**more: str) -> dict[str, str]:
-    """For ``serving``: a service that these photos do harm to."""
-    return {"FACE128_ENGINES": "fake", "PYTHONPATH": str(FOLDER), **more}
+    """For ``serving``: a service that these photos harm."""
+    return {"FACE128_ENGINES": "fake", "PYTHONPATH": str(POISON_FOLDER), **more}
 
 
 def photo(width: int) -> bytes:

@@ -1,4 +1,4 @@
-"""Folders of photos for face128 reencode, and what it leaves beside its output."""
+"""Folders of photos for face128 reencode, and readers of what it writes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from serving import PHOTOS
 
 
 def crops(folder: Path, count: int) -> Path:
-    """A folder of so many different photos: pieces of a real one."""
+    """A folder with ``count`` different photos: crops of a real one."""
     image = Image.open(PHOTOS / "obama-2010.jpg").convert("RGB")
     image.thumbnail((400, 400))
     folder.mkdir()

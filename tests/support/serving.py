@@ -17,7 +17,7 @@ import httpx
 from paths import FIXTURES
 
 PHOTOS = FIXTURES / "photos"
-STARTUP = 60  # seconds; a generous bound, not a measurement
+STARTUP_TIMEOUT_S = 60  # seconds; a generous bound, not a measurement
 
 
 def photo(name: str) -> bytes:
@@ -32,13 +32,13 @@ def free_port() -> int:
 
 def environment(**settings: str) -> dict[str, str]:
     """The process's environment without anything that could be a setting, and these settings."""
-    foreign = ("FACE128_", "PORT", "API_KEY")
-    return {name: value for name, value in os.environ.items() if not name.startswith(foreign)} | settings
+    prefixes = ("FACE128_", "PORT", "API_KEY")
+    return {name: value for name, value in os.environ.items() if not name.startswith(prefixes)} | settings
 
 
 @contextmanager
 def serving(headers: dict[str, str] | None = None, *, workers: int = 1, **settings: str) -> Iterator[httpx.Client]:
-    """``face128 serve`` with these settings until the block ends; it must then leave by itself, with exit status 0."""
+    """``face128 serve`` with these settings until the block ends; it must then end by itself, with exit status 0."""
     with started(workers=workers, **settings) as (process, port):
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=60) as client:
             yield client
@@ -56,7 +56,7 @@ def started(
     """
     port = free_port()
     command = [sys.executable, "-m", "face128", "serve", "--workers", str(workers)]
-    folder = tempfile.TemporaryDirectory()  # a gallery of its own, unless the settings name one
+    folder = tempfile.TemporaryDirectory()  # its own gallery, unless the settings name one
     settings = {"FACE128_DATA": folder.name, **settings}
     log = stderr or tempfile.TemporaryFile()  # noqa: SIM115  (a pipe would fill: nobody reads while the service runs)
     process = subprocess.Popen(command, env=environment(PORT=str(port), **settings), stderr=log)
@@ -79,7 +79,7 @@ def _text(log: IO[bytes]) -> str:
 
 
 def _ready(client: httpx.Client, process: subprocess.Popen[bytes], path: str) -> bool:
-    deadline = time.monotonic() + STARTUP
+    deadline = time.monotonic() + STARTUP_TIMEOUT_S
     while time.monotonic() < deadline and process.poll() is None:
         try:
             if client.get(path).status_code == 200:

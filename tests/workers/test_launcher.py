@@ -1,4 +1,4 @@
-"""The process of the engines, started before the settings are known: it serves, or it ends."""
+"""The fork server that is started before the settings are known: it is used, or it ends."""
 
 from __future__ import annotations
 
@@ -13,25 +13,26 @@ from benchmarks.processes import tree
 from face128 import __main__
 from face128.workers import launcher
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the process of the engines needs Linux")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the fork server needs Linux")
 
 
 @pytest.fixture
-def ahead(monkeypatch: pytest.MonkeyPatch) -> launcher.Started:
-    started_ahead = launcher._launch(dlib=True)
-    monkeypatch.setattr(launcher, "_ahead", started_ahead)
-    return started_ahead
+def early(monkeypatch: pytest.MonkeyPatch) -> launcher.ForkServerProcess:
+    monkeypatch.setattr(launcher, "_early", None)
+    launcher.launch_early()
+    assert launcher._early is not None
+    return launcher._early
 
 
 def commands(process: subprocess.Popen[bytes]) -> list[str]:
     return [Path(f"/proc/{each}/cmdline").read_bytes().replace(b"\0", b" ").decode() for each in tree(process.pid)]
 
 
-def test_the_service_takes_the_process_that_was_started_ahead_and_no_other() -> None:
+def test_the_service_uses_the_process_that_was_started_early_and_no_other() -> None:
     with started(FACE128_THREADS="1") as (process, _):
-        engines = [command for command in commands(process) if "fork_server" in command]
-        assert len(engines) == 2  # and the worker that is forked from it
-        assert all(", True)" in command for command in engines)
+        found = [command for command in commands(process) if "fork_server" in command]
+        assert len(found) == 2  # and the worker that is forked from it
+        assert all(", True)" in command for command in found)
 
 
 def test_where_the_settings_want_no_such_process_it_is_ended() -> None:
@@ -40,22 +41,22 @@ def test_where_the_settings_want_no_such_process_it_is_ended() -> None:
         assert len(tree(process.pid)) == 1
 
 
-def test_it_is_given_once(ahead: launcher.Started) -> None:
-    assert launcher.start() is ahead
-    process, control = launcher.start()
-    assert process.pid != ahead[0].pid
-    for each in (ahead, (process, control)):
-        each[1].close()
-        assert each[0].wait(timeout=30) == 0
+def test_it_is_used_once_and_ends_when_the_service_hangs_up(early: launcher.ForkServerProcess) -> None:
+    assert launcher.launch() is early
+    other = launcher.launch()
+    assert other.process.pid != early.process.pid
+    for each in (early, other):
+        each.control.close()
+        assert each.process.wait(timeout=30) == 0
 
 
-def test_it_can_be_dropped(ahead: launcher.Started) -> None:
-    launcher.drop()
-    assert ahead[0].returncode is not None
-    launcher.drop()
+def test_it_can_be_dropped(early: launcher.ForkServerProcess) -> None:
+    launcher.drop_early()
+    assert early.process.returncode is not None
+    launcher.drop_early()
 
 
-def test_it_says_nothing_and_ends_where_the_service_ends_before_it_has_settings() -> None:
+def test_it_prints_nothing_and_ends_where_the_service_ends_before_it_has_settings() -> None:
     command = [sys.executable, "-m", "face128", "serve", "--port", "nonsense"]
     run = subprocess.run(
         command, env=environment(), capture_output=True, text=True, timeout=60
@@ -84,7 +85,7 @@ def test_it_is_started_for_a_service_in_one_process(
 ) -> None:
     for name in ("FACE128_ISOLATION", "FACE128_ENGINES"):
         monkeypatch.delenv(name, raising=False)
-    assert __main__._will_serve(arguments.split()) == guess
+    assert __main__._will_need_dlib_fork_server(arguments.split()) == guess
 
 
 @pytest.mark.parametrize(
@@ -100,4 +101,4 @@ def test_settings_that_are_seen_without_any_import_are_heeded(
     name: str, value: str, guess: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(name, value)
-    assert __main__._will_serve(["serve"]) == guess
+    assert __main__._will_need_dlib_fork_server(["serve"]) == guess

@@ -1,4 +1,4 @@
-"""processes.py: photos that crash or hang native code, in a service that goes on."""
+"""Photos that crash or hang native code, in a service that goes on."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import poisoned
 import pytest
+from liveness import lives, until
 from serving import started
 
 from benchmarks.processes import tree
@@ -39,13 +40,6 @@ def send(client: httpx.Client, width: int) -> httpx.Response:
     return client.post("/encode-image", files={"image": poisoned.photo(width)})
 
 
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 @pytest.mark.parametrize("width", [poisoned.CRASHES, poisoned.HANGS])
 def test_a_photo_that_takes_its_process_along_is_a_bad_image_and_nobody_else_notices(
     service: Service, width: int
@@ -61,10 +55,10 @@ def test_a_photo_that_takes_its_process_along_is_a_bad_image_and_nobody_else_not
     with ThreadPoolExecutor(2) as pool:
 
         def replaced() -> bool:
-            """As soon as the thread that lost its worker has a photo again: any thread may take the next one."""
+            """Send photos until the thread that lost its worker has one again: any thread may take the next."""
             others = list(pool.map(lambda _: send(client, poisoned.HARMLESS), range(4)))
             assert [other.status_code for other in others] == [200] * 4
-            return len(tree(process.pid)) == 4  # the service, the process of the engines, two workers
+            return len(tree(process.pid)) == 4  # the service, the fork server, two workers
 
         until(replaced)
     assert len(workers - set(tree(process.pid))) == 1
@@ -90,7 +84,7 @@ def test_the_other_photos_of_a_batch_are_described(service: Service) -> None:
     assert [result.get("code") for result in results] == [None, "bad_image", None]
 
 
-def test_workers_and_the_process_of_the_engines_are_replaced_when_they_are_killed(service: Service) -> None:
+def test_workers_and_the_fork_server_are_replaced_when_they_are_killed(service: Service) -> None:
     process, client = service
     for victim in tree(process.pid)[1:]:
         os.kill(victim, signal.SIGKILL)
@@ -113,15 +107,7 @@ def test_no_process_outlives_a_service_that_is_killed() -> None:
             process.kill()
             with pytest.raises(httpx.TransportError):
                 hanging.result()
-        until(lambda: not any(_lives(each) for each in everyone[1:]))
-
-
-def _lives(process_id: int) -> bool:
-    """Whether it is there, and no zombie that nobody has waited for."""
-    try:
-        return ") Z " not in Path(f"/proc/{process_id}/stat").read_text()
-    except OSError:
-        return False
+        until(lambda: not any(lives(each) for each in everyone[1:]))
 
 
 def test_in_threads_such_a_photo_takes_the_service_along() -> None:

@@ -1,4 +1,4 @@
-"""workers.py: a bounded queue in front of a few threads."""
+"""A bounded queue in front of a few threads."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
 
-from face128.errors import BadImage, Overloaded
-from face128.workers.thread_pool import WorkerPool
+from face128.errors import BadImage, ConfigurationError, Overloaded
+from face128.workers.thread_pool import ThreadPool
 
 
 @pytest.fixture
-def pool() -> Iterator[WorkerPool]:
-    pool = WorkerPool("tried", threads=2, queue=1)
+def pool() -> Iterator[ThreadPool]:
+    pool = ThreadPool("tried", threads=2, queue=1)
     yield pool
     pool.close()
 
@@ -25,7 +25,7 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.005)
 
 
-def test_it_runs_a_job_off_the_event_loop_and_returns_its_result(pool: WorkerPool) -> None:
+def test_it_runs_a_job_off_the_event_loop_and_returns_its_result(pool: ThreadPool) -> None:
     async def scenario() -> None:
         assert await pool.run(threading.current_thread) is not threading.current_thread()
         assert await pool.run(divmod, 7, 2) == (3, 1)
@@ -33,7 +33,7 @@ def test_it_runs_a_job_off_the_event_loop_and_returns_its_result(pool: WorkerPoo
     asyncio.run(scenario())
 
 
-def test_an_error_of_the_job_reaches_its_caller_and_frees_the_place(pool: WorkerPool) -> None:
+def test_an_error_of_the_job_reaches_its_caller_and_frees_the_place(pool: ThreadPool) -> None:
     def fail() -> None:
         raise BadImage()
 
@@ -46,7 +46,7 @@ def test_an_error_of_the_job_reaches_its_caller_and_frees_the_place(pool: Worker
     asyncio.run(scenario())
 
 
-def test_the_job_after_the_last_place_is_refused_and_later_ones_are_not(pool: WorkerPool) -> None:
+def test_the_job_after_the_last_place_is_refused_and_later_ones_are_not(pool: ThreadPool) -> None:
     async def scenario() -> None:
         gate = threading.Event()
         accepted = [asyncio.ensure_future(pool.run(gate.wait, 10)) for _ in range(3)]
@@ -62,7 +62,7 @@ def test_the_job_after_the_last_place_is_refused_and_later_ones_are_not(pool: Wo
     asyncio.run(scenario())
 
 
-def test_a_caller_who_leaves_takes_the_job_along_if_it_has_not_begun(pool: WorkerPool) -> None:
+def test_a_caller_who_leaves_takes_the_job_along_if_it_has_not_begun(pool: ThreadPool) -> None:
     async def scenario() -> None:
         gate, begun = threading.Event(), threading.Event()
         running: list[Awaitable[bool]] = [asyncio.ensure_future(pool.run(gate.wait, 10)) for _ in range(2)]
@@ -78,13 +78,21 @@ def test_a_caller_who_leaves_takes_the_job_along_if_it_has_not_begun(pool: Worke
     asyncio.run(scenario())
 
 
-def test_warming_reaches_every_thread(pool: WorkerPool) -> None:
+def test_warming_reaches_every_thread(pool: ThreadPool) -> None:
     threads = set()
     pool.warm(lambda: threads.add(threading.get_ident()))
     assert len(threads) == 2
 
 
-def test_a_closed_pool_refuses(pool: WorkerPool) -> None:
+def test_warming_that_does_not_end_is_given_up(pool: ThreadPool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("face128.workers.thread_pool.WARM_UP_TIMEOUT_S", 0.2)
+    gate = threading.Event()
+    with pytest.raises(ConfigurationError, match=r"within 0\.2 seconds"):
+        pool.warm(gate.wait)
+    gate.set()
+
+
+def test_a_closed_pool_refuses(pool: ThreadPool) -> None:
     pool.close()
     with pytest.raises(Overloaded):
         asyncio.run(pool.run(int))

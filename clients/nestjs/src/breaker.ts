@@ -1,19 +1,19 @@
 import { ServiceFailure } from './errors';
 
 /**
- * closed: calls go through. open: the service failed, and calls are refused at once, without a connection.
- * trying: still refused, but for the one call that finds out whether the service is back.
+ * closed: calls go through. open: the service failed; calls are refused immediately, without a connection.
+ * trying: one call tests whether the service is back; all others are refused.
  */
 export type BreakerState = 'closed' | 'open' | 'trying';
 
-/** So many failures in a row open the breaker: one is a hiccup, and each may cost its caller the whole timeout. */
-const FAILURES = 3;
+/** Failures in a row that open the breaker: one may be a hiccup, and each may cost its caller the whole timeout. */
+const FAILURES_TO_OPEN = 3;
 
 /**
- * Keeps callers away from a service that fails.
+ * Circuit breaker: refuses calls to a service that fails.
  *
- * Only a ServiceFailure counts as a failure: whatever else a call throws is an answer. Failures in a row are counted, not
- * a share of a window: in a window full of good answers, a busy backend would wait for a frozen service for seconds.
+ * Only a ServiceFailure counts as a failure: any other error is an answer. It counts failures in a row, not their share
+ * of a window: after a window full of good answers, a busy backend would wait for a frozen service for seconds.
  */
 export class Breaker {
   private current: BreakerState = 'closed';
@@ -21,7 +21,7 @@ export class Breaker {
   private reason = '';
   private openedAt = 0;
   private downSince = 0;
-  private round = 0;
+  private generation = 0;
 
   constructor(
     private readonly retryAfterMs: number,
@@ -35,31 +35,31 @@ export class Breaker {
   }
 
   /**
-   * Make the call, or throw a ServiceFailure at once while the service is left alone.
+   * Make the call, or throw a ServiceFailure immediately while the breaker is open.
    *
-   * The first call after `retryAfterMs` finds out whether the service is back: with `wait` its caller gets the outcome,
-   * without he is refused like the others and waits for nothing.
+   * The first call after `retryAfterMs` tests whether the service is back: with `wait` its caller gets the outcome,
+   * without it is refused immediately like the others, and the test goes on.
    */
   async run<T>(call: () => Promise<T>, { wait }: { wait: boolean }): Promise<T> {
-    if (this.current === 'closed') return this.watch(call);
+    if (this.current === 'closed') return this.record(call);
     if (this.current === 'open' && this.now() - this.openedAt >= this.retryAfterMs) {
       this.current = 'trying';
-      const trial = this.watch(call);
+      const trial = this.record(call);
       if (wait) return trial;
       trial.catch(() => undefined);
     }
     throw new ServiceFailure(this.reason);
   }
 
-  private async watch<T>(call: () => Promise<T>): Promise<T> {
-    // What began before the last change of state says nothing about the service as it is now.
-    const round = this.round;
+  private async record<T>(call: () => Promise<T>): Promise<T> {
+    // Ignore the outcome of calls that began before the last change of state.
+    const generation = this.generation;
     try {
       const answer = await call();
-      if (round === this.round) this.succeeded();
+      if (generation === this.generation) this.succeeded();
       return answer;
     } catch (error) {
-      if (round === this.round) {
+      if (generation === this.generation) {
         if (error instanceof ServiceFailure) this.failed(error.message);
         else this.succeeded();
       }
@@ -71,16 +71,16 @@ export class Breaker {
     this.failures = 0;
     if (this.current === 'closed') return;
     this.current = 'closed';
-    this.round++;
+    this.generation++;
     this.onUp(this.now() - this.downSince);
   }
 
   private failed(reason: string): void {
     this.failures++;
-    if (this.current === 'closed' && this.failures < FAILURES) return;
+    if (this.current === 'closed' && this.failures < FAILURES_TO_OPEN) return;
     const wasClosed = this.current === 'closed';
     this.current = 'open';
-    this.round++;
+    this.generation++;
     this.reason = reason;
     this.openedAt = this.now();
     if (!wasClosed) return;

@@ -1,7 +1,7 @@
 import { type FaceError, invalid } from './errors';
 
 /**
- * A descriptor in any form in which it may lie in a database: typed array, list of numbers, the object that
+ * A descriptor in any form that a database may hold: typed array, list of numbers, the object that
  * `JSON.stringify(Float32Array)` makes, or base64 of little-endian float32.
  */
 export type Descriptor = Float32Array | Float64Array | readonly number[] | Readonly<Record<string, number>> | string;
@@ -9,8 +9,8 @@ export type Descriptor = Float32Array | Float64Array | readonly number[] | Reado
 /**
  * Any form of a descriptor as doubles, exactly.
  *
- * Throws `invalid_descriptor`, naming `field`, unless it is `dimension` finite numbers; any count will do where the
- * dimension is not known.
+ * Throws `invalid_descriptor`, naming `field`, unless it is `dimension` finite numbers; without a dimension any count
+ * is valid.
  */
 export function parseDescriptor(
   value: unknown,
@@ -32,8 +32,8 @@ export function parseDescriptor(
 }
 
 /**
- * How a descriptor travels: base64 of float32, a quarter of the bytes, where that loses nothing, and the numbers where it
- * would. The service thus decides on the very numbers that the local matcher has, and the two agree to the bit.
+ * The form in which a descriptor is sent: base64 of float32 (a quarter of the bytes) if that is exact, else the numbers.
+ * So the service has the same numbers as the local matcher, and both give the same distances bit for bit.
  */
 export function wireForm(vector: Float64Array): string | number[] {
   const bytes = Buffer.allocUnsafe(4 * vector.length);
@@ -57,7 +57,7 @@ function numbersOf(value: unknown): Float32Array | Float64Array | readonly unkno
 
 function fromBase64(text: string): Float32Array | undefined {
   const bytes = Buffer.from(text, 'base64');
-  // Buffer skips what is no base64; the service does not.
+  // Buffer ignores invalid characters; the service refuses them.
   if (bytes.length % 4 !== 0 || bytes.toString('base64') !== text) return undefined;
   const numbers = new Float32Array(bytes.length / 4);
   const view = viewOf(bytes);

@@ -1,6 +1,6 @@
 import { HttpException } from '@nestjs/common';
 
-/** What stands in an error's body, here and in the service: a sentence, a stable code, and what helps to find the cause. */
+/** The body of an error, here and in the service: a sentence, a stable code, and fields that help to find the cause. */
 export interface FaceErrorBody {
   readonly error: string;
   readonly code: string;
@@ -8,10 +8,10 @@ export interface FaceErrorBody {
 }
 
 /**
- * The caller's error, in the service's own words and codes (`invalid_descriptor`, `no_face`, `unauthorized` ...), or
- * `unavailable`: there was no service to ask, and no local rule that could take its place.
+ * An error of the request, with the service's codes (`invalid_descriptor`, `no_face`, `unauthorized` ...), or
+ * `unavailable`: the service did not answer, and there is no local rule for the request.
  *
- * An HttpException, so that a controller may let it pass: Nest answers with the status and the body.
+ * An HttpException: if a controller does not catch it, Nest answers with the status and the body.
  */
 export class FaceError extends HttpException {
   readonly code: string;
@@ -26,15 +26,15 @@ export class FaceError extends HttpException {
   }
 }
 
-/** The request can never be answered as it is: what the service says with status 422. */
+/** An invalid request: status 422, as the service answers it. */
 export function invalid(code: 'invalid_descriptor' | 'invalid_request', error: string, context: object): FaceError {
   return new FaceError({ error, code, ...context }, 422);
 }
 
-/** Nobody can answer this now; `reason` says why the service did not. */
+/** No answer is possible now; `reason` is why the service did not answer. */
 export function unavailable(error: string, reason: string): FaceError {
   return new FaceError({ error, code: 'unavailable', reason }, 503);
 }
 
-/** The service is down, slow or overloaded, or its answer makes no sense: the reason to match locally. Never leaves the package. */
+/** The service is down, slow or overloaded, or its answer is invalid: the reason to match locally. Internal to the package. */
 export class ServiceFailure extends Error {}

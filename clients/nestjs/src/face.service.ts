@@ -6,7 +6,7 @@ import type { BreakerState } from './breaker';
 import type { EncodedFace } from './client';
 import { wireForm } from './descriptor';
 import { FaceError, ServiceFailure, unavailable } from './errors';
-import { GuardedClient, type Patience } from './guarded-client';
+import { GuardedClient, type CallOptions } from './guarded-client';
 import { decide, type Match, type MatchAnswer } from './matcher';
 import { candidates, type Member, rows, wireMembers } from './members';
 import { hasLocalRule } from './models';
@@ -14,24 +14,24 @@ import { type FaceModuleOptions, type FaceSettings, settingsFrom } from './optio
 import { checkImage, type DescribedFace, type ParsedProbe, parseProbe, type Probe } from './probe';
 import { type ShadowComparison, ShadowLedger, type ShadowReport } from './shadow';
 
-/** The token under which the options are provided. */
+/** The injection token of the options. */
 export const FACE_OPTIONS = Symbol('FACE_OPTIONS');
 
 export interface FaceHealth {
-  /** 'none': no URL is set, or the mode is 'local'. */
+  /** 'none' if no URL is set, or the mode is 'local'. */
   readonly service: 'none' | 'up' | 'down';
-  /** Whether calls go to the service: those of `/match`, and those with images. */
+  /** The state of each breaker: that of calls to `/match`, and that of calls with images. */
   readonly breakers?: { readonly match: BreakerState; readonly image: BreakerState };
-  /** The service's own words, where it is up. */
+  /** The answer of `/health`, if the service is up. */
   readonly details?: Readonly<Record<string, unknown>>;
   /** Why it is down. */
   readonly reason?: string;
 }
 
-/** Whose face is this? Asks face128 where there is one, and matches locally, by the same rule to the bit, where there is not. */
+/** Whose face is this? Asks face128 if it is available, and otherwise matches locally, by exactly the same rule. */
 @Injectable()
 export class FaceService {
-  /** 'shadow': a call was answered on both sides. */
+  /** Event 'shadow': a call was answered by both the service and the local rule. */
   readonly events = new EventEmitter<{ shadow: [ShadowComparison] }>();
 
   private readonly logger = new Logger(FaceService.name);
@@ -47,16 +47,17 @@ export class FaceService {
   }
 
   /**
-   * The enrolled member whose face this is, or null: the nearest with `distance <= threshold`, of equals the first.
+   * The enrolled member whose face this is, or null: the nearest with `distance <= threshold`; of equal distances the
+   * first.
    *
-   * Without `enrolled` the service searches its own gallery. Throws a FaceError where the request is wrong
-   * (`invalid_descriptor`, `no_face` ...), and `unavailable` where neither the service nor the local rule can answer.
+   * Without `enrolled` the service searches its own gallery. Throws a FaceError if the request is invalid
+   * (`invalid_descriptor`, `no_face` ...), and `unavailable` if neither the service nor the local rule can answer.
    */
   async findMemberByFace(probe: Probe, enrolled?: readonly Member[]): Promise<Match | null> {
     const parsed = parseProbe(probe);
-    if (!this.remote) return this.locally(parsed.face, enrolled, 'none is in use').match;
+    if (!this.remote) return this.matchLocally(parsed.face, enrolled, 'none is in use').match;
     if (this.settings.mode === 'service') return (await this.serviceFirst(this.remote, parsed, enrolled)).match;
-    const answer = this.locally(parsed.face, enrolled, "in mode 'shadow' it is only compared");
+    const answer = this.matchLocally(parsed.face, enrolled, "in mode 'shadow' it is only compared");
     this.compare(this.remote, answer, parsed, enrolled).catch((error: unknown) => {
       this.logger.error(error);
     });
@@ -72,7 +73,7 @@ export class FaceService {
     );
   }
 
-  /** Store one to four photos of a member in the service's gallery; returns how many faces were stored: all, or it throws. */
+  /** Store one to four photos of a member in the service's gallery: all of them, or it throws. Returns their number. */
   async enrol(
     member: { readonly regNo: number | string; readonly name: string },
     images: readonly Uint8Array[],
@@ -85,7 +86,7 @@ export class FaceService {
     );
   }
 
-  /** How the service is at this moment. Never throws. */
+  /** The present state of the service. Never throws. */
   async health(): Promise<FaceHealth> {
     if (!this.remote) return { service: 'none' };
     try {
@@ -97,7 +98,7 @@ export class FaceService {
     }
   }
 
-  /** What mode 'shadow' has seen since this process started. */
+  /** The comparisons of mode 'shadow' since this process started. */
   shadowReport(): ShadowReport {
     return this.ledger.report();
   }
@@ -114,7 +115,7 @@ export class FaceService {
       return await this.ask(remote, face, probe.face, enrolled, false, { wait: !(local && enrolled) });
     } catch (error) {
       if (!(error instanceof ServiceFailure)) throw error;
-      return this.locally(local, enrolled, error.message);
+      return this.matchLocally(local, enrolled, error.message);
     }
   }
 
@@ -130,7 +131,7 @@ export class FaceService {
       service = await this.ask(remote, face, probe.face, enrolled, true, { wait: true });
     } catch (error) {
       if (error instanceof ServiceFailure) {
-        this.ledger.missed();
+        this.ledger.countUnanswered();
         return;
       }
       if (!(error instanceof FaceError)) throw error;
@@ -139,31 +140,31 @@ export class FaceService {
     this.events.emit('shadow', this.ledger.compare(local, service));
   }
 
-  /** `/match`, with the descriptors that fit the face's model; with `second`'s where no member has one of that model yet. */
+  /** `/match` with `face` and the members' descriptors of its model; if no member has one, with `fallback` instead. */
   private async ask(
     remote: GuardedClient,
     face: DescribedFace,
-    second: DescribedFace | undefined,
+    fallback: DescribedFace | undefined,
     enrolled: readonly Member[] | undefined,
     explain: boolean,
-    patience: Patience,
+    options: CallOptions,
   ): Promise<MatchAnswer> {
     const question = this.question(face);
-    if (enrolled === undefined || this.settings.gallery) return remote.match(question, explain, undefined, patience);
-    const known = candidates(enrolled, face.model, face.vector.length);
-    if (second && second !== face && known.every(({ vectors }) => vectors.length === 0)) {
-      return this.ask(remote, second, undefined, enrolled, explain, patience);
+    if (enrolled === undefined || this.settings.gallery) return remote.match(question, explain, undefined, options);
+    const members = candidates(enrolled, face.model, face.vector.length);
+    if (fallback && fallback !== face && members.every(({ vectors }) => vectors.length === 0)) {
+      return this.ask(remote, fallback, undefined, enrolled, explain, options);
     }
-    return remote.match({ ...question, enrolled: wireMembers(known, face.model) }, explain, known, patience);
+    return remote.match({ ...question, enrolled: wireMembers(members, face.model) }, explain, members, options);
   }
 
   private question({ vector, model }: DescribedFace): object {
-    // The configured threshold is Euclidean: a model of another metric keeps the service's own.
+    // The configured threshold is Euclidean: for a model of another metric the service's own applies.
     const threshold = hasLocalRule(model) ? { threshold: this.settings.threshold } : {};
     return { descriptor: wireForm(vector), model, ...threshold };
   }
 
-  private locally(
+  private matchLocally(
     face: DescribedFace | undefined,
     enrolled: readonly Member[] | undefined,
     reason: string,
@@ -187,9 +188,9 @@ export class FaceService {
 async function describe(
   remote: GuardedClient,
   { image, face }: ParsedProbe,
-  patience: Patience,
+  options: CallOptions,
 ): Promise<DescribedFace> {
   if (image === undefined) return face;
-  const { descriptor, model } = await remote.encode(image, patience);
+  const { descriptor, model } = await remote.encode(image, options);
   return { vector: Float64Array.from(descriptor), model };
 }

@@ -5,12 +5,12 @@ import { type EncodedFace, FaceClient } from './client';
 import type { Match, MatchAnswer } from './matcher';
 import type { FaceSettings } from './options';
 
-/** Whether a caller may wait for the trial of a service that failed: yes where nobody else can answer him. */
-export interface Patience {
+/** `wait`: wait for the outcome of the test whether the service is back. For calls without a local answer. */
+export interface CallOptions {
   readonly wait: boolean;
 }
 
-/** The client behind its breakers: one for `/match`, one for images, as the service goes on matching while its image workers are busy. */
+/** The client behind two breakers: one for `/match`, one for images, because the service matches even if its image workers are busy. */
 export class GuardedClient {
   private readonly client: FaceClient;
   private readonly matching: Breaker;
@@ -39,14 +39,14 @@ export class GuardedClient {
   match(
     question: object,
     explain: boolean,
-    known: readonly Match[] | undefined,
-    patience: Patience,
+    members: readonly Match[] | undefined,
+    options: CallOptions,
   ): Promise<MatchAnswer> {
-    return this.matching.run(() => this.client.match(question, explain, known), patience);
+    return this.matching.run(() => this.client.match(question, explain, members), options);
   }
 
-  encode(image: Uint8Array, patience: Patience): Promise<EncodedFace> {
-    return this.imaging.run(() => this.client.encode(image), patience);
+  encode(image: Uint8Array, options: CallOptions): Promise<EncodedFace> {
+    return this.imaging.run(() => this.client.encode(image), options);
   }
 
   enrol(
@@ -57,7 +57,7 @@ export class GuardedClient {
     return this.imaging.run(() => this.client.enrol(member.regNo, member.name, images, replace), { wait: true });
   }
 
-  /** Past the breakers: who asks wants to know how the service is now. */
+  /** Bypasses the breakers, to get the present state. */
   health(): Promise<Readonly<Record<string, unknown>>> {
     return this.client.health();
   }

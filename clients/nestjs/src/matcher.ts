@@ -3,13 +3,13 @@ import { invalid } from './errors';
 /** The threshold of the original service; face_recognition itself suggests 0.6, which is far looser. */
 export const DEFAULT_THRESHOLD = 0.38;
 
-/** Who it is. */
+/** The member that was recognised. */
 export interface Match {
   readonly regNo: number | string;
   readonly name: string | null;
 }
 
-/** Who it is, or null; and how far the nearest member is, null where nobody was measured or it was not asked. */
+/** The match or null, and the distance of the nearest member: null if there was none, or it was not requested. */
 export interface MatchAnswer {
   readonly match: Match | null;
   readonly distance: number | null;
@@ -22,9 +22,9 @@ export interface Row {
 }
 
 /**
- * Euclidean distance: the square root of the squared differences, summed in doubles in the order of the index.
+ * Euclidean distance: the square root of the sum of the squared differences, added as doubles in index order.
  *
- * That order is the definition: the service sums in it as well, so that both get the very same bits.
+ * The service adds in the same order, so that both get the same result bit for bit.
  */
 export function distance(a: Float64Array, b: Float64Array): number {
   let sum = 0;
@@ -35,7 +35,7 @@ export function distance(a: Float64Array, b: Float64Array): number {
   return Math.sqrt(sum);
 }
 
-/** The nearest member, if he is at most `threshold` away; of equal distances the first in the list. */
+/** The nearest member, if at most `threshold` away; of equal distances the first in the list. */
 export function decide(probe: Float64Array, rows: Iterable<Row>, threshold: number): MatchAnswer {
   let nearest: Row | null = null;
   let smallest = Infinity;
@@ -51,7 +51,7 @@ export function decide(probe: Float64Array, rows: Iterable<Row>, threshold: numb
   return { match: smallest <= threshold ? { regNo, name } : null, distance: smallest };
 }
 
-/** The threshold itself, if it is one: a number in (0, 2]. Throws `invalid_request`. */
+/** Returns the threshold if it is a number in (0, 2]. Throws `invalid_request`. */
 export function checkThreshold(threshold: unknown): number {
   if (typeof threshold === 'number' && threshold > 0 && threshold <= 2) return threshold;
   throw invalid('invalid_request', 'A threshold is a number above 0 and at most 2.', { field: 'threshold' });

@@ -3,27 +3,27 @@ import { invalid } from './errors';
 import type { Match, Row } from './matcher';
 import { DLIB, FACE_API, hasLocalRule } from './models';
 
-/** Somebody who may be recognised. Without a descriptor he is not enrolled yet, and passed over. */
+/** A person who may be recognised. A member without a descriptor is not enrolled yet, and is skipped. */
 export interface Member {
   readonly regNo: number | string;
   readonly name?: string | null;
   /** face-api.js's descriptor. */
   readonly descriptor?: Descriptor | null;
-  /** More of face-api.js's descriptors in a list, or one descriptor of each model under the model's name. */
+  /** A list of more face-api.js descriptors, or one descriptor per model under the model's name. */
   readonly descriptors?: readonly Descriptor[] | Readonly<Record<string, Descriptor | null>> | null;
 }
 
-/** A member with those of his descriptors that may meet a probe. */
+/** A member with the descriptors that are compared with a probe. */
 export interface Candidate extends Match {
   readonly model: string;
   readonly vectors: readonly Float64Array[];
 }
 
 /**
- * The members as they may meet a probe of `model`, in the same order: each with his descriptor of that model, else with
- * another that may be compared with it, face-api.js's first, else with none.
+ * The members with what is compared with a probe of `model`, in the same order: the descriptor of that model, else one
+ * of a comparable model (face-api.js's first), else none.
  *
- * Throws `invalid_descriptor` and `invalid_request` just as the service does, with the same `field` and `regNo`.
+ * Throws `invalid_descriptor` and `invalid_request` like the service, with the same `field` and `regNo`.
  */
 export function candidates(members: readonly Member[], model: string, dimension: number): Candidate[] {
   if (!Array.isArray(members)) throw invalid('invalid_request', 'The members are a list.', { field: 'enrolled' });
@@ -34,12 +34,12 @@ export function candidates(members: readonly Member[], model: string, dimension:
     const vectors = Array.from(chosen.fields).map(([field, value]) =>
       parseDescriptor(value, dimension, `enrolled[${i}].${field}`, { regNo }),
     );
-    // A name cut within an emoji is no text that JSON can carry.
+    // A name that was cut within an emoji has half a surrogate pair, which JSON text cannot have.
     return { regNo, name: name?.toWellFormed() ?? null, model: chosen.model, vectors };
   });
 }
 
-/** Members come from databases: the types promise more than is sure. */
+/** Members come from databases, so the types do not guarantee their values. */
 function checkMember(member: unknown, field: string): void {
   if (typeof member !== 'object' || member === null || Array.isArray(member)) {
     throw invalid('invalid_request', 'A member is an object with regNo, name and descriptor.', { field });
@@ -57,12 +57,12 @@ function checkMember(member: unknown, field: string): void {
   }
 }
 
-/** One row a descriptor, for the local matcher. */
+/** One row per descriptor, for the local matcher. */
 export function rows(enrolled: readonly Candidate[]): Row[] {
   return enrolled.flatMap((member) => member.vectors.map((vector) => ({ member, vector })));
 }
 
-/** The candidates as `/match` takes them. Who has no descriptor stays in the list: an error of the service counts places. */
+/** The body's `enrolled`. Members without a descriptor stay in it, because errors of the service have an index into it. */
 export function wireMembers(enrolled: readonly Candidate[], model: string): object[] {
   return enrolled.map(({ regNo, name, vectors, model: own }) => {
     const [first = null, ...more] = vectors.map(wireForm);
@@ -71,7 +71,7 @@ export function wireMembers(enrolled: readonly Candidate[], model: string): obje
   });
 }
 
-/** The fitting descriptors by the names of their fields, and their model. */
+/** The comparable descriptors by the names of their fields, and their model. */
 function choose(member: Member, model: string): { model: string; fields: Map<string, unknown> } {
   const fields = new Map<string, unknown>();
   for (const candidate of hasLocalRule(model) ? new Set([model, FACE_API, DLIB]) : [model]) {

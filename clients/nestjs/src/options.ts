@@ -1,10 +1,10 @@
 import { checkThreshold, DEFAULT_THRESHOLD } from './matcher';
 
-/** Where an answer comes from: the service with the local fallback, this process alone, or this process with the service compared. */
+/** 'service': the service, with the local fallback. 'local': this process only. 'shadow': local answers, compared with the service's. */
 export type FaceMode = 'service' | 'local' | 'shadow';
 
 export interface FaceModuleOptions {
-  /** Where face128 listens; the environment's FACE_SERVICE_URL where it is absent. Without either, matching is local. */
+  /** Where face128 listens; by default the environment's FACE_SERVICE_URL. Without either, matching is local. */
   readonly url?: string | undefined;
   readonly apiKey?: string | undefined;
   /** The greatest Euclidean distance of a match, inclusive; 0.38. */
@@ -13,11 +13,11 @@ export interface FaceModuleOptions {
   readonly timeoutMs?: number | undefined;
   /** How long an image may take, in milliseconds; 10000. */
   readonly imageTimeoutMs?: number | undefined;
-  /** How long a service that failed is left alone before it is tried again, in milliseconds; 5000. */
+  /** How long a service that failed is not called before it is tried again, in milliseconds; 5000. */
   readonly retryAfterMs?: number | undefined;
   /** 'service'. */
   readonly mode?: FaceMode | undefined;
-  /** The service's gallery holds the members: a list of members stays here, as the fallback; false. */
+  /** The service's gallery holds the members: a list of members is used for the fallback only; false. */
   readonly gallery?: boolean | undefined;
 }
 
@@ -32,7 +32,7 @@ export interface FaceSettings {
   readonly gallery: boolean;
 }
 
-/** Defaults filled in and everything checked, so that a wrong setting stops the start and not a member at the door. */
+/** Fills in defaults and checks everything, so that a wrong setting stops the start of the application. */
 export function settingsFrom(options: FaceModuleOptions, environment: NodeJS.ProcessEnv = process.env): FaceSettings {
   const url = options.url ?? environment['FACE_SERVICE_URL'];
   return {
@@ -51,13 +51,13 @@ function baseUrl(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url?.protocol !== 'http:' && url?.protocol !== 'https:') throw new Error('FACE_SERVICE_URL is no http(s) URL.');
   if (url.username || url.password || url.search || url.hash) {
-    throw new Error('FACE_SERVICE_URL has a user, a query or a fragment; a key belongs into apiKey.');
+    throw new Error('FACE_SERVICE_URL has a user, a query or a fragment; a key belongs in apiKey.');
   }
   return url.href.replace(/\/+$/, '');
 }
 
 function milliseconds(name: string, value: number): number {
-  // A timer cannot be set further than 2^31 - 1 ms.
+  // Longer timers than 2^31 - 1 ms do not exist.
   if (Number.isInteger(value) && value > 0 && value < 2 ** 31) return value;
   throw new Error(`${name} is a whole number of milliseconds above 0.`);
 }

@@ -5,8 +5,8 @@ import { dimensionOf, FACE_API } from './models';
 /**
  * A face to be recognised: face-api.js's descriptor, a photo's bytes, or an object that names its parts.
  *
- * `{ image, descriptor }` is the probe that survives a switch of models: the service describes the photo, and
- * face-api.js's descriptor is matched locally where there is no service.
+ * `{ image, descriptor }` works with every model of the service: the service describes the photo, and face-api.js's
+ * descriptor is matched locally if there is no service.
  */
 export type Probe =
   | Descriptor
@@ -14,7 +14,7 @@ export type Probe =
   | { readonly descriptor: Descriptor; readonly model: string }
   | { readonly image: Uint8Array; readonly descriptor?: Descriptor | null };
 
-/** A descriptor that was checked, and the model that made it. */
+/** A valid descriptor, and the model that made it. */
 export interface DescribedFace {
   readonly vector: Float64Array;
   readonly model: string;
@@ -25,7 +25,7 @@ export type ParsedProbe =
   | { readonly image: Uint8Array; readonly face: DescribedFace | undefined }
   | { readonly image: undefined; readonly face: DescribedFace };
 
-/** The probe's parts, checked. Throws `invalid_descriptor` and `bad_image`. */
+/** Checks the probe. Throws `invalid_descriptor` and `bad_image`. */
 export function parseProbe(probe: Probe): ParsedProbe {
   if (probe instanceof Uint8Array) return { image: checkImage(probe), face: undefined };
   const { image, descriptor, model } = parts(probe);
@@ -36,18 +36,17 @@ export function parseProbe(probe: Probe): ParsedProbe {
   return { image: undefined, face: describedFace(probe, FACE_API) };
 }
 
-/** The face with its numbers checked against its model. */
 function describedFace(descriptor: unknown, model: string): DescribedFace {
   return { vector: parseDescriptor(descriptor, dimensionOf(model), 'descriptor'), model };
 }
 
-/** The image itself, unless it is empty. */
+/** Returns the image. Throws `bad_image` if it is empty. */
 export function checkImage(image: Uint8Array): Uint8Array {
   if (image.length > 0) return image;
   throw new FaceError({ error: 'The image is empty.', code: 'bad_image' }, 400);
 }
 
-/** Callers hand on what came over the wire: the types promise more than is sure. */
+/** Probes may come from the network unchecked, so the types do not guarantee their values. */
 function parts(probe: unknown): Readonly<Record<string, unknown>> {
   return typeof probe === 'object' && probe !== null ? (probe as Readonly<Record<string, unknown>>) : {};
 }

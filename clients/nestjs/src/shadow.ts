@@ -1,6 +1,6 @@
 import type { MatchAnswer } from './matcher';
 
-/** One call, answered on both sides. `service` holds a code where the service refused what was answered locally. */
+/** One call with both answers. `service` is an error code if the service refused what was answered locally. */
 export interface ShadowComparison {
   readonly at: Date;
   readonly agreed: boolean;
@@ -10,21 +10,21 @@ export interface ShadowComparison {
 
 export interface ShadowReport {
   readonly since: Date;
-  /** Calls that both sides answered. */
+  /** Calls with both answers. */
   readonly compared: number;
   readonly agreed: number;
   readonly differed: number;
   /** Calls that the service did not answer. */
   readonly unanswered: number;
-  /** How far apart the two distances were where both sides measured one. */
+  /** Difference of the two distances, if both answers have one. */
   readonly distanceGap: { readonly mean: number; readonly max: number } | null;
-  /** The latest differences, oldest first, at most a hundred. */
+  /** The latest differing answers, oldest first, at most 100. */
   readonly differences: readonly ShadowComparison[];
 }
 
-const KEPT = 100;
+const MAX_DIFFERENCES = 100;
 
-/** Counts how often the service would have answered as the local rule did, since this process started. */
+/** Counts how often the service and the local rule agreed since this process started. */
 export class ShadowLedger {
   private readonly since = new Date();
   private agreed = 0;
@@ -36,7 +36,7 @@ export class ShadowLedger {
   private readonly differences: ShadowComparison[] = [];
 
   /** The service failed to answer a call. */
-  missed(): void {
+  countUnanswered(): void {
     this.unanswered++;
   }
 
@@ -48,7 +48,7 @@ export class ShadowLedger {
     } else {
       this.differed++;
       this.differences.push(comparison);
-      if (this.differences.length > KEPT) this.differences.shift();
+      if (this.differences.length > MAX_DIFFERENCES) this.differences.shift();
     }
     if ('match' in service && local.distance !== null && service.distance !== null) {
       const gap = Math.abs(local.distance - service.distance);

@@ -39,7 +39,7 @@ const open = async (): Promise<void> => {
   for (let i = 0; i < 3; i++) await attempt(fail);
 };
 
-test('three failures in a row open it, and then nothing is tried', async () => {
+test('three failures in a row open it, and then no call is made', async () => {
   await attempt(fail);
   await attempt(fail);
   assert.equal(breaker.state, 'closed');
@@ -78,7 +78,7 @@ test('a caller who does not wait for the trial is refused at once, and still bri
   assert.equal(breaker.state, 'closed');
 });
 
-test('a failed trial opens it again, without another word', async () => {
+test('a failed trial opens it again, without another report', async () => {
   await open();
   clock += RETRY_MS;
   await attempt(fail, false);
@@ -88,7 +88,7 @@ test('a failed trial opens it again, without another word', async () => {
   assert.deepEqual(changes, ['down: it is down']);
 });
 
-test('calls from before the last change say nothing about the service of now', async () => {
+test('the outcome of calls from before the last change is ignored', async () => {
   let failLate: (error: Error) => void = () => undefined;
   const late = [1, 2, 3].map(() => attempt(() => new Promise((_, reject) => (failLate = chain(failLate, reject)))));
   await open();

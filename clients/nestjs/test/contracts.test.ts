@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { type Descriptor, FaceError, FaceService, type Member } from '../src';
 import { captureLog, contractVectors } from './support';
 
-/** What only a request over HTTP has: a model in its body or in its members'. */
+/** Vectors with a model in the body or in a member, which only requests over HTTP have. */
 const OVER_HTTP_ONLY = new Set(['model that is not known', 'model that is a number', 'a member of another model']);
 
 captureLog();
@@ -14,8 +14,8 @@ for (const { name, request, status, response } of contractVectors()) {
   test(`the local matcher decides as the contract says: ${name}`, async () => {
     const decided = await decide(request);
     if (status === 200) {
-      const { regNo, name: called } = response;
-      assert.deepEqual(decided, response['match'] === false ? null : { regNo, name: called });
+      const { regNo, name: memberName } = response;
+      assert.deepEqual(decided, response['match'] === false ? null : { regNo, name: memberName });
     } else {
       assert.ok(decided instanceof FaceError);
       assert.deepEqual([decided.getStatus(), { ...decided.body, error: '' }], [status, { ...response, error: '' }]);
@@ -29,7 +29,7 @@ test('the contract has vectors of both kinds for the local matcher', () => {
   assert.ok(decisions.some(({ response }) => 'regNo' in response));
 });
 
-/** A field that is missing or null in the body is the default; an invalid one is the caller's error here as there. */
+/** The local decision or its error. A threshold that is missing or null is the default. */
 async function decide(request: Readonly<Record<string, unknown>>): Promise<unknown> {
   try {
     const threshold = (request['threshold'] ?? undefined) as number | undefined;

@@ -16,9 +16,9 @@ test('every form of a descriptor gives the same numbers', () => {
   }
 });
 
-test('whatever is not 128 finite numbers is refused, and named', () => {
+test('anything but 128 finite numbers is refused, and the error names the field', () => {
   const hole = [...doubles];
-  // eslint-disable-next-line @typescript-eslint/no-array-delete -- a list with a hole is what is tried
+  // eslint-disable-next-line @typescript-eslint/no-array-delete -- the test needs a list with a hole
   delete hole[5];
   const wrong: unknown[] = [
     null, undefined, 7, true, '', 'no base64!', [], {}, doubles.slice(1), [...doubles, 0], hole,
@@ -41,7 +41,7 @@ test('whatever is not 128 finite numbers is refused, and named', () => {
   }
 });
 
-test('a descriptor of float32 travels as base64, any other as numbers, and both arrive to the bit', () => {
+test('a descriptor of float32 is sent as base64, any other as numbers, and both arrive bit for bit', () => {
   const withTenth = doubles.with(0, 0.1);
   assert.equal(typeof wireForm(Float64Array.from(doubles)), 'string');
   assert.equal(typeof wireForm(Float64Array.from(withTenth)), 'object');

@@ -17,7 +17,7 @@ const VICKY = { regNo: 1029, name: 'Vicky T' };
 const JOHN = { regNo: '0042', name: 'John Doe' };
 const PHOTO = Buffer.from('not looked at');
 
-/** What the server does next; each test sets it. */
+/** How the server answers; each test sets it. */
 let behave: RequestListener;
 const server = serve((request, response) => {
   behave(request, response);
@@ -40,7 +40,7 @@ after(async () => (await server).close());
 const service = async (options: FaceModuleOptions = {}): Promise<FaceService> =>
   new FaceService({ url: (await server).url, timeoutMs: 5000, imageTimeoutMs: 5000, retryAfterMs: 1000, ...options });
 
-test("the service's answer counts, match or not", async () => {
+test("the service's answer is returned, match or not", async () => {
   const faces = await service();
   behave = answer(JOHN);
   assert.deepEqual(await faces.findMemberByFace(PROBE, ENROLLED), JOHN);
@@ -89,7 +89,7 @@ for (const [name, behaviour] of Object.entries(FAILURES)) {
   });
 }
 
-test("a 4xx in the service's own words is an error, not a fallback", async () => {
+test('a 4xx with an error body of the service is an error, not a fallback', async () => {
   const faces = await service();
   for (const [status, code, shown] of [
     [422, 'no_face', 422],
@@ -160,7 +160,7 @@ test('a photo that the service cannot describe is answered by the descriptor bes
   });
 });
 
-/** Answers /encode-image with this model, and keeps what /match is asked. */
+/** Answers /encode-image with this model, and keeps the bodies of /match in `asked`. */
 const encoder =
   (model: string, asked: Record<string, unknown>[], match: unknown = { match: false }): RequestListener =>
   (request, response) => {
@@ -177,7 +177,7 @@ test('a described photo is matched locally where only /match fails', async () =>
   assert.deepEqual(await (await service()).findMemberByFace({ image: PHOTO, descriptor: PROBE }, ENROLLED), JOHN);
 });
 
-test("the response's model decides which descriptors are sent, and whose threshold holds", async () => {
+test("the response's model decides which descriptors are sent, and which threshold applies", async () => {
   const asked: Record<string, unknown>[] = [];
   const faces = await service({ threshold: 0.5 });
   behave = encoder('dlib-resnet-v1', asked);
@@ -239,7 +239,7 @@ test('the key and the threshold are sent', async () => {
 
 const answered = (faces: FaceService): number => faces.shadowReport().compared + faces.shadowReport().unanswered;
 
-test('shadow mode answers locally at once and counts who differed, how far, and who did not answer', async () => {
+test('shadow mode answers locally at once and counts agreed, differing and missing answers of the service', async () => {
   const faces = await service({ mode: 'shadow' });
   const differed: unknown[] = [];
   faces.events.on('shadow', (comparison) => differed.push(comparison.agreed));
@@ -300,7 +300,7 @@ test('enrolling sends the name and every photo, and gives the number of faces st
   );
 });
 
-test('a description that is none is a failure of the service, and a good one comes as float32', async () => {
+test('an invalid descriptor is a failure of the service, and a valid one comes as float32', async () => {
   const faces = await service();
   const good = { descriptor: at(0.1), model: 'dlib-resnet-v1' };
   for (const wrong of [

@@ -10,8 +10,8 @@ const row = (regNo: number, numbers: number[]): Row => ({
   vector: Float64Array.from(numbers),
 });
 
-test('the squares are summed in the order of the index', () => {
-  // Each small square is lost beside the 1 that comes first; in another order they would add up to more than a rounding.
+test('the squares are added in index order', () => {
+  // Each small square is lost when added to the 1; added up before it, they change the sum.
   assert.equal(distance(ZERO, Float64Array.from([1, ...new Array<number>(127).fill(2 ** -27)])), 1);
   assert.ok(distance(ZERO, Float64Array.from([...new Array<number>(127).fill(2 ** -27), 1])) > 1);
 });
@@ -32,7 +32,7 @@ test('of equal distances the first in the list wins, also where only the squares
   assert.equal(decide(ZERO, [row(1, Array.from(x)), row(2, Array.from(y))], 1).match?.regNo, 1);
 });
 
-test('the nearest of many wins, wherever he stands', () => {
+test('the nearest of many wins, at any place in the list', () => {
   const random = seeded(2);
   for (let i = 0; i < 100; i++) {
     const rows = Array.from({ length: 20 }, (_, regNo) => row(regNo, randomDescriptor(random)));

@@ -7,7 +7,7 @@ import { at } from './support';
 
 const INSIGHT = 'insightface-buffalo-l';
 
-/** The models and the first numbers of what would meet a probe of the model. */
+/** The model and the first number of each descriptor that is compared with a probe of the model. */
 function chosen(member: Partial<Member>, model: string): [string, number[]] {
   const [candidate] = candidates([{ regNo: 1, ...member }], model, 128);
   assert.ok(candidate);
@@ -23,7 +23,7 @@ test("the descriptor of the probe's model is taken, else face-api.js's, else dli
   assert.deepEqual(chosen({ descriptors: { [DLIB]: at(0.2) } }, FACE_API), [DLIB, [0.2]]);
 });
 
-test('a model that cannot be compared meets its own descriptors only', () => {
+test('a model that is not comparable with others uses its own descriptors only', () => {
   const member = { descriptor: at(0.1), descriptors: { [DLIB]: at(0.2) } };
   assert.deepEqual(chosen(member, INSIGHT), [INSIGHT, []]);
   assert.deepEqual(chosen({ ...member, descriptors: { [INSIGHT]: at(0.4) } }, INSIGHT), [INSIGHT, [0.4]]);
@@ -35,7 +35,7 @@ test("a list of descriptors is face-api.js's, each of them a row", () => {
   assert.equal(rows(candidates([{ regNo: 1, ...member }], FACE_API, 128)).length, 3);
 });
 
-test('who has no descriptor is passed over, and keeps his place in the list', () => {
+test('a member without a descriptor is skipped, but stays in the list that is sent', () => {
   const members = [{ regNo: 1 }, { regNo: 2, descriptor: null }, { regNo: 3, descriptor: at(0.1) }];
   const known = candidates(members, FACE_API, 128);
   assert.deepEqual(
@@ -48,7 +48,7 @@ test('who has no descriptor is passed over, and keeps his place in the list', ()
   ]);
 });
 
-test('on the wire a member names his model where it is not the one of the probe', () => {
+test('on the wire a member has a model if it is not that of the probe', () => {
   const known = candidates(
     [
       { regNo: 1, descriptor: at(0.5) },
@@ -85,6 +85,6 @@ test('an invalid member is named by the field that is wrong', () => {
   assert.equal(fieldOf({ name: 7 }), 'enrolled[1].name');
 });
 
-test('a name that was cut within an emoji is made whole, as JSON cannot carry its half', () => {
+test('half an emoji at the end of a name is replaced, because JSON cannot encode it', () => {
   assert.equal(candidates([{ regNo: 1, name: 'Zoë \ud83d' }], DLIB, 128)[0]?.name, 'Zoë \ufffd');
 });

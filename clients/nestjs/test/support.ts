@@ -32,7 +32,7 @@ export interface StubServer {
   close(): Promise<void>;
 }
 
-/** A real HTTP server that answers as told. */
+/** A real HTTP server with this handler; it records method and path of the requests. */
 export async function serve(handler: RequestListener): Promise<StubServer> {
   const requests: string[] = [];
   const server = createServer((request, response) => {
@@ -53,7 +53,7 @@ export async function serve(handler: RequestListener): Promise<StubServer> {
   };
 }
 
-/** Every line that is logged from now on, by level, instead of printing it. */
+/** Collects log lines ("level: message") instead of printing them. */
 export function captureLog(): string[] {
   const lines: string[] = [];
   const keep = (level: string) => (message: unknown) => lines.push(`${level}: ${String(message)}`);
@@ -66,15 +66,15 @@ export const pause = (milliseconds: number): Promise<void> =>
 
 export interface ContractVector {
   readonly name: string;
-  /** Nothing but the rule is asked. */
+  /** It needs only the rule, which the local matcher has too. */
   readonly local: boolean;
-  /** The body; absent where JSON cannot say it. */
+  /** The body; absent if it is not valid JSON. */
   readonly request?: Readonly<Record<string, unknown>>;
   readonly status: number;
   readonly response: Readonly<Record<string, unknown>>;
 }
 
-/** What /match has to answer, as the repository's fixtures tell it. */
+/** Requests and right answers of /match, from the repository's fixtures. */
 export function contractVectors(): ContractVector[] {
   const folder = resolve(__dirname, '../../../../fixtures/contracts');
   return ['match.json', 'match-refused.json'].flatMap(
@@ -82,7 +82,7 @@ export function contractVectors(): ContractVector[] {
   );
 }
 
-/** Wait until it is so. What never comes, the test's own limit ends. */
+/** Wait until the condition is true; the test's own time limit applies. */
 export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
   while (!(await condition())) await pause(5);
 }

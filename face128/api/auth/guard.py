@@ -1,4 +1,4 @@
-"""Who may call what: each route needs one scope of an API key, where keys are set. And the service behind them."""
+"""Dependencies of the routes: an API key with the scope that a route needs, if keys are set, and the service."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fastapi.openapi.models import HTTPBearer
 from fastapi.security.base import SecurityBase
 
 from face128 import api_keys
-from face128.api.auth.throttle import Throttle, whose
+from face128.api.auth.throttle import Throttle, client_network
 from face128.api.metrics.prometheus import metrics_of
 from face128.api_keys import ApiKey, Scope
 from face128.errors import Forbidden, Throttled, Unauthorized
@@ -28,65 +28,70 @@ ServiceDep = Annotated[Service, Depends(get_service)]
 
 
 class Guard:
-    """The keys of this service, and the addresses from which wrong ones come."""
+    """Checks the API key of a request, and throttles clients that send wrong keys."""
 
     def __init__(self, api_keys: tuple[ApiKey, ...]) -> None:
         self._keys = api_keys
         self._throttle = Throttle()
 
     def admit(self, request: Request, scope: Scope) -> ApiKey | None:
-        """The key by which the request is let in; None where none is asked for.
+        """Return the request's key; None if the service has no keys.
 
-        Raises Unauthorized, Forbidden or Throttled, unless it has this scope.
+        Raises Unauthorized without a valid key, Forbidden if it lacks the scope, Throttled after too many wrong keys.
 
-        A right key that nobody can guess is admitted whatever else comes from its address: behind one proxy nobody
-        locks others out. A short one could be the guess that hits, and waits with those who guess.
+        A long valid key is admitted even from a throttled network: clients behind one proxy cannot lock each other
+        out. A short valid key may be a lucky guess, so it is throttled like a wrong one.
         """
         if not self._keys:
             return None
-        given = _given(request)
-        if not given:
-            raise Unauthorized()  # no guess, and nothing to hold against anyone
-        key = api_keys.find(given, self._keys)
-        if key is None or len(given) < api_keys.SHORT:
-            self._hold_up(request, failed=key is None)
+        secret = _sent_key(request)
+        if not secret:
+            raise Unauthorized()  # not a guess, so not counted as a failure
+        key = api_keys.find_key(secret, self._keys)
+        if key is None or len(secret) < api_keys.SAFE_SECRET_CHARACTERS:
+            self._check_throttle(request, failed=key is None)
         if key is None:
             raise Unauthorized()
         if scope not in key.scopes:
             raise Forbidden(f"This API key does not have the scope {scope}.", scope=scope)
         return key
 
-    def _hold_up(self, request: Request, *, failed: bool) -> None:
-        """Raise Throttled where the address has failed too often; else count this failure, if it is one."""
-        address = whose(request.client.host if request.client else None)
-        if wait := self._throttle.wait(address):
-            raise Throttled(retry_after=wait)
+    def _check_throttle(self, request: Request, *, failed: bool) -> None:
+        """Raise Throttled if the client's network has failed too often; else count this failure, if it is one."""
+        network = client_network(request.client.host if request.client else None)
+        if seconds := self._throttle.retry_after(network):
+            raise Throttled(retry_after=seconds)
         if not failed:
             return
-        self._throttle.fail(address)
-        if self._throttle.wait(address):
-            log.warning("too many wrong API keys from %s: the next are answered 429 for a while", address)
+        self._throttle.add_failure(network)
+        if self._throttle.retry_after(network):
+            log.warning("too many wrong API keys from %s: the next are answered 429 for a while", network)
 
 
-class Needs(SecurityBase):
-    """The dependency of a route that needs this scope. It runs before the body is read; OpenAPI tells of it."""
+class ScopeDependency(SecurityBase):
+    """Checks the key of a request to a route, before its body is read. OpenAPI documents the scope."""
 
-    model = HTTPBearer(description="An API key; X-API-Key takes it as well. Asked for where keys are set.")
+    model = HTTPBearer(description="An API key; the header X-API-Key works as well. Needed if the service has keys.")
     scheme_name = "api_key"
 
     def __init__(self, scope: Scope) -> None:
         self.scope: Scope = scope
 
     async def __call__(self, request: Request) -> None:
-        guard: Guard = request.app.state.guard
-        if (key := guard.admit(request, self.scope)) is not None:
-            metrics_of(request).key(key.name)
+        check_scope(request, self.scope)
+
+
+def check_scope(request: Request, scope: Scope) -> None:
+    """Raise Unauthorized, Forbidden or Throttled unless the request may use a route of this scope."""
+    guard: Guard = request.app.state.guard
+    if (key := guard.admit(request, scope)) is not None:
+        metrics_of(request).count_key_request(key.name)
 
 
 def needs(scope: Scope) -> Any:
-    return Security(Needs(scope), scopes=[scope])
+    return Security(ScopeDependency(scope), scopes=[scope])
 
 
-def _given(request: Request) -> str:
+def _sent_key(request: Request) -> str:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else request.headers.get("x-api-key", "")

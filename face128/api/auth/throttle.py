@@ -1,4 +1,4 @@
-"""Counts failures by client address: so many at once, then one every few seconds. Its memory is bounded."""
+"""Limits failures per client network: a burst, then one every few seconds (a token bucket). Memory is bounded."""
 
 from __future__ import annotations
 
@@ -8,46 +8,45 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-MOST = 10
-"""Failures that an address has in hand."""
-SECONDS = 6.0
-"""Until it has one more: 10 a minute in the long run."""
-ADDRESSES = 10_000
-"""That are remembered, 2 MB; then the one that was quiet for longest is forgotten."""
+MAX_FAILURES = 10
+"""Failures that a network may have at once."""
+SECONDS_PER_FAILURE = 6.0
+"""Until one failure is forgotten: 10 a minute in the long run."""
+MAX_NETWORKS = 10_000
+"""Remembered networks, 2 MB; beyond that, the one whose last failure is oldest is dropped."""
 
 
 class Throttle:
-    """A bucket of failures for each address. Not thread-safe: the event loop's alone."""
+    """A bucket of failures for each client network. Not thread-safe: for use on the event loop only."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._failures: OrderedDict[str, tuple[float, float]] = OrderedDict()
-        """By address: how many failures are held against it, and when that was so."""
+        """By network: the number of failures, and the clock's time at which it held."""
 
     def __len__(self) -> int:
         return len(self._failures)
 
-    def wait(self, address: str) -> int:
-        """Whole seconds until this address may fail again; 0 where it may now."""
-        over = self._held(address) + 1 - MOST
-        return math.ceil(over * SECONDS) if over > 0 else 0
+    def retry_after(self, network: str) -> int:
+        """Whole seconds until this network may fail again; 0 if it may now."""
+        excess = self._current_failures(network) + 1 - MAX_FAILURES
+        return math.ceil(excess * SECONDS_PER_FAILURE) if excess > 0 else 0
 
-    def fail(self, address: str) -> None:
-        """Hold a failure against this address."""
-        self._failures[address] = (self._held(address) + 1, self._clock())
-        self._failures.move_to_end(address)
-        if len(self._failures) > ADDRESSES:
+    def add_failure(self, network: str) -> None:
+        self._failures[network] = (self._current_failures(network) + 1, self._clock())
+        self._failures.move_to_end(network)
+        if len(self._failures) > MAX_NETWORKS:
             self._failures.popitem(last=False)
 
-    def _held(self, address: str) -> float:
-        count, since = self._failures.get(address, (0.0, 0.0))
-        return max(0.0, count - (self._clock() - since) / SECONDS)
+    def _current_failures(self, network: str) -> float:
+        count, since = self._failures.get(network, (0.0, 0.0))
+        return max(0.0, count - (self._clock() - since) / SECONDS_PER_FAILURE)
 
 
-def whose(host: str | None) -> str:
-    """Who answers for a client address: IPv4 the address, IPv6 its /64, for a customer has all of it (RFC 6177).
+def client_network(host: str | None) -> str:
+    """The unit that is throttled: an IPv4 address, or the /64 of an IPv6 address, which one customer has (RFC 6177).
 
-    Whatever is no address (a socket's path, a forged header) is one and the same client.
+    Anything else (the path of a socket, a forged header) is "unknown", as one client.
     """
     try:
         address = ipaddress.ip_address((host or "").partition("%")[0])

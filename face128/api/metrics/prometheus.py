@@ -1,6 +1,6 @@
-"""What /metrics tells, in Prometheus's format: counted in each worker, added up over all of them.
+"""The metrics of /metrics: counted in each worker, added up over all of them.
 
-Labels are routes, codes, models and names of keys: none of them is what a caller chooses, so that there are few series.
+Callers cannot choose the value of a label (route, code, model, name of a key), so the number of series is bounded.
 """
 
 from __future__ import annotations
@@ -13,58 +13,59 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from face128 import __version__
-from face128.api.metrics.multiprocess import FOLDER, System, forget_the_dead
+from face128.api.metrics.multiprocess import METRICS_FOLDER_VARIABLE, drop_dead_gauges
+from face128.api.metrics.process_collector import ProcessCollector
 from face128.domain.model_card import CARDS, ModelCard
-from face128.events import STAGES, Stage, Watcher
+from face128.events import STAGES, Listener, Stage
 
 POOLS = ("images", "gallery")
-# Told from the start, as 0: the first increase can then be seen.
-ERRORS = ("overloaded", "throttled", "unauthorized", "forbidden", "not_ready", "internal")
-METHODS = frozenset({"GET", "POST", "DELETE", "HEAD", "OPTIONS", "PUT", "PATCH"})
+# Exported as 0 from the start, so that Prometheus sees the first increase.
+INITIAL_ERROR_CODES = ("overloaded", "throttled", "unauthorized", "forbidden", "not_ready", "internal")
+HTTP_METHODS = frozenset({"GET", "POST", "DELETE", "HEAD", "OPTIONS", "PUT", "PATCH"})
 
-SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
-FACES = (0, 1, 2, 3, 5, 10, 20)
-# Closest about the thresholds, which are bounds themselves: 0.38 of 128-d models, 0.45 of InsightFace packs.
-DISTANCES = (0.1, 0.15, 0.2, 0.22, 0.24, 0.26, 0.28, 0.3, 0.32, 0.34, 0.36, 0.38, 0.4, 0.42, 0.45, 0.5, 0.6, 0.8, 1)
+DURATION_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+FACE_BUCKETS = (0, 1, 2, 3, 5, 10, 20)
+# Densest around the thresholds, which are bucket bounds themselves: 0.38 of 128-d models, 0.45 of InsightFace packs.
+DISTANCE_BUCKETS = (0.1, 0.15, *(hundredths / 100 for hundredths in range(20, 44, 2)), 0.45, 0.5, 0.6, 0.8, 1)
 
 
-class Metrics(Watcher):
-    """Thread-safe. A child of a metric is looked up once, and then kept: each request takes some of them."""
+class Metrics(Listener):
+    """Thread-safe. Labelled children are cached: ``labels()`` would otherwise be called several times a request."""
 
     def __init__(self) -> None:
-        self._several = FOLDER in os.environ
+        self._has_several_workers = METRICS_FOLDER_VARIABLE in os.environ
         self._registry = CollectorRegistry()
-        registry: Any = None if self._several else self._registry
+        registry: Any = None if self._has_several_workers else self._registry
         self._requests = Counter("face128_requests", "Answers", ["route", "method", "code"], registry=registry)
         self._durations = Histogram(
             "face128_request_duration_seconds",
-            "From the request's head to the answer's end",
+            "From the head of the request to the end of the answer",
             ["route", "method"],
-            buckets=SECONDS,
+            buckets=DURATION_BUCKETS_S,
             registry=registry,
         )
         self._stages = Histogram(
             "face128_stage_duration_seconds",
             "Stages of the work on a photo, and searches",
             ["stage"],
-            buckets=SECONDS,
+            buckets=DURATION_BUCKETS_S,
             registry=registry,
         )
         self._queue = Gauge(
             "face128_queue_jobs", "Jobs that run or wait", ["pool"], multiprocess_mode="livesum", registry=registry
         )
-        self._errors = Counter("face128_errors", "Answers that are an error, by its code", ["code"], registry=registry)
-        self._faces = Histogram("face128_faces_per_image", "Faces found in a photo", buckets=FACES, registry=registry)
-        self._decisions = Counter("face128_decisions", "Whose face is this", ["result"], registry=registry)
+        self._errors = Counter("face128_errors", "Error answers by code", ["code"], registry=registry)
+        self._faces = Histogram("face128_faces_per_image", "Faces in a photo", buckets=FACE_BUCKETS, registry=registry)
+        self._decisions = Counter("face128_decisions", "Decisions: match or no match", ["result"], registry=registry)
         self._distances = Histogram(
             "face128_match_distance",
-            "Distance of the nearest, whether he matched or not",
+            "Distance to the nearest member, matched or not",
             ["model", "result"],
-            buckets=DISTANCES,
+            buckets=DISTANCE_BUCKETS,
             registry=registry,
         )
         self._lists = Counter("face128_lists", "Lists of /match above 64 KiB", ["known"], registry=registry)
-        self._keys = Counter("face128_key_requests", "Requests by the key's name", ["key"], registry=registry)
+        self._keys = Counter("face128_key_requests", "Requests by name of the API key", ["key"], registry=registry)
         self._engines = Gauge(
             "face128_engine_info",
             "Engines that are ready",
@@ -72,72 +73,74 @@ class Metrics(Watcher):
             multiprocess_mode="livemax",
             registry=registry,
         )
-        info = Gauge("face128_info", "The version", ["version"], multiprocess_mode="livemax", registry=registry)
+        info = Gauge("face128_info", "Service version", ["version"], multiprocess_mode="livemax", registry=registry)
         info.labels(__version__).set(1)
         self._models = set(CARDS)
-        self._of_request: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
-        self._of_decision: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
-        self._of_stage = {stage: self._stages.labels(stage) for stage in STAGES}
+        self._request_children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        self._decision_children: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
+        self._stage_children = {stage: self._stages.labels(stage) for stage in STAGES}
         for pool in POOLS:
-            self.queue(pool, 0)
-        for code in ERRORS:
+            self.queue_length(pool, 0)
+        for code in INITIAL_ERROR_CODES:
             self._errors.labels(code)
         for result in ("match", "no_match"):
             self._decisions.labels(result)
-        self._of_list = {known: self._lists.labels("yes" if known else "no") for known in (True, False)}
+        self._list_lookups = {hit: self._lists.labels("yes" if hit else "no") for hit in (True, False)}
 
-    def request(self, route: str, method: str, code: int, seconds: float) -> None:
-        method = method if method in METHODS else "other"
-        known = self._of_request.get((route, method, code))
-        if known is None:
-            known = self._requests.labels(route, method, code), self._durations.labels(route, method)
-            self._of_request[route, method, code] = known
-        known[0].inc()
-        known[1].observe(seconds)
+    def count_request(self, route: str, method: str, code: int, seconds: float) -> None:
+        method = method if method in HTTP_METHODS else "other"
+        children = self._request_children.get((route, method, code))
+        if children is None:
+            children = self._requests.labels(route, method, code), self._durations.labels(route, method)
+            self._request_children[route, method, code] = children
+        counter, durations = children
+        counter.inc()
+        durations.observe(seconds)
 
-    def error(self, code: str) -> None:
+    def count_error(self, code: str) -> None:
         self._errors.labels(code).inc()
 
-    def key(self, name: str) -> None:
+    def count_key_request(self, name: str) -> None:
         self._keys.labels(name).inc()
 
-    def decided(self, model: str, distance: float | None, matched: bool) -> None:
-        """Somebody asked whose face it is. ``distance`` is the nearest one's; None where nobody is enrolled."""
-        # A caller of /match names the model of his descriptors, and may make up any number of names.
+    def count_decision(self, model: str, distance: float | None, matched: bool) -> None:
+        """Count a decision; ``distance`` is that of the nearest member, None if nobody is enrolled."""
+        # Callers of /match name the model of their descriptors, and could invent any number of names.
         model, result = model if model in self._models else "other", "match" if matched else "no_match"
-        known = self._of_decision.get((model, result))
-        if known is None:
-            known = self._decisions.labels(result), self._distances.labels(model, result)
-            self._of_decision[model, result] = known
-        known[0].inc()
+        children = self._decision_children.get((model, result))
+        if children is None:
+            children = self._decisions.labels(result), self._distances.labels(model, result)
+            self._decision_children[model, result] = children
+        counter, distances = children
+        counter.inc()
         if distance is not None:
-            known[1].observe(distance)
+            distances.observe(distance)
 
-    def stage(self, stage: Stage, seconds: float) -> None:
-        self._of_stage[stage].observe(seconds)
+    def stage_ended(self, stage: Stage, seconds: float) -> None:
+        self._stage_children[stage].observe(seconds)
 
-    def faces(self, count: int) -> None:
+    def faces_found(self, count: int) -> None:
         self._faces.observe(count)
 
-    def listed(self, known: bool) -> None:
-        self._of_list[known].inc()
+    def list_cache_lookup(self, hit: bool) -> None:
+        self._list_lookups[hit].inc()
 
-    def queue(self, pool: str, jobs: int) -> None:
+    def queue_length(self, pool: str, jobs: int) -> None:
         self._queue.labels(pool).set(jobs)
 
-    def loaded(self, engine: str, card: ModelCard) -> None:
+    def engine_loaded(self, engine: str, card: ModelCard) -> None:
         self._models.add(card.name)
         self._engines.labels(engine, card.name, card.pipeline).set(1)
 
     def exposition(self) -> bytes:
-        """All of it in Prometheus's text format 0.0.4. Blocking: with several workers it reads their files."""
-        if not self._several:
-            return generate_latest(self._registry) + generate_latest(System(os.getpid()))
-        folder = os.environ[FOLDER]
-        forget_the_dead(folder)
+        """All metrics in Prometheus's text format 0.0.4. Blocking: it reads /proc and the files of the workers."""
+        if not self._has_several_workers:
+            return generate_latest(self._registry) + generate_latest(ProcessCollector(os.getpid()))
+        folder = os.environ[METRICS_FOLDER_VARIABLE]
+        drop_dead_gauges(folder)
         registry = CollectorRegistry()
         MultiProcessCollector(registry, folder)  # type: ignore[no-untyped-call]
-        return generate_latest(registry) + generate_latest(System(os.getppid()))
+        return generate_latest(registry) + generate_latest(ProcessCollector(os.getppid()))
 
 
 def metrics_of(request: Request) -> Metrics:

@@ -119,7 +119,7 @@ class Admission:
             return
         if scope["method"] == "POST" and scope["path"] in FULL:
             try:
-                scope["app"].state.service.workers.refuse_if_full()
+                scope["app"].state.service.photo_pool.refuse_if_full()
             except Overloaded as error:
                 await _refuse(scope, error, close=False)(scope, receive, send)
                 return
@@ -179,7 +179,7 @@ class _Watch:
 
 
 def _refuse(scope: Scope, error: Overloaded, *, close: bool = True) -> JSONResponse:
-    scope["app"].state.metrics.error(error.code)
+    scope["app"].state.metrics.count_error(error.code)
     state, path = scope["state"], scope["path"]
     fields = state.get("error_fields", FULL.get(path, {}))
     if path in FULL:

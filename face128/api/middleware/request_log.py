@@ -54,7 +54,7 @@ class RequestId:
             log.exception("internal error %s", identifier)
             if status:
                 raise  # half an answer has left: the connection has to break
-            self._metrics.error(Face128Error.code)
+            self._metrics.count_error(Face128Error.code)
             body = {**scope.get("state", {}).get("error_fields", {}), **Face128Error().body(), "id": identifier}
             await JSONResponse(body, 500)(scope, receive, send_with_id)
         finally:
@@ -62,7 +62,7 @@ class RequestId:
             route = getattr(scope.get("route"), "path", None) or scope.get("state", {}).get("refused", "-")
             seconds = time.perf_counter() - start
             status = status or 499  # nobody was there to answer: what nginx writes into its log for it
-            self._metrics.request(route, scope["method"], status, seconds)
+            self._metrics.count_request(route, scope["method"], status, seconds)
             _tell(scope["method"], route, status, 1000 * seconds)
             request_id.reset(token)
 

@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of every route alike, where FastAPI would say it wrongly or not at all."""
+"""Corrects and completes FastAPI's OpenAPI document, for all routes alike."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from fastapi import FastAPI
 from face128.settings import Settings
 
 _HEADERS = {
-    "X-Request-ID": "The caller's own id, or a new one; it stands in the log.",
+    "X-Request-ID": "The caller's own id, or a new one; the log has it too.",
     "Retry-After": "Seconds to wait before the next try.",
     "WWW-Authenticate": "Bearer.",
 }
-_SOME = {"Retry-After": ("429", "503"), "WWW-Authenticate": ("401",)}
-"""Headers that come with these statuses only."""
+_HEADER_STATUSES = {"Retry-After": ("429", "503"), "WWW-Authenticate": ("401",)}
+"""The statuses that have the header; a header that is not listed comes with every status."""
 
 
-class Documented(FastAPI):
-    """FastAPI with a document that is true of this service. ``app.state.service`` is set before it is asked for."""
+class DocumentedApp(FastAPI):
+    """FastAPI with a corrected OpenAPI document. Set ``app.state.service`` before it is requested."""
 
     def openapi(self) -> dict[str, Any]:
         if self.openapi_schema is None:
@@ -26,7 +26,7 @@ class Documented(FastAPI):
             settings = self.state.service.settings
             for path in document["paths"].values():
                 for operation in path.values():
-                    _correct(operation, settings)
+                    _correct_operation(operation, settings)
             components = document["components"]
             for name in ("HTTPValidationError", "ValidationError"):
                 components["schemas"].pop(name, None)
@@ -37,21 +37,21 @@ class Documented(FastAPI):
         return self.openapi_schema
 
 
-def _correct(operation: dict[str, Any], settings: Settings) -> None:
+def _correct_operation(operation: dict[str, Any], settings: Settings) -> None:
     if not settings.api_keys:
         operation.pop("security", None)
     for parameter in operation.get("parameters", ()):
         if parameter["name"] == "engine":
             parameter["schema"] = {"type": "string", "enum": list(settings.engines), "title": "Engine"}
-    answers = operation["responses"]
-    # FastAPI announces its own shape of 422 for every route with a parameter. It never leaves this service.
-    if "HTTPValidationError" in str(answers.get("422")):
-        del answers["422"]
+    responses = operation["responses"]
+    # FastAPI documents its own shape of 422 for every route with a parameter. This service never sends it.
+    if "HTTPValidationError" in str(responses.get("422")):
+        del responses["422"]
     problem = {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    answers["500"] = {"description": "`internal`, with an `id` that stands in the log", "content": problem}
-    for status, answer in answers.items():
-        answer["headers"] = {
+    responses["500"] = {"description": "`internal`, with an `id` that the log has too", "content": problem}
+    for status, response in responses.items():
+        response["headers"] = {
             name: {"$ref": f"#/components/headers/{name}"}
             for name in _HEADERS
-            if name not in _SOME or status in _SOME[name]
+            if name not in _HEADER_STATUSES or status in _HEADER_STATUSES[name]
         }

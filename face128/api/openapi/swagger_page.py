@@ -1,4 +1,4 @@
-"""/docs: Swagger UI, served from this machine. The page asks no other: its security policy forbids it."""
+"""/docs: Swagger UI, served by this service. The page's Content-Security-Policy forbids requests to other hosts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 
-# All addresses are relative: behind a proxy the service may stand under a path of its own.
+# All URLs are relative: a proxy may serve the service under a path.
 _PAGE = """<!doctype html>
 <html lang="en">
 <head>
@@ -36,13 +36,13 @@ _PAGE = """<!doctype html>
 </html>
 """
 
-# Without validatorUrl the page would show a badge that validator.swagger.io makes of the document's address.
+# validatorUrl null: by default the page sends the document's URL to validator.swagger.io, for a badge.
 _START = """SwaggerUIBundle({ url: "openapi.json", dom_id: "#swagger-ui", deepLinking: true, validatorUrl: null });
 """
 
-# The package carries the files of npm's swagger-ui-dist.
-_STATIC = files("fastapi_offline") / "static"
-_FILES = ("favicon.png", "swagger-ui.css", "swagger-ui-bundle.js")
+# The package fastapi_offline contains the files of npm's swagger-ui-dist.
+_ASSET_FOLDER = files("fastapi_offline") / "static"
+_ASSETS = ("favicon.png", "swagger-ui.css", "swagger-ui-bundle.js")
 
 
 @router.get("/docs")
@@ -51,9 +51,9 @@ async def page() -> HTMLResponse:
 
 
 @router.get("/docs/{name}")
-async def part(name: str) -> Response:
+async def asset(name: str) -> Response:
     if name == "start.js":
         return Response(_START, media_type="text/javascript", headers=_HEADERS)
-    if name not in _FILES:
+    if name not in _ASSETS:
         raise NotFound()
-    return FileResponse(str(_STATIC / name), headers=_HEADERS)
+    return FileResponse(str(_ASSET_FOLDER / name), headers=_HEADERS)

@@ -1,28 +1,24 @@
-"""Reads a request's photo into memory: multipart, JSON with base64, or the bare bytes. Nothing touches the disk."""
+"""Reads the body of a request into memory: multipart, JSON, or bare bytes. Nothing is written to the disk."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import sys
-import time
-from collections.abc import AsyncGenerator, Awaitable, Sequence
-from typing import Any, TypeVar
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Sequence
+from typing import Any
 
 from fastapi import Request
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
-from starlette.requests import ClientDisconnect
 
 from face128.errors import STOPPING, BadImage, BadRequest, ClientGone, Overloaded, TooLarge, TooSlow
-from face128.photos.photo import Limits, from_base64
-from face128.service.service import Service
-
-T = TypeVar("T")
+from face128.photos.photo import Limits, decode_base64
 
 IMAGE_FIELDS = ("image", "file")
-SLOWEST = 64 * 1024  # bytes a second: each 64 KiB that have come add a second to the time that a body may take
-FORM_OVERHEAD = 64 * 1024  # bytes for boundaries, part headers and small text fields
+MIN_BYTES_PER_S = 64 * 1024  # each 64 KiB that have arrived add a second to the time that a body may take
+FORM_OVERHEAD_BYTES = 64 * 1024  # for boundaries, part headers and small text fields
 
 
 class _InMemoryParser(MultiPartParser):
@@ -30,21 +26,21 @@ class _InMemoryParser(MultiPartParser):
 
 
 async def read_image(request: Request, limits: Limits) -> bytes:
-    """The request's one photo, as the bytes of its file.
+    """The file of the request's one photo.
 
-    Raises BadRequest for a body of another shape, BadImage for an empty photo, TooLarge as soon as it is seen.
+    Raises BadRequest for a body of another shape, BadImage for an empty photo, and as ``receive_body``.
     """
     refuse_if_full(request)
     content_type = _content_type(request)
     if content_type == "multipart/form-data":
-        form = await read_form(request, limits.max_bytes + FORM_OVERHEAD)
+        form = await read_form(request, limits.max_bytes + FORM_OVERHEAD_BYTES)
         image = await _one_file(form, IMAGE_FIELDS)
     elif content_type == "application/json":
         # Base64 takes 4 characters for 3 bytes.
-        document = await read_json(request, limits.max_bytes * 4 // 3 + FORM_OVERHEAD)
-        image = from_base64(_text(document, "image_base64"), limits.max_bytes)
+        document = await read_json(request, limits.max_bytes * 4 // 3 + FORM_OVERHEAD_BYTES)
+        image = decode_base64(_text(document, "image_base64"), limits.max_bytes)
     elif content_type.startswith("image/") or content_type == "application/octet-stream":
-        image = bytes(await read_body(request, limits.max_bytes))
+        image = await read_body(request, limits.max_bytes)
     else:
         raise BadRequest('Send multipart/form-data with a file "image", or JSON {"image_base64": "..."}.')
     if not image:
@@ -53,13 +49,13 @@ async def read_image(request: Request, limits: Limits) -> bytes:
 
 
 async def read_images(request: Request, limits: Limits, fields: Sequence[str]) -> list[tuple[str, bytes]]:
-    """Each of the named photos: the files of a multipart form, or strings in base64 of a JSON object."""
+    """The photos in these fields: files of a multipart form, or strings in base64 of a JSON object."""
     refuse_if_full(request)
     max_bytes = len(fields) * limits.max_bytes
     if _content_type(request) == "application/json":
-        document = await read_json(request, max_bytes * 4 // 3 + FORM_OVERHEAD)
-        return [(field, from_base64(_text(document, field), limits.max_bytes)) for field in fields]
-    form = await read_form(request, max_bytes + FORM_OVERHEAD)
+        document = await read_json(request, max_bytes * 4 // 3 + FORM_OVERHEAD_BYTES)
+        return [(field, decode_base64(_text(document, field), limits.max_bytes)) for field in fields]
+    form = await read_form(request, max_bytes + FORM_OVERHEAD_BYTES)
     return [(field, await _one_file(form, [field])) for field in fields]
 
 
@@ -75,11 +71,18 @@ def _content_type(request: Request) -> str:
 
 
 async def read_form(request: Request, max_bytes: int, max_files: int = 64) -> FormData:
-    """The parsed multipart body. Raises BadRequest where it is malformed or none."""
+    """The parsed multipart body. Raises BadRequest if it is malformed or not multipart, and as ``receive_body``."""
     if _content_type(request) != "multipart/form-data":
         raise BadRequest("Send the photos as multipart/form-data.")
+    chunks: deque[bytes] = deque()
+    await receive_body(request, max_bytes, chunks.append)
+
+    async def stream() -> AsyncGenerator[bytes, None]:
+        while chunks:
+            yield chunks.popleft()  # freed once the parser has copied it
+
     parser = _InMemoryParser(
-        request.headers, _bounded(request, max_bytes), max_files=max_files, max_fields=64, max_part_size=FORM_OVERHEAD
+        request.headers, stream(), max_files=max_files, max_fields=64, max_part_size=FORM_OVERHEAD_BYTES
     )
     try:
         return await parser.parse()
@@ -88,80 +91,69 @@ async def read_form(request: Request, max_bytes: int, max_files: int = 64) -> Fo
 
 
 async def read_json(request: Request, max_bytes: int) -> Any:
+    """The parsed JSON body. Raises BadRequest if it is not JSON, and as ``receive_body``."""
     try:
         return json.loads(await read_body(request, max_bytes))
     except (ValueError, RecursionError):
         raise BadRequest("The body is not valid JSON.") from None
 
 
-async def read_body(request: Request, max_bytes: int) -> bytearray:
-    """The whole body.
+async def read_body(request: Request, max_bytes: int) -> bytes:
+    """The whole body. Raises as ``receive_body``."""
+    chunks: list[bytes] = []
+    await receive_body(request, max_bytes, chunks.append)
+    return b"".join(chunks)
 
-    Raises TooLarge and Overloaded at once where the announced length is too much, else as soon as it is; TooSlow and
-    ClientGone.
+
+async def receive_body(request: Request, max_bytes: int, take: Callable[[bytes], None]) -> None:
+    """Receive the body and hand each chunk to ``take``.
+
+    Raises TooLarge and Overloaded (no memory left for bodies) at once if the announced length is too large, else when
+    the body is; TooSlow; Overloaded if the service stops; ClientGone.
     """
-    body = bytearray()
-    async for chunk in _bounded(request, max_bytes):
-        body += chunk
-    return body
+    service, memory = request.app.state.service, request.state.memory
 
+    def check_size(size: int) -> None:
+        if size > max_bytes:
+            raise TooLarge(f"The body has more than {max_bytes} bytes.", max_bytes=max_bytes)
+        memory.grow(size)
 
-def announced_bytes(request: Request) -> int:
-    """The length that the head of the request tells; 0 where it does not."""
-    announced = request.headers.get("content-length", "")
-    return int(announced) if announced.isdecimal() else 0
-
-
-def _admit(request: Request, max_bytes: int) -> None:
-    """Refuse a body that is announced to be too large, or for which there is no room in memory."""
-    announced = announced_bytes(request)
-    if announced > max_bytes:
-        raise _too_large(max_bytes)
-    request.state.memory.grow(announced)
-
-
-def _too_large(max_bytes: int) -> TooLarge:
-    return TooLarge(f"The body has more than {max_bytes} bytes.", max_bytes=max_bytes)
-
-
-async def _bounded(request: Request, max_bytes: int) -> AsyncGenerator[bytes, None]:
-    """The body's chunks, for which there is room in memory. Raises as ``read_body`` does."""
-    _admit(request, max_bytes)
-    service, share = request.app.state.service, request.state.memory
-    chunks = aiter(request.stream())
-    received, deadline = 0, time.monotonic() + service.settings.body_seconds
-    while True:
-        try:
-            chunk = await _in_time(anext(chunks), deadline + received / SLOWEST - time.monotonic(), service)
-        except StopAsyncIteration:
-            return
-        except ClientDisconnect:
-            raise ClientGone() from None
-        received += len(chunk)
-        if received > max_bytes:
-            raise _too_large(max_bytes)
-        share.grow(received)
-        yield chunk
-
-
-async def _in_time(chunk: Awaitable[T], seconds: float, service: Service) -> T:
-    """Raises TooSlow, and Overloaded where the service begins to stop meanwhile."""
+    check_size(announced_bytes(request))
     if service.stopping:
         raise Overloaded(STOPPING)
+    received_bytes = 0
+    deadline = asyncio.get_running_loop().time() + service.settings.body_seconds
     try:
-        async with asyncio.timeout(seconds) as timeout:
-            service.reading.add(timeout)
+        async with asyncio.timeout_at(deadline) as timeout:
+            service.body_timeouts.add(timeout)
             try:
-                return await chunk
+                while True:
+                    message = await request.receive()
+                    if message["type"] == "http.disconnect":
+                        raise ClientGone()
+                    chunk = message.get("body", b"")
+                    received_bytes += len(chunk)
+                    check_size(received_bytes)
+                    take(chunk)
+                    if not message.get("more_body"):
+                        return
+                    if not service.stopping:
+                        timeout.reschedule(deadline + received_bytes / MIN_BYTES_PER_S)
             finally:
-                service.reading.discard(timeout)
+                service.body_timeouts.discard(timeout)
     except TimeoutError:
         raise (Overloaded(STOPPING) if service.stopping else TooSlow()) from None
 
 
+def announced_bytes(request: Request) -> int:
+    """The body's length that the head of the request names; 0 if it names none."""
+    announced = request.headers.get("content-length", "")
+    return int(announced) if announced.isdecimal() else 0
+
+
 def refuse_if_full(request: Request) -> None:
-    """Raise Overloaded before a photo is read that could only be refused afterwards."""
-    request.app.state.service.workers.refuse_if_full()
+    """Raise Overloaded before a photo is received that would only be refused afterwards."""
+    request.app.state.service.photo_pool.refuse_if_full()
 
 
 async def _one_file(form: FormData, fields: Sequence[str]) -> bytes:

@@ -1,4 +1,4 @@
-"""Reads what comes with photos to the gallery's endpoints: several files, and fields of text."""
+"""Reads requests to the gallery's endpoints: photos together with other fields."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 from fastapi import Request
 from starlette.datastructures import UploadFile
 
-from face128.api.requests.bodies import FORM_OVERHEAD, read_form, read_json, refuse_if_full
+from face128.api.requests.bodies import FORM_OVERHEAD_BYTES, read_form, read_json, refuse_if_full
 from face128.errors import BadImage, BadRequest, InvalidRequest
-from face128.photos.photo import Limits, from_base64
+from face128.photos.photo import Limits, decode_base64
 
 T = TypeVar("T")
 
@@ -20,26 +20,27 @@ FILE_FIELDS = ("image", "images", "file", "files")
 
 
 @dataclass(frozen=True)
-class Sent:
-    """The photos in the order in which they were sent, each with its file name, and the other fields."""
+class PhotoForm:
+    """The photos as (file name, bytes), in the order of the request, and the other fields."""
 
     images: list[tuple[str | None, bytes]]
     fields: Mapping[str, Any]
 
     def image(self) -> bytes:
-        """The one photo. Raises BadRequest where there are more."""
+        """The only photo. Raises BadRequest if there are several."""
         if len(self.images) > 1:
             raise BadRequest("The form has more than one image.")
         return self.images[0][1]
 
     def text(self, field: str) -> str:
+        """A text without surrounding space. Raises InvalidRequest if it is missing."""
         value = self.fields.get(field)
         if not isinstance(value, str):
             raise InvalidRequest(f"The field {field} is missing.", field=field)
         return value.strip()
 
     def number(self, field: str, default: T) -> float | T:
-        """A number, or the default where the field is missing or empty. Raises InvalidRequest for anything else."""
+        """A number; the default if the field is missing or empty; NaN if it is anything else."""
         value = self.fields.get(field)
         if value is None or value == "":
             return default
@@ -49,7 +50,7 @@ class Sent:
             return float("nan")
 
     def json_object(self, field: str) -> dict[str, Any]:
-        """A JSON object, sent as such or as text; empty where the field is missing."""
+        """A JSON object, sent as such or as text; empty if the field is missing. Raises InvalidRequest."""
         value = self.fields.get(field)
         if value is None or value == "":
             return {}
@@ -62,28 +63,28 @@ class Sent:
         return value
 
 
-async def read_photos(request: Request, limits: Limits, most: int = 1) -> Sent:
-    """The body of an enrolment or a search, with up to ``most`` photos' worth of bytes.
+async def read_photos(request: Request, limits: Limits, max_photos: int = 1) -> PhotoForm:
+    """Read the body of an enrolment or a search, of at most the bytes of ``max_photos`` photos.
 
     Multipart with files in ``image``, ``images``, ``file`` or ``files``, or JSON with one photo in ``image_base64``.
-    Raises BadRequest for a body of another shape, BadImage for an empty photo, TooLarge as soon as it is seen.
+    Raises BadRequest for a body of another shape, BadImage for an empty photo, TooLarge as soon as it is known.
     """
     refuse_if_full(request)
     if request.headers.get("content-type", "").lower().startswith("application/json"):
-        document = await read_json(request, limits.max_bytes * 4 // 3 + FORM_OVERHEAD)
+        document = await read_json(request, limits.max_bytes * 4 // 3 + FORM_OVERHEAD_BYTES)
         text = document.get("image_base64") if isinstance(document, dict) else None
         if not isinstance(text, str):
             raise BadRequest('The body must have a photo in base64 in "image_base64".')
-        return Sent([(None, from_base64(text, limits.max_bytes))], document)
-    form = await read_form(request, most * limits.max_bytes + FORM_OVERHEAD)
-    sent = [value for field, value in form.multi_items() if field in FILE_FIELDS]
-    if not sent:
+        return PhotoForm([(None, decode_base64(text, limits.max_bytes))], document)
+    form = await read_form(request, max_photos * limits.max_bytes + FORM_OVERHEAD_BYTES)
+    files = [value for field, value in form.multi_items() if field in FILE_FIELDS]
+    if not files:
         raise BadRequest("The form has no file in a field image, images, file or files.")
     images = []
-    for value in sent:
-        if not isinstance(value, UploadFile):
+    for file in files:
+        if not isinstance(file, UploadFile):
             raise BadRequest("An image must be sent as a file: curl -F image=@face.jpg")
-        images.append((value.filename, await value.read()))
+        images.append((file.filename, await file.read()))
     if not all(data for _, data in images):
         raise BadImage("The image is empty.")
-    return Sent(images, {field: value for field, value in form.multi_items() if isinstance(value, str)})
+    return PhotoForm(images, {field: value for field, value in form.multi_items() if isinstance(value, str)})

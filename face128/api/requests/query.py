@@ -1,13 +1,31 @@
-"""Query parameters that several routes take."""
+"""Query parameters that several routes share."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Query
+from fastapi import Query, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import TypeAdapter, ValidationError
 
-from face128.encoding.encode import Which
+from face128.encoding.encode import FaceChoice
 
 EngineName = Annotated[str | None, Query(description="One of the loaded engines; the first by default.")]
-Faces = Annotated[Which, Query(description="Of several faces: refuse, or take the largest.")]
-Force = Annotated[bool, Query(description="Store the face even where it is another person's.")]
+Faces = Annotated[FaceChoice, Query(description="If there are several faces: refuse, or take the largest.")]
+Force = Annotated[bool, Query(description="Store the face even if another person has it.")]
+
+_BOOL = TypeAdapter(bool)
+
+
+def flag(request: Request, name: str) -> bool:
+    """A boolean query parameter, False by default; for routes that do without FastAPI's dependencies.
+
+    Raises RequestValidationError as FastAPI does.
+    """
+    value = request.query_params.get(name) if request.scope["query_string"] else None
+    if value is None:
+        return False
+    try:
+        return _BOOL.validate_python(value)
+    except ValidationError as error:
+        raise RequestValidationError([{**error.errors()[0], "loc": ("query", name)}]) from None

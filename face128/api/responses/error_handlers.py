@@ -1,4 +1,4 @@
-"""One shape for all errors, whoever raised them: ours, FastAPI's validation, routing. (The unforeseen: tracing.py.)"""
+"""One JSON shape for all errors: ours, FastAPI's validation, routing. middleware/request_log.py answers bugs."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ _HTTP_CODES = {404: NotFound.code, 405: "method_not_allowed"}
 
 
 def error_fields(**fields: Any) -> Callable[[Request], Awaitable[None]]:
-    """A dependency for routes whose errors carry more, such as ``"face_detected": false``."""
+    """A dependency: errors of this route also carry these fields, such as ``"face_detected": false``."""
 
-    async def remember(request: Request) -> None:
+    async def set_fields(request: Request) -> None:
         request.state.error_fields = fields
 
-    return remember
+    return set_fields
 
 
 def install_error_handlers(app: FastAPI) -> None:
-    app.add_exception_handler(Face128Error, _ours)
-    app.add_exception_handler(RequestValidationError, _validation)
-    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Face128Error, _face128_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(HTTPException, _http_exception)
 
 
-def _ours(request: Request, error: Exception) -> JSONResponse:
+def _face128_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, Face128Error)
     headers = {}
     if isinstance(error, TryLater):
         headers["Retry-After"] = str(error.retry_after)
     if isinstance(error, TooSlow):
-        headers["Connection"] = "close"  # what of the body still comes is nobody's
+        headers["Connection"] = "close"  # the rest of the body is not read
     if isinstance(error, Unauthorized):
         headers["WWW-Authenticate"] = "Bearer"
     if error.status == 500:
@@ -48,30 +48,30 @@ def _ours(request: Request, error: Exception) -> JSONResponse:
     return _answer(request, error.status, error.body(), headers)
 
 
-def _validation(request: Request, error: Exception) -> JSONResponse:
+def _validation_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     field = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][0])
-    ours = InvalidRequest(f"{field}: {first['msg']}.", field=field)  # never the input itself
-    return _answer(request, ours.status, ours.body())
+    answer = InvalidRequest(f"{field}: {first['msg']}.", field=field)  # never the input itself
+    return _answer(request, answer.status, answer.body())
 
 
-def _http(request: Request, error: Exception) -> JSONResponse:
+def _http_exception(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     code = _HTTP_CODES.get(error.status_code, "bad_request")
     headers = dict(error.headers or {})
     if error.status_code == 405:
-        headers["Allow"] = ", ".join(_allowed(request, headers))
+        headers["Allow"] = ", ".join(_allowed_methods(request, headers))
     return _answer(request, error.status_code, {"error": str(error.detail), "code": code}, headers)
 
 
-def _allowed(request: Request, headers: dict[str, str]) -> list[str]:
-    """The methods that the path knows: Starlette names only those of the first route that has it."""
-    named = headers.get("Allow", "").split(", ")
+def _allowed_methods(request: Request, headers: dict[str, str]) -> list[str]:
+    """All methods of the path; Starlette names only those of the first route that has it."""
+    from_starlette = headers.get("Allow", "").split(", ")
     path = getattr(request.scope.get("route"), "path_format", None)
-    return sorted({*named, *map(str.upper, request.app.openapi()["paths"].get(path, ()))})
+    return sorted({*from_starlette, *map(str.upper, request.app.openapi()["paths"].get(path, ()))})
 
 
 def _answer(request: Request, status: int, body: dict[str, Any], headers: dict[str, str] | None = None) -> JSONResponse:
-    metrics_of(request).error(body["code"])
+    metrics_of(request).count_error(body["code"])
     return JSONResponse({**getattr(request.state, "error_fields", {}), **body}, status, headers)

@@ -1,4 +1,4 @@
-"""The shapes of the answers, for OpenAPI and for checking what leaves the service."""
+"""Response models: FastAPI documents the answers by them, and checks the answers before it sends them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Box = Annotated[list[int], Field(min_length=4, max_length=4)]
-"""Left, top, right, bottom, in pixels of the upright photo. (Not a tuple: many tools cannot read prefixItems.)"""
+"""Left, top, right, bottom, in pixels of the upright photo. A list: many OpenAPI tools cannot read prefixItems."""
 Point = Annotated[list[int], Field(min_length=2, max_length=2)]
 
 
 class Problem(BaseModel):
-    """Every error. Some carry more: the field, the member's regNo, the boxes of the faces."""
+    """Every error. Some have more fields: the invalid field, the member's regNo, the boxes of the faces."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -32,11 +32,11 @@ class Ready(BaseModel):
     status: Literal["ready"]
     engines: dict[str, str]
     database: Literal["ready"] | None = None
-    """Only where the service has a gallery."""
+    """Absent if the service has no gallery."""
 
 
 class Explained(BaseModel):
-    """What ?explain=true adds; score and stranger_risk where there are seven members or more (and 20,000 at most)."""
+    """The fields that ?explain=true adds; score and stranger_risk need 7 to 20,000 members."""
 
     distance: float | None = None
     threshold: float | None = None
@@ -46,11 +46,11 @@ class Explained(BaseModel):
     mixed_models: Literal[True] | None = None
     score: float | None = None
     stranger_risk: float | None = None
-    decision: Cohort | None = None
+    decision: CohortRule | None = None
 
 
-class Cohort(BaseModel):
-    """The cohort rule, where it decided."""
+class CohortRule(BaseModel):
+    """Present if the cohort rule decided."""
 
     rule: Literal["cohort"]
     alpha: float
@@ -78,17 +78,15 @@ class Encoded(BaseModel):
     confidence: float
     face_count: int
     roll: float | None
-    """Degrees by which the head is turned clockwise; null where the engine's landmarks do not tell."""
+    """Clockwise rotation of the head in degrees; null if the engine's landmarks do not show it."""
 
 
-class Seen(BaseModel):
-    """Where a face is, in pixels of the upright photo, and how surely it is one."""
-
+class FaceLocation(BaseModel):
     bbox: Box
     confidence: float
 
 
-class SeenWithLandmarks(Seen):
+class FaceWithLandmarks(FaceLocation):
     landmarks: list[Point]
 
 
@@ -98,10 +96,10 @@ class Detected(BaseModel):
     confidence: float
     message: str
     model: str
-    faces: list[SeenWithLandmarks]
+    faces: list[FaceWithLandmarks]
 
 
-class Verified(Seen):
+class Verified(FaceLocation):
     face_detected: Literal[True]
     message: str
 
@@ -111,7 +109,7 @@ class NotVerified(BaseModel):
     error: str
 
 
-class Extracted(Seen):
+class Extracted(FaceLocation):
     success: Literal[True]
     embedding: list[float]
     embedding_size: int
@@ -136,7 +134,7 @@ class Compared(BaseModel):
 
 
 class BatchResult(BaseModel):
-    """A descriptor, or the error of this photo alone."""
+    """The descriptor of one photo, or its error."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -157,25 +155,25 @@ class Batch(BaseModel):
     model: str
 
 
-class Record(BaseModel):
+class FaceRecord(BaseModel):
     id: str
     name: str | None
     metadata: dict[str, Any]
     created_at: str
-    """UTC."""
+    """ISO 8601, in UTC."""
     embedding_index: int
-    """How many older records there are."""
+    """The number of older records."""
 
 
 class RecordCreated(BaseModel):
     success: Literal[True]
     message: str
-    record: Record
+    record: FaceRecord
 
 
 class Records(BaseModel):
     total_count: int
-    records: list[Record]
+    records: list[FaceRecord]
 
 
 class RecordFound(BaseModel):
@@ -227,10 +225,10 @@ class Denied(BaseModel):
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The error answers of a route, for its OpenAPI entry; who reads a body (413) may also wait for it, or be full."""
-    also = (408, 503) if 413 in statuses else ()
-    return {status: {"model": Problem} for status in sorted({*statuses, *also})}
+    """A route's error answers for OpenAPI; a route that reads a body (413) may also time out (408) or be full (503)."""
+    body_statuses = (408, 503) if 413 in statuses else ()
+    return {status: {"model": Problem} for status in sorted({*statuses, *body_statuses})}
 
 
 REFUSED = problems(401, 403, 429)
-"""No key, a key without the scope, too many wrong keys: what every route that needs a key may answer."""
+"""Errors of every route that needs a key: no valid key, a key without the scope, too many wrong keys."""

@@ -1,4 +1,4 @@
-"""Document 3: enrol a user's faces, and say at the door whose face it is."""
+"""The routes of the door service: enrol a user's faces, and grant or deny access to a face."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 
 from face128.api.auth.guard import ServiceDep, needs
 from face128.api.metrics.prometheus import metrics_of
-from face128.api.openapi import examples
+from face128.api.openapi import body_schemas
 from face128.api.requests.bodies import read_image
 from face128.api.requests.forms import read_photos
 from face128.api.requests.query import EngineName, Force
@@ -28,16 +28,16 @@ if TYPE_CHECKING:
 
 router = APIRouter(responses=REFUSED, tags=["enrol and match"])
 
-MOST = 4  # faces of a user: document 3
+MAX_USER_FACES = 4  # as in the original door service
 
-UserId = Annotated[str, Path(description="1 to 255 characters.", json_schema_extra=examples.USER_ID)]
+UserId = Annotated[str, Path(description="1 to 255 characters.", json_schema_extra=body_schemas.USER_ID)]
 
 
 @router.post(
     "/enroll_faces/{user_id:path}",
     response_model=schemas.Enrolled,
-    responses={200: {"links": examples.ENROL_LINKS}, **problems(400, 409, 413, 415, 422, 503)},
-    openapi_extra={"requestBody": examples.ENROL},
+    responses={200: {"links": body_schemas.ENROL_LINKS}, **problems(400, 409, 413, 415, 422, 503)},
+    openapi_extra={"requestBody": body_schemas.ENROL},
     dependencies=[needs("gallery"), Depends(error_fields(status="error"))],
 )
 async def enrol(
@@ -45,26 +45,26 @@ async def enrol(
     request: Request,
     service: ServiceDep,
     force: Force = False,
-    replace: Annotated[bool, Query(description="Erase the faces that the user has.")] = False,
+    replace: Annotated[bool, Query(description="First erase the faces that the user has.")] = False,
     engine: EngineName = None,
 ) -> dict[str, Any]:
-    """Store one to four photos' faces, all or none. `faces_stored` counts these photos; one sent again is stored once.
+    """Store the faces of one to four photos, all or none. `faces_stored` counts photos; a photo is stored only once.
 
-    An error of one photo names its `index` and `file_name`. 409 `duplicate` where a face is within the threshold of
+    An error of one photo names its `index` and `file_name`. 409 `duplicate` if a face is within the threshold of
     another person's, unless `?force=true`; 409 `too_many_images` above four, unless `?replace=true`.
     """
     loaded = service.engine(engine)
-    sent = await read_photos(request, service.limits, MOST)
-    person = await service.gallery.run(_person, sent.text("name"), user_id)
-    if len(sent.images) > MOST:
-        raise TooManyImages(f"A user has at most {MOST} faces.")
-    encodings = await _encode_all(service, loaded, sent.images)
+    form = await read_photos(request, service.limits, MAX_USER_FACES)
+    person = await service.gallery.run(_check_person, form.text("name"), user_id)
+    if len(form.images) > MAX_USER_FACES:
+        raise TooManyImages(f"A user has at most {MAX_USER_FACES} faces.")
+    encodings = await _encode_all(service, loaded, form.images)
 
     def store(gallery: Gallery) -> list[Record]:
         from face128.gallery.records import NewFace
 
-        new = [NewFace(encoding.descriptor, data) for encoding, (_, data) in zip(encodings, sent.images, strict=True)]
-        return gallery.enrol(person, new, loaded.card, force=force, replace=replace, most=MOST)
+        new = [NewFace(encoding.descriptor, data) for encoding, (_, data) in zip(encodings, form.images, strict=True)]
+        return gallery.enrol(person, new, loaded.card, force=force, replace=replace, max_faces=MAX_USER_FACES)
 
     return {"status": "success", "faces_stored": len(await service.gallery.run(store))}
 
@@ -72,17 +72,17 @@ async def enrol(
 @router.post(
     "/match_face",
     responses={200: {"model": schemas.Granted | schemas.Denied}, **problems(400, 413, 415, 422, 503)},
-    openapi_extra={"requestBody": examples.IMAGE},
+    openapi_extra={"requestBody": body_schemas.IMAGE},
     dependencies=[needs("match"), Depends(error_fields(status="access_denied"))],
 )
 async def match_face(request: Request, service: ServiceDep, engine: EngineName = None) -> JSONResponse:
-    """Whose face is this? Access for the nearest person, if he is near enough, else `access_denied`."""
+    """Whose face is this? Access for the nearest person, if near enough, else `access_denied`."""
     rule, loaded = service.settings.rule, service.engine(engine)
     encoding = await service.run(encode, loaded, await read_image(request, service.limits), service.limits)
     matched, found = await service.gallery.run(
         lambda gallery: gallery.recognise(encoding.descriptor, loaded.card, 1, rule=rule)
     )
-    metrics_of(request).decided(loaded.card.name, found[0].distance if found else None, matched)
+    metrics_of(request).count_decision(loaded.card.name, found[0].distance if found else None, matched)
     if not matched:
         return JSONResponse({"status": "access_denied"})
     person = found[0].record.person
@@ -96,13 +96,13 @@ async def match_face(request: Request, service: ServiceDep, engine: EngineName =
     dependencies=[needs("gallery")],
 )
 async def erase(user_id: UserId, service: ServiceDep) -> dict[str, Any]:
-    """Erase a person: rows, vectors and index entries, at once and on every worker."""
+    """Erase a person: rows, vectors and index entries, immediately and on every worker."""
     erased = await service.gallery.run(lambda gallery: gallery.erase_user(user_id))
     return {"status": "success", "faces_deleted": len(erased)}
 
 
-def _person(_: Gallery, name: str, user_id: str) -> Person:
-    """Refuse what cannot be stored, or a gallery that is away, before the photos are encoded."""
+def _check_person(_: Gallery, name: str, user_id: str) -> Person:
+    """Before the photos are encoded, refuse a name that cannot be stored, and check that the gallery answers."""
     from face128.gallery.records import Person
 
     return Person(name, user_id)
@@ -110,8 +110,9 @@ def _person(_: Gallery, name: str, user_id: str) -> Person:
 
 async def _encode_all(service: Service, engine: Engine, images: list[tuple[str | None, bytes]]) -> list[Encoding]:
     """Raises the error of the first photo that fails, with its index and file name."""
-    jobs = [service.encode_to_enrol(engine, data) for _, data in images]
-    outcomes = await asyncio.gather(*jobs, return_exceptions=True)
+    outcomes = await asyncio.gather(
+        *(service.encode_to_enrol(engine, data) for _, data in images), return_exceptions=True
+    )
     encodings = []
     for index, ((file_name, _), outcome) in enumerate(zip(images, outcomes, strict=True)):
         if isinstance(outcome, Face128Error):

@@ -1,4 +1,4 @@
-"""The stateless image contracts of documents 1 and 4: detect, verify, extract, compare, batch."""
+"""The stateless routes of the InsightFace and embeddings services: detect, verify, extract, compare, batch."""
 
 from __future__ import annotations
 
@@ -9,22 +9,21 @@ from typing import Any, TypeVar
 from fastapi import APIRouter, Depends, Request
 
 from face128.api.auth.guard import ServiceDep, needs
-from face128.api.openapi import examples
+from face128.api.openapi import body_schemas
 from face128.api.requests.bodies import read_image, read_images, read_json
 from face128.api.requests.query import EngineName, Faces
 from face128.api.responses import schemas
 from face128.api.responses.error_handlers import error_fields
 from face128.api.responses.schemas import REFUSED, problems
 from face128.api.routes.batch_extract import extract_all
-from face128.encoding.encode import encode, face_fields, find
+from face128.encoding.encode import encode, face_fields, find_faces
 from face128.errors import Face128Error, InvalidRequest
 from face128.matching import verification
 
 router = APIRouter(responses=REFUSED, tags=["faces"])
 
 IMAGE_ERRORS = problems(400, 413, 415, 422, 503)
-DESCRIPTORS_BYTES = 256 * 1024  # a body of two descriptors, with room for 512 numbers each
-
+MAX_DESCRIPTOR_PAIR_BYTES = 256 * 1024  # two descriptors of 512 numbers as decimal JSON, and some room
 
 T = TypeVar("T")
 
@@ -33,13 +32,13 @@ T = TypeVar("T")
     "/detect",
     response_model=schemas.Detected,
     responses=IMAGE_ERRORS,
-    openapi_extra={"requestBody": examples.IMAGE},
+    openapi_extra={"requestBody": body_schemas.IMAGE},
     dependencies=[needs("encode"), Depends(error_fields(detected=False))],
 )
 async def detect(request: Request, service: ServiceDep, engine: EngineName = None) -> dict[str, Any]:
-    """How many faces are in the photo, and where. A photo without one is an answer too: `detected` is false."""
+    """How many faces are in the photo, and where. A photo without a face is no error: `detected` is false."""
     loaded = service.engine(engine)
-    photo, faces = await service.run(find, loaded, await read_image(request, service.limits), service.limits)
+    photo, faces = await service.run(find_faces, loaded, await read_image(request, service.limits), service.limits)
     messages = ("No face detected", "Single face detected successfully")
     return {
         "detected": bool(faces),
@@ -55,13 +54,13 @@ async def detect(request: Request, service: ServiceDep, engine: EngineName = Non
     "/verify-face",
     response_model=schemas.Verified | schemas.NotVerified,
     responses=IMAGE_ERRORS,
-    openapi_extra={"requestBody": examples.IMAGE},
+    openapi_extra={"requestBody": body_schemas.IMAGE},
     dependencies=[needs("encode"), Depends(error_fields(face_detected=False))],
 )
 async def verify_face(request: Request, service: ServiceDep, engine: EngineName = None) -> dict[str, Any]:
-    """Whether there is a face in the photo; of several, the one most clearly seen."""
+    """Whether there is a face in the photo; of several, the one with the highest confidence."""
     loaded = service.engine(engine)
-    photo, faces = await service.run(find, loaded, await read_image(request, service.limits), service.limits)
+    photo, faces = await service.run(find_faces, loaded, await read_image(request, service.limits), service.limits)
     if not faces:
         return {"face_detected": False, "error": "No face detected in image"}
     return {"face_detected": True, **face_fields(faces[0], photo), "message": "Face detected successfully"}
@@ -71,13 +70,13 @@ async def verify_face(request: Request, service: ServiceDep, engine: EngineName 
     "/extract-embedding",
     response_model=schemas.Extracted,
     responses=IMAGE_ERRORS,
-    openapi_extra={"requestBody": examples.IMAGE},
+    openapi_extra={"requestBody": body_schemas.IMAGE},
     dependencies=[needs("encode"), Depends(error_fields(success=False, face_detected=False))],
 )
 async def extract_embedding(
     request: Request, service: ServiceDep, faces: Faces = "one", engine: EngineName = None
 ) -> dict[str, Any]:
-    """The descriptor that /encode-image gives, to the last bit, in the shape of documents 1 and 4."""
+    """The same descriptor as /encode-image, bit for bit, in the shape of the InsightFace and embeddings services."""
     loaded = service.engine(engine)
     encoding = await service.run(encode, loaded, await read_image(request, service.limits), service.limits, faces)
     return {
@@ -94,7 +93,7 @@ async def extract_embedding(
     "/compare",
     response_model=schemas.Compared,
     responses=IMAGE_ERRORS,
-    openapi_extra={"requestBody": examples.TWO_IMAGES},
+    openapi_extra={"requestBody": body_schemas.TWO_IMAGES},
     dependencies=[needs("match"), Depends(error_fields(success=False))],
 )
 async def compare(
@@ -104,7 +103,7 @@ async def compare(
     loaded = service.engine(engine)
     images = await read_images(request, service.limits, ("image1", "image2"))
     first, second = await asyncio.gather(
-        *(_naming(field, service.run(encode, loaded, image, service.limits, faces)) for field, image in images)
+        *(_with_field(field, service.run(encode, loaded, image, service.limits, faces)) for field, image in images)
     )
     comparison = verification.compare(first.descriptor, second.descriptor, loaded.card)
     return {
@@ -122,13 +121,13 @@ async def compare(
     "/compare-faces",
     response_model=schemas.ComparedFaces,
     responses=problems(400, 409, 413, 422),
-    openapi_extra={"requestBody": examples.TWO_DESCRIPTORS},
+    openapi_extra={"requestBody": body_schemas.TWO_DESCRIPTORS},
     dependencies=[needs("match")],
 )
 async def compare_faces(request: Request) -> dict[str, Any]:
-    """The distance of two descriptors: of 128 numbers Euclidean, of 512 cosine. It needs no engine."""
-    body = await read_json(request, DESCRIPTORS_BYTES)
-    comparison = verification.compare_wire(body)
+    """The distance of two descriptors: Euclidean for 128 numbers, cosine for 512. Needs no engine."""
+    body = await read_json(request, MAX_DESCRIPTOR_PAIR_BYTES)
+    comparison = verification.compare_request(body)
     return {"similarity": comparison.similarity, "distance": comparison.distance, "metric": comparison.metric}
 
 
@@ -137,13 +136,13 @@ async def compare_faces(request: Request) -> dict[str, Any]:
     response_model=schemas.Batch,
     response_model_exclude_unset=True,
     responses=problems(400, 409, 413, 422, 503),
-    openapi_extra={"requestBody": examples.BATCH},
+    openapi_extra={"requestBody": body_schemas.BATCH},
     dependencies=[needs("encode")],
 )
 async def batch_extract(
     request: Request, service: ServiceDep, faces: Faces = "one", engine: EngineName = None
 ) -> dict[str, Any]:
-    """Descriptors of up to 64 photos in base64, in their order. A bad photo fails alone."""
+    """Descriptors of up to 64 photos in base64, in their order. A bad photo has its own error; the others succeed."""
     loaded = service.engine(engine)
     body = await read_json(request, service.settings.max_batch_bytes)
     images = body.get("images") if isinstance(body, dict) else None
@@ -160,8 +159,8 @@ async def batch_extract(
     }
 
 
-async def _naming(field: str, work: Awaitable[T]) -> T:
-    """Await the work on one of several images; its error then says which."""
+async def _with_field(field: str, work: Awaitable[T]) -> T:
+    """Await the work on one of several images, and add its field to the error."""
     try:
         return await work
     except Face128Error as error:

@@ -2,36 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Annotated, Any
 
 from anyio import to_thread
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 
-from face128.api.auth.guard import ServiceDep, needs
+from face128.api.auth.guard import ServiceDep, check_scope, needs
 from face128.api.metrics.prometheus import metrics_of
-from face128.api.openapi import examples
-from face128.api.requests.bodies import announced_bytes, read_body, read_image
-from face128.api.requests.query import EngineName, Faces
+from face128.api.openapi import body_schemas
+from face128.api.requests.bodies import announced_bytes, read_image, receive_body
+from face128.api.requests.query import EngineName, Faces, flag
 from face128.api.responses.error_handlers import error_fields
 from face128.api.responses.schemas import REFUSED, Encoded, Matched, NotMatched, problems
 from face128.domain.members import MatchRequest
 from face128.encoding.encode import encode
-from face128.matching.decision import Decision, nearest
+from face128.match_body.incoming_body import IncomingBody
+from face128.matching.decision import Decision, decide
+from face128.service.service import Service
 
 router = APIRouter(responses=REFUSED, tags=["original fallback"])
 
-# A body of this many bytes is parsed and decided in less time than it takes to wake a thread for it.
-SMALL_BODY = 64 * 1024
+SMALL_BODY_BYTES = 64 * 1024  # parsed and decided in less time than it takes to wake a thread
+SMALL_LIST_ROWS = 1000  # descriptors of a cached list that are searched in less time than that
 
 
-@router.post(
-    "/match",
-    responses={200: {"model": Matched | NotMatched}, **problems(400, 409, 413, 422, 503)},
-    openapi_extra={"requestBody": examples.MATCH},
-    dependencies=[needs("match")],
-)
+class MatchRoute(APIRoute):
+    """Calls the endpoint without FastAPI's dependencies, which take longer than a decision on a small list."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        async def handle(request: Request) -> Response:
+            check_scope(request, "match")
+            return await match(request, request.app.state.service, flag(request, "explain"))
+
+        return handle
+
+
 async def match(
     request: Request,
     service: ServiceDep,
@@ -40,43 +49,58 @@ async def match(
     """Whose face is this? The nearest enrolled member within the threshold (0.38, inclusive), or `{"match": false}`.
 
     A descriptor is a list of 128 numbers, the object that `JSON.stringify(Float32Array)` makes, or base64 of
-    little-endian float32. A member may carry `descriptors: [...]`; `descriptor: null` is passed over. Without
+    little-endian float32. A member may carry `descriptors: [...]`; a member with `descriptor: null` is skipped. Without
     `enrolled` the gallery is searched.
-    With `"decision": {"rule": "cohort", "alpha": 0.01}` the members themselves say how near a stranger comes, and at
-    most that share of strangers like them is let in.
+    With `"decision": {"rule": "cohort", "alpha": 0.01}` the threshold is learnt from the members: at most this share of
+    strangers who resemble them is accepted.
     """
-    if announced_bytes(request) > SMALL_BODY:
-        service.refuse_if_lists_wait()  # before the list is sent, and again when it is there
-    body = await read_body(request, service.settings.max_match_bytes)
+    if announced_bytes(request) > SMALL_BODY_BYTES:
+        service.refuse_if_match_queue_full()  # before the list is sent, and again when it has arrived
+    body = IncomingBody(service.list_cache, announced_bytes(request))
+    await receive_body(request, service.settings.max_match_bytes, body.append)
+    asked = body.cached_request(service.settings.rule)
+    if asked is None and body.size <= SMALL_BODY_BYTES:
+        asked = service.parse_match(body.whole())
+    elif asked is None:
+        service.refuse_if_match_queue_full()
+        # Not in the photo pool: a match never waits for photos.
+        asked = await to_thread.run_sync(service.parse_and_cache, body.whole(), limiter=service.match_limiter)
+    decision = await _decide(service, asked, explain)
+    metrics_of(request).count_decision(decision.model, decision.distance, decision.matched)
+    return JSONResponse(decision.answer(explain=explain))  # no response model: exactly these fields
 
-    def decide(asked: MatchRequest) -> tuple[MatchRequest, Decision | None]:
-        later = asked.enrolled is None or explain or asked.rule.name == "cohort"
-        return asked, None if later else nearest(asked)
 
-    if len(body) <= SMALL_BODY:
-        asked, decision = decide(service.parse_match(body))
-    else:
-        service.refuse_if_lists_wait()
-        # Never in the pool that encodes: a match does not wait behind photos, nor behind all pairs of another's list.
-        asked, decision = await to_thread.run_sync(
-            lambda: decide(service.parse_match_cached(body)), limiter=service.matching
-        )
-    if decision is None and asked.enrolled is None:
-        decision = await service.gallery.run(
+router.add_api_route(
+    "/match",
+    match,
+    methods=["POST"],
+    route_class_override=MatchRoute,
+    responses={200: {"model": Matched | NotMatched}, **problems(400, 409, 413, 422, 503)},
+    openapi_extra={"requestBody": body_schemas.MATCH},
+    dependencies=[needs("match")],
+)
+
+
+async def _decide(service: Service, asked: MatchRequest, explain: bool) -> Decision:
+    """Decide where it takes the least time: here, in a thread, or in the gallery's threads."""
+    if asked.enrolled is None:
+        return await service.gallery.run(
             lambda gallery: gallery.match(asked.probe, asked.card, asked.threshold, asked.rule, explain=explain)
         )
-    elif decision is None:
-        stand = partial(nearest, asked, service.cohorts, explain=explain)
-        decision = await to_thread.run_sync(stand, limiter=service.standing)
-    metrics_of(request).decided(decision.model, decision.distance, decision.matched)
-    return JSONResponse(decision.answer(explain=explain))  # these fields and no others: no response model
+    if explain or asked.rule.name == "cohort":
+        # In threads of its own: a cohort compares all pairs of the list.
+        job = partial(decide, asked, service.cohort_builder, explain=explain)
+        return await to_thread.run_sync(job, limiter=service.cohort_limiter)
+    if len(asked.enrolled.vectors) <= SMALL_LIST_ROWS:
+        return decide(asked)
+    return await to_thread.run_sync(decide, asked, limiter=service.match_limiter)
 
 
 @router.post(
     "/encode-image",
     response_model=Encoded,
     responses=problems(400, 413, 415, 422, 503),
-    openapi_extra={"requestBody": examples.IMAGE},
+    openapi_extra={"requestBody": body_schemas.IMAGE},
     dependencies=[needs("encode"), Depends(error_fields(face_detected=False))],
 )
 async def encode_image(

@@ -1,4 +1,4 @@
-"""/health and /ready for load balancers and supervisors, some of which ask with HEAD; /metrics for Prometheus."""
+"""/health and /ready for load balancers and supervisors (also by HEAD); /metrics for Prometheus."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from face128 import __version__
 from face128.api.auth.guard import ServiceDep, needs
 from face128.api.metrics.prometheus import metrics_of
 from face128.api.responses.schemas import REFUSED, Health, Problem, Ready
-from face128.errors import DatabaseAway, NotReady
+from face128.errors import DatabaseUnavailable, NotReady
 
 router = APIRouter(tags=["operations"])
 
@@ -20,7 +20,7 @@ router = APIRouter(tags=["operations"])
 @router.head("/health", include_in_schema=False)
 @router.get("/health", response_model=Health)
 async def health(service: ServiceDep) -> dict[str, Any]:
-    """The process is alive and answers. `model_loaded` says whether photos can be encoded already."""
+    """The process is alive and answers. `model_loaded`: it can encode photos."""
     loaded = service.ready
     model = service.engine().card.name if loaded else service.default_engine
     return {
@@ -34,7 +34,7 @@ async def health(service: ServiceDep) -> dict[str, Any]:
 
 @router.get(
     "/metrics",
-    response_class=Response,  # of no type: a refusal is JSON
+    response_class=Response,  # no media type here: the error answers are JSON
     responses={
         200: {"description": "Prometheus's text format", "content": {"text/plain": {"schema": {"type": "string"}}}},
         **REFUSED,
@@ -42,18 +42,18 @@ async def health(service: ServiceDep) -> dict[str, Any]:
     dependencies=[needs("admin")],
 )
 async def metrics(request: Request) -> Response:
-    """Counts and times for Prometheus, over all workers. Where keys are set it needs one with the scope `admin`."""
+    """Counts and times for Prometheus, over all workers. If keys are set, it needs one with the scope `admin`."""
     return Response(await to_thread.run_sync(metrics_of(request).exposition), media_type=CONTENT_TYPE_LATEST)
 
 
 @router.head("/ready", include_in_schema=False)
 @router.get("/ready", response_model=Ready, response_model_exclude_none=True, responses={503: {"model": Problem}})
 async def ready(service: ServiceDep) -> dict[str, Any]:
-    """Weights are warm and the gallery, if there is one, answers: send photos now. Else 503 `not_ready`."""
+    """The engine is loaded and the gallery, if there is one, answers: send photos now. Otherwise 503 `not_ready`."""
     if not service.ready:
-        raise NotReady(service.failures.get(service.default_engine))
+        raise NotReady(service.load_errors.get(service.default_engine))
     if not service.gallery.in_use:
-        return {"status": "ready", "engines": service.states()}
+        return {"status": "ready", "engines": service.engine_states()}
     if problem := await service.gallery.problem():
-        raise DatabaseAway(problem, database="away")
-    return {"status": "ready", "engines": service.states(), "database": "ready"}
+        raise DatabaseUnavailable(problem, database="away")
+    return {"status": "ready", "engines": service.engine_states(), "database": "ready"}

@@ -1,7 +1,7 @@
 """Reads dlib_face_recognition_resnet_model_v1.dat, dlib's own serialisation of its network.
 
-Everything in the stream is known beforehand but the weights, so everything else is compared, not trusted: a size is
-checked before a byte is taken. Format: dlib/serialize.h and dlib/dnn/core.h, layers.h, input.h, loss.h (serialize).
+Everything in the file but the weights is known beforehand and is compared, not trusted; a size is checked before any
+bytes are read. Format: dlib/serialize.h and dlib/dnn/core.h, layers.h, input.h, loss.h (serialize).
 """
 
 from __future__ import annotations
@@ -11,41 +11,48 @@ from typing import NoReturn
 
 import numpy as np
 
-from face128.engines.resnet.architecture import BLOCKS, DIMENSION, SIDE, STEM, Block, Convolution, Floats, Resnet
+from face128.engines.resnet.architecture import (
+    BLOCKS,
+    CHIP_SIDE_PX,
+    DIMENSION,
+    STEM_SHAPE,
+    Convolution,
+    Floats,
+    ResidualBlock,
+    ResnetWeights,
+)
 from face128.errors import ConfigurationError
 
-# The version numbers that open dlib's layers, outermost first: 1 opens a tag or a skip, 2 any other layer.
-_PLAIN_BLOCK = (2, 2, 2, 2, 2, 2, 2, 1)
-_DOWN_BLOCK = (2, 2, 2, 1, 1, 2, 2, 2, 2, 2, 1)
-_INNERMOST = 3
+# The version numbers at the start of dlib's layers, outermost first: 1 for a tag or a skip, 2 for any other layer.
+_PLAIN_BLOCK_VERSIONS = (2, 2, 2, 2, 2, 2, 2, 1)
+_DOWN_BLOCK_VERSIONS = (2, 2, 2, 1, 1, 2, 2, 2, 2, 2, 1)
+_INNERMOST_LAYER_VERSION = 3
 
 
-class _Stream:
-    """The bytes, and how far they are read."""
-
+class _DatReader:
     def __init__(self, data: bytes) -> None:
-        self._data = memoryview(data)  # of which a slice is no copy
-        self._at = 0
+        self._data = memoryview(data)  # its slices are no copies
+        self._position = 0
 
-    def _refuse(self, why: str) -> NoReturn:
-        raise ConfigurationError(f"This is not dlib's face recognition network: {why} at byte {self._at}.")
+    def _refuse(self, reason: str) -> NoReturn:
+        raise ConfigurationError(f"This is not dlib's face recognition network: {reason} at byte {self._position}.")
 
-    def _take(self, count: int) -> memoryview:
-        taken = self._data[self._at : self._at + count]
-        if len(taken) < count:
+    def _read(self, count: int) -> memoryview:
+        chunk = self._data[self._position : self._position + count]
+        if len(chunk) < count:
             self._refuse("the file ends too early")
-        self._at += count
-        return taken
+        self._position += count
+        return chunk
 
     def integer(self) -> int:
         # The low four bits count the bytes of the magnitude, the highest is the sign.
-        control = self._take(1)[0]
-        magnitude = int.from_bytes(self._take(control & 0x0F), "little")
+        control = self._read(1)[0]
+        magnitude = int.from_bytes(self._read(control & 0x0F), "little")
         return -magnitude if control & 0x80 else magnitude
 
     def number(self) -> float:
         mantissa, exponent = self.integer(), self.integer()
-        # Beyond it are dlib's codes for infinity and NaN (32000 to 32002), and what no float can hold.
+        # Larger exponents are dlib's codes for infinity and NaN (32000 to 32002), or do not fit a float.
         if abs(exponent) > 200:
             self._refuse("a number that is not finite")
         return math.ldexp(mantissa, exponent)
@@ -57,12 +64,12 @@ class _Stream:
 
     def expect_name(self, name: str) -> None:
         self.expect(len(name))
-        if self._take(len(name)) != name.encode():
+        if self._read(len(name)) != name.encode():
             self._refuse(f"no {name}")
 
     def tensor(self, *shape: int) -> Floats:
         self.expect(2, *shape)
-        values = np.frombuffer(self._take(4 * math.prod(shape)), "<f4").reshape(shape)
+        values = np.frombuffer(self._read(4 * math.prod(shape)), "<f4").reshape(shape)
         if not np.isfinite(values).all():
             self._refuse("a weight that is not finite")
         return values.astype(np.float32, copy=False)
@@ -71,93 +78,93 @@ class _Stream:
         for _ in range(count):
             self.number()
 
-    def layer_ends(self) -> None:
-        """What only training needs: three flags and three tensors, which are empty."""
-        if bytes(self._take(3)).strip(b"01"):
+    def skip_training_state(self) -> None:
+        """Three flags and three empty tensors at the end of a layer."""
+        if bytes(self._read(3)).strip(b"01"):
             self._refuse("an unexpected flag")
         for _ in range(3):
             self.tensor(0, 0, 0, 0)
 
-    def ends(self) -> None:
-        if self._at != len(self._data):
+    def expect_end(self) -> None:
+        if self._position != len(self._data):
             self._refuse("the file goes on")
 
 
-def read_resnet(data: bytes) -> Resnet:
-    """The network in the bytes of dlib's file. Raises ConfigurationError for anything but that network."""
-    stream = _Stream(data)
-    stream.expect(1)
-    stream.expect_name("loss_metric_2")
-    stream.skip_numbers(2)  # margin and threshold of the training loss
-    stream.expect(2, 2)  # projection, global average
+def read_resnet(data: bytes) -> ResnetWeights:
+    """The weights in the bytes of dlib's file. Raises ConfigurationError for anything but that network."""
+    reader = _DatReader(data)
+    reader.expect(1)
+    reader.expect_name("loss_metric_2")
+    reader.skip_numbers(2)  # margin and threshold of the training loss
+    reader.expect(2, 2)  # projection, global average
     for block in reversed(BLOCKS):
-        stream.expect(*(_DOWN_BLOCK if block.down else _PLAIN_BLOCK))
-    stream.expect(2, 2, 2, _INNERMOST)  # pool, relu, affine, convolution of the stem
-    stream.expect_name("input_rgb_image_sized")
-    mean = stream.number(), stream.number(), stream.number()
-    stream.expect(SIDE, SIDE)
+        reader.expect(*(_DOWN_BLOCK_VERSIONS if block.down else _PLAIN_BLOCK_VERSIONS))
+    reader.expect(2, 2, 2, _INNERMOST_LAYER_VERSION)  # pool, relu, affine, convolution of the stem
+    reader.expect_name("input_rgb_image_sized")
+    mean = reader.number(), reader.number(), reader.number()
+    reader.expect(CHIP_SIDE_PX, CHIP_SIDE_PX)
 
-    stem = _convolution(stream, STEM, stride=2, padding=0, innermost=True)
-    _layer(stream, "relu_")
-    _layer(stream, "max_pool_2", 3, 3, 2, 2, 0, 0)
-    blocks = tuple(_block(stream, block) for block in BLOCKS)
-    _layer(stream, "avg_pool_2", 0, 0, 1, 1, 0, 0)  # rows and columns of 0: over the whole image
-    projection = _projection(stream, BLOCKS[-1].channels)
-    stream.ends()
+    stem = _convolution(reader, STEM_SHAPE, stride=2, padding=0, innermost=True)
+    _expect_layer(reader, "relu_")
+    _expect_layer(reader, "max_pool_2", 3, 3, 2, 2, 0, 0)
+    blocks = tuple(_block(reader, block) for block in BLOCKS)
+    _expect_layer(reader, "avg_pool_2", 0, 0, 1, 1, 0, 0)  # rows and columns of 0: over the whole image
+    projection = _projection(reader, BLOCKS[-1].channels)
+    reader.expect_end()
     # The scale is not in the file: dlib's input_rgb_image_sized divides by 256.
-    return Resnet(mean=mean, scale=256.0, stem=stem, blocks=blocks, projection=projection)
+    return ResnetWeights(mean=mean, scale=256.0, stem=stem, blocks=blocks, projection=projection)
 
 
-def _layer(stream: _Stream, name: str, *settings: int) -> None:
+def _expect_layer(reader: _DatReader, name: str, *settings: int) -> None:
     """A layer without weights."""
-    stream.expect_name(name)
-    stream.expect(*settings)
-    stream.layer_ends()
+    reader.expect_name(name)
+    reader.expect(*settings)
+    reader.skip_training_state()
 
 
 def _convolution(
-    stream: _Stream, shape: tuple[int, int, int, int], stride: int, padding: int, innermost: bool = False
+    reader: _DatReader, shape: tuple[int, int, int, int], stride: int, padding: int, innermost: bool = False
 ) -> Convolution:
     """A convolution and the affine layer after it."""
     channels, _, rows, columns = shape
-    stream.expect_name("con_4")
-    weights = stream.tensor(math.prod(shape) + channels, 1, 1, 1).ravel()
-    stream.expect(channels, rows, columns, stride, stride, padding, padding)
-    stream.expect(1, *shape)
-    stream.expect(1, 1, channels, 1, 1)
-    stream.skip_numbers(4)  # learning rates and weight decays
-    stream.layer_ends()
+    reader.expect_name("con_4")
+    weights = reader.tensor(math.prod(shape) + channels, 1, 1, 1).ravel()
+    reader.expect(channels, rows, columns, stride, stride, padding, padding)
+    reader.expect(1, *shape)
+    reader.expect(1, 1, channels, 1, 1)
+    reader.skip_numbers(4)  # learning rates and weight decays
+    reader.skip_training_state()
     if innermost:
-        stream.expect(1)  # how many images the input layer made of one
+        reader.expect(1)  # images of the network per image of the input layer
 
-    stream.expect_name("affine_")
-    gamma, beta = stream.tensor(2 * channels, 1, 1, 1).reshape(2, channels)
-    stream.expect(1, 1, channels, 1, 1)
-    stream.expect(1, 1, channels, 1, 1)
-    stream.expect(0)  # one pair of numbers a channel
-    stream.layer_ends()
+    reader.expect_name("affine_")
+    gamma, beta = reader.tensor(2 * channels, 1, 1, 1).reshape(2, channels)
+    reader.expect(1, 1, channels, 1, 1)
+    reader.expect(1, 1, channels, 1, 1)
+    reader.expect(0)  # one gamma and one beta a channel
+    reader.skip_training_state()
     return Convolution(weights[:-channels].reshape(shape), weights[-channels:], gamma, beta)
 
 
-def _block(stream: _Stream, block: Block) -> tuple[Convolution, Convolution]:
+def _block(reader: _DatReader, block: ResidualBlock) -> tuple[Convolution, Convolution]:
     first_shape, second_shape = block.shapes
-    first = _convolution(stream, first_shape, block.stride, block.padding)
-    _layer(stream, "relu_")
-    second = _convolution(stream, second_shape, stride=1, padding=1)
+    first = _convolution(reader, first_shape, block.stride, block.padding)
+    _expect_layer(reader, "relu_")
+    second = _convolution(reader, second_shape, stride=1, padding=1)
     if block.down:
-        _layer(stream, "avg_pool_2", 2, 2, 2, 2, 0, 0)
-    _layer(stream, "add_prev_")
-    _layer(stream, "relu_")
+        _expect_layer(reader, "avg_pool_2", 2, 2, 2, 2, 0, 0)
+    _expect_layer(reader, "add_prev_")
+    _expect_layer(reader, "relu_")
     return first, second
 
 
-def _projection(stream: _Stream, channels: int) -> Floats:
-    stream.expect_name("fc_2")
-    stream.expect(DIMENSION, channels)
-    weights = stream.tensor(channels, DIMENSION, 1, 1).reshape(channels, DIMENSION)
-    stream.expect(1, channels, DIMENSION, 1, 1)
-    stream.expect(1, 0, 0, 0, 0)
-    stream.expect(1)  # without biases
-    stream.skip_numbers(4)  # learning rates and weight decays
-    stream.layer_ends()
+def _projection(reader: _DatReader, channels: int) -> Floats:
+    reader.expect_name("fc_2")
+    reader.expect(DIMENSION, channels)
+    weights = reader.tensor(channels, DIMENSION, 1, 1).reshape(channels, DIMENSION)
+    reader.expect(1, channels, DIMENSION, 1, 1)
+    reader.expect(1, 0, 0, 0, 0)
+    reader.expect(1)  # without biases
+    reader.skip_numbers(4)  # learning rates and weight decays
+    reader.skip_training_state()
     return weights

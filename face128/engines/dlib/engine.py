@@ -1,7 +1,7 @@
 """dlib's reference pipeline: HOG detector, 5 landmarks, a 150-pixel chip, the ResNet. The default engine.
 
-Called on dlib directly it is bit-identical to ``face_recognition.face_encodings(image)``, and so it is here with
-``FACE128_NETWORK=dlib`` and ``FACE128_DETECTION=exact``.
+With ``FACE128_NETWORK=dlib`` and ``FACE128_DETECTION=exact`` its descriptors are bit-identical to those of
+``face_recognition.face_encodings(image)``.
 """
 
 from __future__ import annotations
@@ -18,14 +18,16 @@ import numpy as np
 from face128.domain.descriptors import Descriptors
 from face128.domain.model_card import DLIB, ModelCard
 from face128.engines.base import Chips, Face
-from face128.engines.dlib.detector import Box, Hit, HogDetector, shrink_for
+from face128.engines.dlib.detection import Box, HogDetection
+from face128.engines.dlib.detector import HogDetector
+from face128.engines.dlib.scaled_copy import chip_shrink
 from face128.engines.dlib.weight_files import (
-    LANDMARKS,
+    LANDMARKS_FILE,
     LANDMARKS_SHA256,
-    RESNET,
+    RESNET_FILE,
     RESNET_SHA256,
     find_weights,
-    read_weights,
+    read_verified,
 )
 from face128.photos.photo import Photo
 
@@ -34,34 +36,36 @@ if TYPE_CHECKING:
 
 Landmarks = tuple[tuple[int, int], ...]
 
-DETECTORS = {"fast": "fast4", "exact": "exact"}  # and the version of what they find
-CHIP_SIDE = 150  # what the network was trained on (dlib's face_recognition_model_v1)
-CHIP_PADDING = 0.25  # of the face's size on every side; face_recognition_model_v1's default
+DETECTION_VERSIONS = {"fast": "fast4", "exact": "exact"}
+CHIP_SIDE_PX = 150  # what the network was trained on (dlib's face_recognition_model_v1)
+CHIP_PADDING = 0.25  # of the face's size, on every side; face_recognition_model_v1's default
 
 
 class DlibFace(Face):
-    """A face that this engine found. Its landmarks are looked for when they are asked for, if at all.
+    """A face that computes its landmarks when they are first read.
 
-    The search for faces takes their model out of the processor's cache. Where many photos are searched first, it comes
-    back once for all.
+    Detection evicts the landmark model from the processor's cache. A caller that detects faces in many photos before
+    it reads landmarks loads the model once for all.
     """
 
-    _find: Callable[[Box], Landmarks]
+    eye_landmarks = ((2, 4), (0, 2))  # of shape_predictor_5_face_landmarks
+    _find_landmarks: Callable[[Box], Landmarks]
 
-    def __init__(self, hit: Hit, find_landmarks: Callable[[Box], Landmarks]) -> None:
-        for name, value in (("box", hit.box), ("confidence", hit.confidence), ("_find", find_landmarks)):
+    def __init__(self, detection: HogDetection, find_landmarks: Callable[[Box], Landmarks]) -> None:
+        fields = {"box": detection.box, "confidence": detection.confidence, "_find_landmarks": find_landmarks}
+        for name, value in fields.items():
             object.__setattr__(self, name, value)
 
     def __getattr__(self, name: str) -> Landmarks:
         if name != "landmarks":
             raise AttributeError(name)
-        found = self._find(self.box)
-        object.__setattr__(self, name, found)
-        return found
+        landmarks = self._find_landmarks(self.box)
+        object.__setattr__(self, name, landmarks)
+        return landmarks
 
 
 class DlibEngine:
-    """Thread-safe: landmarks and network are only read, and every thread has its own detector."""
+    """Thread-safe: landmark model and network are only read, and every thread has its own detector."""
 
     def __init__(
         self,
@@ -70,12 +74,12 @@ class DlibEngine:
         detection: Literal["fast", "exact"] = "fast",
         providers: Sequence[str] = ("CPUExecutionProvider",),
     ) -> None:
-        self.card: ModelCard = replace(DLIB, pipeline=f"hog-{DETECTORS[detection]}/{DLIB.pipeline}")
+        self.card: ModelCard = replace(DLIB, pipeline=f"hog-{DETECTION_VERSIONS[detection]}/{DLIB.pipeline}")
         self._detector = HogDetector(detection)
         self._exact = detection == "exact"
-        read_weights(weights / LANDMARKS, LANDMARKS_SHA256)
-        self._landmarks = dlib.shape_predictor(str(weights / LANDMARKS))
-        resnet = weights / RESNET
+        read_verified(weights / LANDMARKS_FILE, LANDMARKS_SHA256)
+        self._landmarks = dlib.shape_predictor(str(weights / LANDMARKS_FILE))
+        resnet = weights / RESNET_FILE
         self._network = _onnx_network(resnet, providers) if network == "onnx" else _dlib_network(resnet)
 
     @classmethod
@@ -83,19 +87,19 @@ class DlibEngine:
         return cls(find_weights(settings.weights), settings.network, settings.detection, settings.providers)
 
     def detect(self, photo: Photo) -> list[Face]:
-        return [DlibFace(hit, partial(self._find_landmarks, photo)) for hit in self._detector.find(photo)]
+        return [DlibFace(detection, partial(self._find_landmarks, photo)) for detection in self._detector.find(photo)]
 
     def describe(self, chips: Chips) -> Descriptors:
         return self._network(chips)
 
     def crop(self, photo: Photo, faces: Sequence[Face]) -> Chips:
-        """Cut each face out, turned upright and scaled by its landmarks: (n, 150, 150, 3)."""
-        chips = np.empty((len(faces), CHIP_SIDE, CHIP_SIDE, 3), np.uint8)
+        """Cut each face out, turned upright and scaled by its landmarks: (n, 150, 150, 3) uint8."""
+        chips = np.empty((len(faces), CHIP_SIDE_PX, CHIP_SIDE_PX, 3), np.uint8)
         for chip, face in zip(chips, faces, strict=True):
             shrink = self._shrink(photo, face.box)
             points = dlib.points([dlib.point(x // shrink, y // shrink) for x, y in face.landmarks])
             shape = dlib.full_object_detection(_rectangle(face.box, shrink), points)
-            chip[:] = dlib.get_face_chip(photo.rgb(shrink), shape, size=CHIP_SIDE, padding=CHIP_PADDING)
+            chip[:] = dlib.get_face_chip(photo.rgb(shrink), shape, size=CHIP_SIDE_PX, padding=CHIP_PADDING)
         return chips
 
     def _find_landmarks(self, photo: Photo, box: Box) -> Landmarks:
@@ -104,7 +108,7 @@ class DlibEngine:
         return tuple((point.x * shrink, point.y * shrink) for point in shape.parts())
 
     def _shrink(self, photo: Photo, box: Box) -> int:
-        return 1 if self._exact else shrink_for(photo, box[2] - box[0])
+        return 1 if self._exact else chip_shrink(photo, box[2] - box[0])
 
 
 def _rectangle(box: Box, shrink: int) -> dlib.rectangle:
@@ -118,12 +122,12 @@ def _onnx_network(path: Path, providers: Sequence[str]) -> Callable[[Chips], Des
 
 
 def _dlib_network(path: Path) -> Callable[[Chips], Descriptors]:
-    read_weights(path, RESNET_SHA256)
+    read_verified(path, RESNET_SHA256)
     model = dlib.face_recognition_model_v1(str(path))
 
-    def run(chips: Chips) -> Descriptors:
+    def describe(chips: Chips) -> Descriptors:
         if not len(chips):
             return np.empty((0, DLIB.dimension), np.float32)
         return np.array(model.compute_face_descriptor(list(chips)), np.float32)
 
-    return run
+    return describe

@@ -1,8 +1,8 @@
-"""dlib's face detector for one level of a pyramid, with its own cells or with smaller ones.
+"""dlib's face detector for a single pyramid level, with its own cells or smaller ones, by editing its pickled state.
 
-With cells of 4 pixels instead of 8 it sees in a photo of half the size what the original sees in the whole: a quarter
-of the pixels gives as many cells. The scores are not the original's, but near enough to say where it could find a face
-and where it will not: on the photos of Labeled Faces in the Wild in which the original finds several faces, their
+With cells of 4 pixels instead of 8 it finds in a copy of half the size what the original finds in the full size: a
+quarter of the pixels gives as many cells. Its scores differ from the original's, but are close enough to tell where the
+original may find a face: on the photos of Labeled Faces in the Wild in which the original finds several faces, their
 mirror images and crops, each further face scores at least -0.6 there.
 """
 
@@ -11,32 +11,31 @@ from __future__ import annotations
 import dlib
 
 
-def single_level(original: dlib.fhog_object_detector, cell: int = 8) -> dlib.fhog_object_detector:
-    """The detector with cells so many pixels wide, which makes no pyramid of the picture it is given.
+def single_level_detector(original: dlib.fhog_object_detector, cell_px: int = 8) -> dlib.fhog_object_detector:
+    """A detector with the weights of ``original`` that searches one scale only, without a pyramid.
 
-    Its weights are those of ``original``, which is ``dlib.get_frontal_face_detector()``: making one takes long. Raises
-    AssertionError for another detector.
+    ``original`` is ``dlib.get_frontal_face_detector()``, which takes long to make. Raises AssertionError for another
+    detector.
     """
     (state,) = original.__getstate__()
-    before, after = (
-        _head(cell=8, window=80, levels=1000, least=64),
-        _head(cell=cell, window=10 * cell, levels=1, least=8 * cell),
-    )
+    before = _state_header(cell_px=8, window_px=80, max_levels=1000, min_side_px=64)
+    after = _state_header(cell_px=cell_px, window_px=10 * cell_px, max_levels=1, min_side_px=8 * cell_px)
     assert state.startswith(before)
     detector = dlib.fhog_object_detector.__new__(dlib.fhog_object_detector)
     detector.__setstate__((after + state[len(before) :],))
     return detector
 
 
-def _head(cell: int, window: int, levels: int, least: int) -> bytes:
-    """How such a detector begins (dlib's object_detector.h and scan_fhog_pyramid.h, ``serialize``).
+def _state_header(cell_px: int, window_px: int, max_levels: int, min_side_px: int) -> bytes:
+    """The first fields of a serialised detector (dlib's object_detector.h and scan_fhog_pyramid.h, ``serialize``).
 
     Two versions, an empty array (2 numbers), cell, padding, window's width and height, levels, least width and height.
     """
-    return b"".join(_number(n) for n in (2, 1, 0, 0, cell, 0, window, window, levels, least, least))
+    fields = (2, 1, 0, 0, cell_px, 0, window_px, window_px, max_levels, min_side_px, min_side_px)
+    return b"".join(_serialized_integer(field) for field in fields)
 
 
-def _number(value: int) -> bytes:
-    """An integer: the count of bytes, then the bytes, the lowest first."""
+def _serialized_integer(value: int) -> bytes:
+    """The number of bytes, then the bytes, lowest first."""
     count = max(1, (value.bit_length() + 7) // 8)
     return bytes([count]) + value.to_bytes(count, "little")

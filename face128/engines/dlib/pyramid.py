@@ -1,8 +1,8 @@
-"""The pictures in which dlib's detector looks for faces of one photo, bit by bit, and the way from them to the photo.
+"""Reproduces dlib's image pyramid bit for bit, with maps of points to and from the photo.
 
-What dlib does in ``detector.run(image, 1)`` (image_pyramid.h, interpolation.h): the photo is enlarged twice, then made
-smaller by 5/6 again and again, and at each level the detector sees what fills its window. Where a face could be is
-known more cheaply; here it can be asked for the detector's own score there, and for its own box.
+``detector.run(image, 1)`` doubles the photo, then scales it by 5/6 again and again (image_pyramid.h, interpolation.h),
+and searches each level for faces that fill the detector's window. Where a candidate is known from a cheaper scan, this
+module computes the score and the box that dlib itself gives there.
 """
 
 from __future__ import annotations
@@ -14,71 +14,73 @@ import dlib
 import numpy as np
 import numpy.typing as npt
 
+from face128.engines.dlib.detection import Box
 from face128.photos.codecs import RGB
 
 STEP = 6 / 5  # from one level to the next: pyramid_down<6>
-CELL, WINDOW, LEAST = 8, 80, 64  # pixels: of a cell and of the window of dlib's face detector, and of the last level
-FACE = 72
-"""Width in pixels of the box that it gives to what fills its window; one more with both edges."""
-ENLARGED = 1.25, 0.75  # by how much x and y are shifted before they are doubled (pyramid_down<2>, ``point_up``)
-SHIFT = 0.3  # of a pixel, from one level to the next (pyramid_down<6>, ``point_up``)
-AROUND = 0.3  # of a face's width: how far from where it was supposed its middle is looked for
-LEVELS = 1.6  # how many levels from the one at which it was supposed
-
-Box = tuple[int, int, int, int]
+CELL_PX, WINDOW_PX = 8, 80  # of dlib's face detector
+MIN_LEVEL_SIDE_PX = 64  # of the last level
+FACE_WIDTH_PX = 72
+"""Width of the detector's box around a face that fills its window; one more with both edges."""
+DOUBLING_SHIFT_PX = 1.25, 0.75  # added to x and y before they are doubled (pyramid_down<2>, ``point_up``)
+LEVEL_SHIFT_PX = 0.3  # from one level to the next (pyramid_down<6>, ``point_up``)
+MAX_OFFSET = 0.3  # of the face's width: from the middle of the candidate to that of the face
+MAX_LEVEL_OFFSET = 1.6  # levels, from the one that fits the candidate's width
 
 
 class Pyramid:
-    """Of one photo. A level is made when it is asked for, out of the one before it, and kept."""
+    """The levels of one photo. Each is made from the one before it when it is first needed, and kept."""
 
     def __init__(self, rgb: RGB) -> None:
         height, width = rgb.shape[:2]
-        # Where the photo's last pixel comes to lie, and that one too.
+        # Just large enough for the doubled photo's last pixel.
         self._levels = [dlib.resize_image(rgb, 2 * height + 1, 2 * width + 2)]
 
-    def around(self, detector: dlib.fhog_object_detector, box: Box) -> Iterator[tuple[Box, float]]:
-        """What the detector for a single level finds, of score 0 and more, near ``box`` and about as large."""
-        width = box[2] - box[0]
-        supposed = math.log(2 * width / FACE, STEP)
-        for n in range(max(0, math.ceil(supposed - LEVELS)), math.floor(supposed + LEVELS) + 1):
+    def search_around(self, detector: dlib.fhog_object_detector, candidate: Box) -> Iterator[tuple[Box, float]]:
+        """Box and score of each face, of score 0 or more, close to the candidate in place and size.
+
+        ``detector`` is a single-level one.
+        """
+        width = candidate[2] - candidate[0]
+        best_level = math.log(2 * width / FACE_WIDTH_PX, STEP)
+        last_level = math.floor(best_level + MAX_LEVEL_OFFSET)
+        for n in range(max(0, math.ceil(best_level - MAX_LEVEL_OFFSET)), last_level + 1):
             level = self._level(n)
             if level is None:
                 return
-            middle = _down(np.array([box[:2], box[2:]]), n).mean(axis=0)
-            reach = AROUND * 2 * width / STEP**n
-            # Two cells more than the window: at the edge of a picture, cells are not what they are inside.
-            side = reach + WINDOW / 2 + 2 * CELL
-            start = np.maximum(0, middle - side).astype(int) // CELL * CELL
-            end = (middle + side).astype(int)
-            piece = np.ascontiguousarray(level[start[1] : end[1], start[0] : end[0]])
-            for found, score in zip(*detector.run(piece, 0, 0.0)[:2], strict=True):
+            middle = _to_level(np.array([candidate[:2], candidate[2:]]), n).mean(axis=0)
+            max_offset = MAX_OFFSET * 2 * width / STEP**n
+            # Two cells more than the window: cells at the edge of a picture differ from the same cells inside it.
+            reach = max_offset + WINDOW_PX / 2 + 2 * CELL_PX
+            start = np.maximum(0, middle - reach).astype(int) // CELL_PX * CELL_PX
+            end = (middle + reach).astype(int)
+            crop = np.ascontiguousarray(level[start[1] : end[1], start[0] : end[0]])
+            for found, score in zip(*detector.run(crop, 0, 0.0)[:2], strict=True):
                 corners = np.array([[found.left(), found.top()], [found.right(), found.bottom()]]) + start
-                if (abs(corners.mean(axis=0) - middle) <= reach).all():
-                    (left, top), (right, bottom) = np.floor(_up(corners, n) + 0.5).astype(int).tolist()
+                if (abs(corners.mean(axis=0) - middle) <= max_offset).all():
+                    (left, top), (right, bottom) = np.floor(_to_photo(corners, n) + 0.5).astype(int).tolist()
                     yield (left, top, right, bottom), score
 
     def _level(self, n: int) -> RGB | None:
-        """None where it would be smaller than what dlib looks at."""
+        """None if the level would be too small for dlib to search."""
         while len(self._levels) <= n:
             last = self._levels[-1]
             height, width = (side * 5 // 6 for side in last.shape[:2])
-            if min(height, width) < LEAST:
+            if min(height, width) < MIN_LEVEL_SIDE_PX:
                 return None
             self._levels.append(dlib.resize_image(last, height, width))
         level: RGB = self._levels[n]
         return level
 
 
-def _down(points: npt.NDArray[np.float64], n: int) -> npt.NDArray[np.float64]:
-    """From the photo to the level."""
-    points = (points + ENLARGED) * 2
+def _to_level(points: npt.NDArray[np.float64], n: int) -> npt.NDArray[np.float64]:
+    points = (points + DOUBLING_SHIFT_PX) * 2
     for _ in range(n):
-        points = (points - SHIFT) / STEP
+        points = (points - LEVEL_SHIFT_PX) / STEP
     return points
 
 
-def _up(points: npt.NDArray[np.float64], n: int) -> npt.NDArray[np.float64]:
-    """From the level to the photo."""
+def _to_photo(points: npt.NDArray[np.float64], n: int) -> npt.NDArray[np.float64]:
     for _ in range(n):
-        points = points * STEP + SHIFT
-    return points / 2 - ENLARGED
+        points = points * STEP + LEVEL_SHIFT_PX
+    return points / 2 - DOUBLING_SHIFT_PX

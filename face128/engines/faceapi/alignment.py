@@ -1,7 +1,7 @@
 """From a detection to the square that face-api.js describes: crop, 68 landmarks, alignDlib.
 
-One pixel of that square is worth 0.05 to 0.1 of distance, hence every floor here is face-api.js's own. The
-specification is the source of @vladmandic/face-api 1.7.15: src/classes/Box.ts, FaceLandmarks.ts and
+Shifting that square by one pixel changes the descriptor by 0.05 to 0.1, hence every floor here is face-api.js's own.
+The specification is the source of @vladmandic/face-api 1.7.15: src/classes/Box.ts, FaceLandmarks.ts and
 src/faceLandmarkNet/FaceLandmark68NetBase.ts.
 """
 
@@ -12,8 +12,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from face128.engines.faceapi.detectors import Detection, Run
-from face128.engines.faceapi.scaling import Scaling, to_square
+from face128.engines.faceapi.detectors import Detection, RunNetwork
+from face128.engines.faceapi.scaling import Scaling, scale_to_square
 from face128.photos.codecs import RGB
 
 Rectangle = tuple[int, int, int, int]
@@ -24,13 +24,14 @@ Points = npt.NDArray[np.float64]
 
 LEFT_EYE, RIGHT_EYE, MOUTH = slice(36, 42), slice(42, 48), slice(48, 68)
 
-_SIDE = 112
-# FaceLandmarks.ts: where the middle of eyes and mouth lies in the square, and the square's share from eyes to mouth.
+_NETWORK_SIDE_PX = 112
+# FaceLandmarks.ts: where the middle of eyes and mouth lies in the square, and the distance from eyes to mouth, as
+# shares of the square's side.
 _REL_X, _REL_Y, _REL_SCALE = 0.5, 0.43, 0.45
 
 
-def inner(image: RGB, detection: Detection, scaling: Scaling) -> Rectangle:
-    """The part of the detection inside the photo, which is what the landmark network sees."""
+def clip_detection(image: RGB, detection: Detection, scaling: Scaling) -> Rectangle:
+    """The part of the detection inside the photo: the input of the landmark network."""
     height, width = image.shape[:2]
     # forSize: to shares of the photo and back, which may change the last bit, and so a floor.
     box = [
@@ -41,38 +42,37 @@ def inner(image: RGB, detection: Detection, scaling: Scaling) -> Rectangle:
     ]
     if scaling == "canvas":
         box = [math.floor(value) for value in box]
-    return _clip(*box, width=width, height=height)
+    return _clip(*box, photo_width=width, photo_height=height)
 
 
-def find_landmarks(run: Run, image: RGB, box: Rectangle, detection: Detection, scaling: Scaling) -> Points:
-    """68 points, in pixels of the photo."""
+def find_landmarks(run: RunNetwork, image: RGB, box: Rectangle, detection: Detection, scaling: Scaling) -> Points:
     left, top, right, bottom = box
     size = np.array([right - left, bottom - top])
-    scaled = size * (_SIDE / size.max())
-    (shares,) = run(to_square(image[top:bottom, left:right], _SIDE, centred=True, scaling=scaling))
-    padding = ((scaled.max() - scaled) / 2).astype(np.float32)
-    relative = (shares.reshape(68, 2) * np.float32(_SIDE) - padding) / scaled.astype(np.float32)
+    scaled_size = size * (_NETWORK_SIDE_PX / size.max())
+    (shares,) = run(scale_to_square(image[top:bottom, left:right], _NETWORK_SIDE_PX, centred=True, scaling=scaling))
+    padding = ((scaled_size.max() - scaled_size) / 2).astype(np.float32)
+    relative = (shares.reshape(68, 2) * np.float32(_NETWORK_SIDE_PX) - padding) / scaled_size.astype(np.float32)
     points: Points = relative.astype(np.float64) * size + (detection.x, detection.y)
     return points
 
 
 def align(points: Points, box: Rectangle, image: RGB) -> Rectangle:
-    """The upright square around eyes and mouth (alignDlib), cut off at the photo's edges."""
+    """The upright square around eyes and mouth (alignDlib), clipped to the photo."""
     centres = np.array([points[part].mean(0) for part in (LEFT_EYE, RIGHT_EYE, MOUTH)])
-    reach = np.hypot(*(centres[:2] - centres[2]).T).mean()
-    size = math.floor(reach / _REL_SCALE)
+    eye_to_mouth = np.hypot(*(centres[:2] - centres[2]).T).mean()
+    side = math.floor(eye_to_mouth / _REL_SCALE)
     middle_x, middle_y = centres.mean(0)
-    x = math.floor(max(0, middle_x - _REL_X * size))
-    y = math.floor(max(0, middle_y - _REL_Y * size))
+    x = math.floor(max(0, middle_x - _REL_X * side))
+    y = math.floor(max(0, middle_y - _REL_Y * side))
     left, top, right, bottom = box
-    # It takes the crop for the photo here: where that is narrower than the square, the square is cut.
-    width, height = min(size, right - left + x), min(size, bottom - top + y)
-    return _clip(x, y, width, height, width=image.shape[1], height=image.shape[0])
+    # face-api.js passes the size of the crop for that of the photo here: a narrower crop cuts the square.
+    width, height = min(side, right - left + x), min(side, bottom - top + y)
+    return _clip(x, y, width, height, photo_width=image.shape[1], photo_height=image.shape[0])
 
 
-def _clip(x: float, y: float, w: float, h: float, *, width: int, height: int) -> Rectangle:
-    """Box.clipAtImageBorders. Empty (right <= left, bottom <= top) where nothing is inside the photo."""
+def _clip(x: float, y: float, width: float, height: float, *, photo_width: int, photo_height: int) -> Rectangle:
+    """Box.clipAtImageBorders. Empty (right <= left or bottom <= top) if nothing is inside the photo."""
     left, top = max(x, 0), max(y, 0)
-    right = math.floor(min(x + w - left, width - left))
-    bottom = math.floor(min(y + h - top, height - top))
-    return math.floor(left), math.floor(top), math.floor(left) + right, math.floor(top) + bottom
+    clipped_width = math.floor(min(x + width - left, photo_width - left))
+    clipped_height = math.floor(min(y + height - top, photo_height - top))
+    return math.floor(left), math.floor(top), math.floor(left) + clipped_width, math.floor(top) + clipped_height

@@ -1,7 +1,7 @@
 """face-api.js's own pipeline, from the model files that a web application serves: its descriptors, to 1e-5.
 
 A detector, 68 landmarks, an upright square around eyes and mouth, and dlib's ResNet with its weights rounded to uint8.
-The specification is the source of @vladmandic/face-api 1.7.15, whose weights are those of face-api.js 0.22.2, too.
+The specification is the source of @vladmandic/face-api 1.7.15; face-api.js 0.22.2 has the same weights.
 """
 
 from __future__ import annotations
@@ -18,17 +18,16 @@ from onnx import TensorProto
 
 from face128.domain.descriptors import Descriptors
 from face128.domain.model_card import FACEAPI, ModelCard
-from face128.engines.base import Chips, Face
-from face128.engines.faceapi.alignment import Points, Rectangle, align, find_landmarks, inner
-from face128.engines.faceapi.detectors import Detection, Run, find_ssd, find_tiny
-from face128.engines.faceapi.graphs import INPUT, face_landmark_68, tiny_face_detector
+from face128.engines.base import Chips, EyeLandmarks, Face
+from face128.engines.faceapi.alignment import Points, Rectangle, align, clip_detection, find_landmarks
+from face128.engines.faceapi.detectors import Detection, RunNetwork, detect_ssd, detect_tiny
+from face128.engines.faceapi.graphs import INPUT_NAME, face_landmark_68, ssd_mobilenetv1, tiny_face_detector
 from face128.engines.faceapi.manifest import read_weights
 from face128.engines.faceapi.resnet_weights import read_resnet
-from face128.engines.faceapi.scaling import Scaling, Square, to_square
-from face128.engines.faceapi.ssd_graph import ssd_mobilenetv1
-from face128.engines.onnx.sessions import CPU, open_session
-from face128.engines.resnet.architecture import SIDE
-from face128.engines.resnet.network import Network
+from face128.engines.faceapi.scaling import Scaling, Square, scale_to_square
+from face128.engines.onnx.sessions import CPU_PROVIDERS, open_session
+from face128.engines.resnet.architecture import CHIP_SIDE_PX
+from face128.engines.resnet.network import DescriptorNetwork
 from face128.engines.resnet.onnx_graph import to_onnx
 from face128.errors import ConfigurationError
 from face128.photos.photo import Photo
@@ -37,12 +36,13 @@ if TYPE_CHECKING:
     from face128.settings import Settings
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FaceapiFace(Face):
-    """A face that this engine found, its 68 landmarks rounded."""
+    """A face with its 68 landmarks, rounded."""
 
+    eye_landmarks: EyeLandmarks | None = ((36, 42), (42, 48))  # 300-W
     square: Rectangle
-    """What is described: (left, top, right, bottom)."""
+    """The part of the photo that is described."""
 
 
 class FaceapiEngine:
@@ -57,23 +57,24 @@ class FaceapiEngine:
         min_confidence: float = 0.5,
         score_threshold: float = 0.5,
         input_size: int = 416,
-        providers: Sequence[str] = CPU,
+        providers: Sequence[str] = CPU_PROVIDERS,
     ) -> None:
-        """Load the models from a folder of face-api.js. ``min_confidence`` is ssd's, the last two are tiny's.
+        """Load the models from a folder of face-api.js.
 
-        Raises ConfigurationError, naming the file, for one that is missing or damaged.
+        ``min_confidence`` is for ssd; ``score_threshold`` and ``input_size`` (pixels) are for tiny. Raises
+        ConfigurationError, naming the file, for one that is missing or damaged.
         """
         self.card: ModelCard = replace(FACEAPI, pipeline=f"{detector}-{scaling}/{FACEAPI.pipeline}")
         self._scaling: Scaling = scaling
         if detector == "ssd":
             run = _runner(ssd_mobilenetv1(read_weights(models, "ssd_mobilenetv1")), providers)
-            self._find = partial(find_ssd, run, min_confidence=min_confidence, scaling=scaling)
+            self._detect = partial(detect_ssd, run, min_confidence=min_confidence, scaling=scaling)
         else:
             run = _runner(tiny_face_detector(read_weights(models, "tiny_face_detector")), providers)
-            self._find = partial(find_tiny, run, score_threshold=score_threshold, side=input_size, scaling=scaling)
+            self._detect = partial(detect_tiny, run, score_threshold=score_threshold, side=input_size, scaling=scaling)
         self._landmarks = _runner(face_landmark_68(read_weights(models, "face_landmark_68")), providers)
-        network = read_resnet(read_weights(models, "face_recognition"))
-        self._network = Network(to_onnx(network, TensorProto.FLOAT), providers)
+        weights = read_resnet(read_weights(models, "face_recognition"))
+        self._network = DescriptorNetwork(to_onnx(weights, TensorProto.FLOAT), providers)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> FaceapiEngine:
@@ -92,11 +93,11 @@ class FaceapiEngine:
         )
 
     def detect(self, photo: Photo) -> list[Face]:
-        """See Engine.detect. What lies wholly beyond the photo's edge, in the square's black, is no face."""
+        """See Engine.detect. Detections wholly outside the photo, in the square's black part, are left out."""
         image = photo.rgb()
         faces: list[Face] = []
-        for detection in self._find(image=image):
-            box = inner(image, detection, self._scaling)
+        for detection in self._detect(image=image):
+            box = clip_detection(image, detection, self._scaling)
             if _is_empty(box):
                 continue
             points = find_landmarks(self._landmarks, image, box, detection, self._scaling)
@@ -106,14 +107,15 @@ class FaceapiEngine:
         return faces
 
     def crop(self, photo: Photo, faces: Sequence[Face]) -> Chips:
-        """The upright square of each face, (n, 150, 150, 3); the faces are this engine's own."""
+        """The upright square of each face, (n, 150, 150, 3) uint8 or float32; the faces are this engine's own."""
         image = photo.rgb()
-        shape = (len(faces), SIDE, SIDE, 3)
+        shape = (len(faces), CHIP_SIDE_PX, CHIP_SIDE_PX, 3)
         chips: Chips = np.empty(shape, np.uint8) if self._scaling == "canvas" else np.empty(shape, np.float32)
         for chip, face in zip(chips, faces, strict=True):
             assert isinstance(face, FaceapiFace)
             left, top, right, bottom = face.square
-            chip[:] = to_square(image[top:bottom, left:right], SIDE, centred=True, scaling=self._scaling)
+            part = image[top:bottom, left:right]
+            chip[:] = scale_to_square(part, CHIP_SIDE_PX, centred=True, scaling=self._scaling)
         return chips
 
     def describe(self, chips: Chips) -> Descriptors:
@@ -124,7 +126,7 @@ def _face(detection: Detection, points: Points, square: Rectangle) -> FaceapiFac
     x, y = detection.x, detection.y
     box = (round(x), round(y), round(x + detection.width), round(y + detection.height))
     landmarks = tuple((x, y) for x, y in points.round().astype(int).tolist())
-    return FaceapiFace(box, landmarks, detection.score, square)
+    return FaceapiFace(box, landmarks, detection.score, square=square)
 
 
 def _is_empty(rectangle: Rectangle) -> bool:
@@ -132,11 +134,11 @@ def _is_empty(rectangle: Rectangle) -> bool:
     return right <= left or bottom <= top
 
 
-def _runner(model: bytes, providers: Sequence[str]) -> Run:
+def _runner(model: bytes, providers: Sequence[str]) -> RunNetwork:
     session = open_session(model, providers)
 
     def run(square: Square) -> list[npt.NDArray[np.float32]]:
-        outputs: list[npt.NDArray[np.float32]] = session.run(None, {INPUT: square[None].astype(np.float32)})
+        outputs: list[npt.NDArray[np.float32]] = session.run(None, {INPUT_NAME: square[None].astype(np.float32)})
         return outputs
 
     return run

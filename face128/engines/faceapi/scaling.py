@@ -1,8 +1,8 @@
-"""Cuts and scales a picture to the square that a network of face-api.js takes, as its two paths do.
+"""Scales a picture to the square input of a network of face-api.js, in the two ways that face-api.js does.
 
 "tensor" is what face-api.js does under Node: TensorFlow's bilinear resize, in float. "canvas" is what a browser does:
-drawImage, in the integers of Skia, which draws for Chrome, Edge, Firefox and @napi-rs/canvas where no graphics card
-does. Descriptors of the two paths lie about 0.075 apart.
+drawImage, in the integers of Skia, which draws for Chrome, Edge, Firefox and @napi-rs/canvas unless a graphics card
+does. Descriptors of the two ways are about 0.075 apart.
 """
 
 from __future__ import annotations
@@ -23,32 +23,32 @@ Square = npt.NDArray[np.uint8 | np.float32]
 
 Floats = npt.NDArray[np.float32]
 
-_SPAN = 127
-"""Skia starts anew after so many pixels of a row (SkBitmapProcState::maxCountForBufferSize): rounding differs."""
+_SKIA_SPAN_PX = 127
+"""Skia restarts its rounding after so many pixels of a row (SkBitmapProcState::maxCountForBufferSize)."""
 
 
 @dataclass(frozen=True)
 class _Taps:
-    """Along one axis, for each pixel of the square: the two pixels that it is mixed from, and how much of each."""
+    """Along one axis, for each pixel of the square: the two source pixels to interpolate, and their weights."""
 
     low: npt.NDArray[np.intp]
     high: npt.NDArray[np.intp]
     low_weight: npt.NDArray[Any]
     high_weight: npt.NDArray[Any]
 
-    def mix(self, picture: npt.NDArray[Any], axis: int) -> npt.NDArray[Any]:
+    def interpolate(self, picture: npt.NDArray[Any], axis: int) -> npt.NDArray[Any]:
         shape = (-1, 1, 1) if axis == 0 else (1, -1, 1)
-        mixed: npt.NDArray[Any] = picture.take(self.low, axis) * self.low_weight.reshape(shape)
-        mixed += picture.take(self.high, axis) * self.high_weight.reshape(shape)
-        return mixed
+        result: npt.NDArray[Any] = picture.take(self.low, axis) * self.low_weight.reshape(shape)
+        result += picture.take(self.high, axis) * self.high_weight.reshape(shape)
+        return result
 
 
-def to_square(picture: RGB, side: int, centred: bool, scaling: Scaling) -> Square:
-    """Scale the picture's longer side to ``side``; the rest is black, at the end or, ``centred``, on both sides."""
+def scale_to_square(picture: RGB, side: int, centred: bool, scaling: Scaling) -> Square:
+    """Scale the picture's longer side to ``side``. The rest is black: at the end or, if ``centred``, on both sides."""
     rows, columns = (
         (_canvas_taps if scaling == "canvas" else _tensor_taps)(axis, picture.shape, side, centred) for axis in (0, 1)
     )
-    square = columns.mix(rows.mix(picture, 0), 1)
+    square = columns.interpolate(rows.interpolate(picture, 0), 1)
     return (square >> 8).astype(np.uint8) if scaling == "canvas" else square
 
 
@@ -57,25 +57,25 @@ def _tensor_taps(axis: int, shape: tuple[int, ...], side: int, centred: bool) ->
     length, longer = shape[axis], max(shape[:2])
     missing = longer - length
     before = missing - math.floor(missing * 0.5 + 0.5) if centred else 0
-    at = np.arange(side, dtype=np.float32) * np.float32(longer / side)
-    low = np.floor(at).astype(np.intp)
+    position = np.arange(side, dtype=np.float32) * np.float32(longer / side)
+    low = np.floor(position).astype(np.intp)
     high = np.minimum(low + 1, longer - 1)
-    share = at - low.astype(np.float32)
+    fraction = position - low.astype(np.float32)
 
     def inside(index: npt.NDArray[np.intp], weight: Floats) -> tuple[npt.NDArray[np.intp], Floats]:
-        # Black beyond the picture: a weight of 0.
+        # A weight of 0 outside the picture makes it black there.
         index = index - before
         return index.clip(0, length - 1), np.where((index >= 0) & (index < length), weight, np.float32(0))
 
-    (low, low_weight), (high, high_weight) = inside(low, 1 - share), inside(high, share)
+    (low, low_weight), (high, high_weight) = inside(low, 1 - fraction), inside(high, fraction)
     return _Taps(low, high, low_weight, high_weight)
 
 
 def _canvas_taps(axis: int, shape: tuple[int, ...], side: int, centred: bool) -> _Taps:
     """src/dom/imageToSquare.ts, then drawImage. Weights are sixteenths.
 
-    Skia (SkBitmapProcState, S32_alpha_D32_filter_DX) goes along in fixed-point numbers, made from a float32 matrix, and
-    takes four bits of their fraction. Found by comparing with @napi-rs/canvas 1.1.1: the same to the bit.
+    Skia (SkBitmapProcState, S32_alpha_D32_filter_DX) steps in fixed-point numbers, made from a float32 matrix, and uses
+    four bits of their fraction. Found by comparing with @napi-rs/canvas 1.1.1: the same to the bit.
     """
     length = shape[axis]
     size = side / max(shape[:2]) * length
@@ -85,8 +85,8 @@ def _canvas_taps(axis: int, shape: tuple[int, ...], side: int, centred: bool) ->
 
     first, end = math.floor(offset + 0.5), math.floor(offset + size + 0.5)
     pixel = np.arange(side)
-    # A row is walked in steps from the start of its span; each row's place is calculated by itself.
-    span = pixel if axis == 0 else first + (pixel - first) // _SPAN * _SPAN
+    # Within a row Skia steps from the start of a span; for each row it computes the position anew.
+    span = pixel if axis == 0 else first + (pixel - first) // _SKIA_SPAN_PX * _SKIA_SPAN_PX
     centre = (span + np.float32(0.5)).astype(np.float32) * inverse - start * inverse
     fixed = (centre.astype(np.float64) * 2**32).astype(np.int64) - 2**31  # 32.32, half a pixel back
     fixed = (fixed + (pixel - span) * int(float(inverse) * 2**32)) >> 16

@@ -1,8 +1,8 @@
-"""The descriptor network as data: the one architecture whose weights dlib and face-api.js both ship.
+"""The architecture of the descriptor network, which dlib and face-api.js share, and its weights as arrays.
 
 A ResNet of 29 convolutions: a stem (7x7, stride 2, then a 3x3 maximum, stride 2), 14 blocks of two 3x3 convolutions,
-the global average and a projection to 128 numbers. What reads a weight file (dlib/dat_file.py,
-faceapi/resnet_weights.py) returns a ``Resnet``; onnx_graph.py writes it as a graph.
+the global average and a projection to 128 numbers. The readers of weight files (dlib/dat_file.py,
+faceapi/resnet_weights.py) return ``ResnetWeights``; onnx_graph.py makes an ONNX graph of them.
 """
 
 from __future__ import annotations
@@ -15,21 +15,18 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
 
-SIDE = 150
-"""Pixels, width and height of a chip."""
+CHIP_SIDE_PX = 150
 DIMENSION = 128
-STEM = (32, 3, 7, 7)
-"""Shape of the stem's filters: output channels, input channels, rows, columns."""
+STEM_SHAPE = (32, 3, 7, 7)
+"""Of the stem's filters: output channels, input channels, rows, columns."""
 
 
 @dataclass(frozen=True)
-class Block:
-    """What a block does to the image that passes through it."""
-
+class ResidualBlock:
     channels_in: int
     channels: int
     down: bool
-    """The first convolution has stride 2, and what goes around the block is the 2x2 average."""
+    """Halves the image: the first convolution has stride 2, and the shortcut is the 2x2 average."""
 
     @property
     def stride(self) -> int:
@@ -47,12 +44,12 @@ class Block:
         return (self.channels, self.channels_in, 3, 3), (self.channels, self.channels, 3, 3)
 
 
-def _blocks() -> Iterator[Block]:
-    channels_in = STEM[0]
+def _blocks() -> Iterator[ResidualBlock]:
+    channels_in = STEM_SHAPE[0]
     # (channels, begins with a down block, blocks) from the input on: anet_type in dlib's dnn_face_recognition_ex.cpp.
     for channels, down, count in (32, False, 3), (64, True, 4), (128, True, 3), (256, True, 3), (256, True, 1):
         for i in range(count):
-            yield Block(channels_in, channels, down and i == 0)
+            yield ResidualBlock(channels_in, channels, down and i == 0)
             channels_in = channels
 
 
@@ -76,9 +73,7 @@ class Convolution:
 
 
 @dataclass(frozen=True)
-class Resnet:
-    """All that a weight file says, and nothing that the architecture says already."""
-
+class ResnetWeights:
     mean: tuple[float, float, float]
     """Of red, green and blue, 0..255: subtracted from each pixel."""
     scale: float

@@ -8,18 +8,18 @@ import numpy as np
 
 from face128.domain.descriptors import Descriptors
 from face128.engines.base import Chips
-from face128.engines.onnx.sessions import CPU, open_session
+from face128.engines.onnx.sessions import CPU_PROVIDERS, open_session
 from face128.engines.resnet.architecture import DIMENSION
-from face128.engines.resnet.onnx_graph import INPUT, OUTPUT
+from face128.engines.resnet.onnx_graph import INPUT_NAME, OUTPUT_NAME
 
 BATCH_CHIPS = 8
-"""Most chips that go in at once: more gain no speed, and memory stays bounded by it."""
+"""Maximum of chips in one run: it bounds memory, and more are no faster."""
 
 
-class Network:
-    """Chips in, descriptors out. Thread-safe; releases the GIL; each call runs on its caller's thread alone."""
+class DescriptorNetwork:
+    """Thread-safe; releases the GIL; each call runs on its caller's thread alone."""
 
-    def __init__(self, model: bytes, providers: Sequence[str] = CPU) -> None:
+    def __init__(self, model: bytes, providers: Sequence[str] = CPU_PROVIDERS) -> None:
         self._session = open_session(model, providers)
 
     def __call__(self, chips: Chips) -> Descriptors:
@@ -27,5 +27,5 @@ class Network:
         descriptors = np.empty((len(chips), DIMENSION), np.float32)
         for start in range(0, len(chips), BATCH_CHIPS):
             batch = slice(start, start + BATCH_CHIPS)
-            (descriptors[batch],) = self._session.run([OUTPUT], {INPUT: chips[batch]})
+            (descriptors[batch],) = self._session.run([OUTPUT_NAME], {INPUT_NAME: chips[batch]})
         return descriptors

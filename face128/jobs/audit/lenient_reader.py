@@ -1,4 +1,4 @@
-"""Reads members as they are found, wrong ones included: /match would refuse the first of them, an audit names all."""
+"""Reads members with all their errors: /match refuses a list at its first error, an audit names every one."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ from face128.jobs.audit.findings import Finding
 
 
 @dataclass(frozen=True)
-class Group:
-    """Descriptors that may be compared with each other."""
+class ComparableDescriptors:
+    """Descriptors of models that may be compared with each other."""
 
     card: ModelCard
     vectors: npt.NDArray[np.float64]
     """(rows, dimension)"""
     owners: npt.NDArray[np.int64]
-    """(rows,) the index of each row's person in Suspects.people."""
+    """(rows,) the index of each row's person in UncheckedMembers.people."""
     models: list[str]
-    """(rows,) each row's model as it is named."""
+    """(rows,) the name of each row's model."""
 
 
 @dataclass(frozen=True)
-class Suspects:
-    members: int
+class UncheckedMembers:
+    entry_count: int
     people: list[RegNo]
-    """Everybody once: a member may stand in the list several times."""
-    groups: list[Group]
+    """Each once: a member may be in the list several times."""
+    groups: list[ComparableDescriptors]
     findings: list[Finding]
-    """What showed while reading."""
+    """The errors that were found while reading."""
 
 
-def read_suspects(data: bytes) -> Suspects:
-    """Read a list of members or a body of /match. Raises BadRequest where it is neither."""
+def read_unchecked(data: bytes) -> UncheckedMembers:
+    """Read a list of members or a body of /match. Raises BadRequest if it is neither."""
     try:
         document = json.loads(data)
     except (ValueError, RecursionError):
@@ -55,7 +55,7 @@ def read_suspects(data: bytes) -> Suspects:
     for index, member in enumerate(members):
         reader.add(index, member)
     people = [reg_no for _, reg_no in reader.people]
-    return Suspects(len(members), people, reader.groups(), reader.findings)
+    return UncheckedMembers(len(members), people, reader.groups(), reader.findings)
 
 
 class _Reader:
@@ -94,9 +94,9 @@ class _Reader:
                 continue
             self._rows.setdefault(card.comparable_with | {card.name}, []).append((vector, owner, card))
 
-    def groups(self) -> list[Group]:
+    def groups(self) -> list[ComparableDescriptors]:
         return [
-            Group(
+            ComparableDescriptors(
                 rows[0][2],
                 np.array([row[0] for row in rows]),
                 np.array([row[1] for row in rows]),

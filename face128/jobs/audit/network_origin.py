@@ -1,7 +1,7 @@
-"""Which network made a descriptor, told from its 128 numbers alone. It informs, and never refuses.
+"""Guesses from the 128 numbers which network made a descriptor. Only for information: nothing is refused.
 
 face-api.js's network is dlib's own with its weights rounded to 8 bits; a logistic regression sees the rounding. Its
-coefficients stand in ``origin.json``; benchmarks/train_origin.py makes them and says how often they are right.
+coefficients are in ``origin.json``; benchmarks/train_origin.py fits them and prints their accuracy.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from face128.domain.descriptors import Block
+from face128.domain.descriptors import Matrix
 
 
-def from_faceapi(vectors: Block) -> npt.NDArray[np.bool_]:
-    """For each row of (n, 128): whether it looks like face-api.js's work, (n,).
+def looks_like_faceapi(vectors: Matrix) -> npt.NDArray[np.bool_]:
+    """For each row of (n, 128): whether it looks like a descriptor of face-api.js, (n,).
 
-    Means nothing for descriptors that were normalised or rounded to two decimals.
+    Has no meaning for descriptors that were normalised or rounded to two decimals.
     """
     weights, bias = _coefficients()
     return np.asarray(vectors @ weights + bias > 0)

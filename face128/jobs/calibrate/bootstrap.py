@@ -1,4 +1,4 @@
-"""How sure a rate is. What counts is people, not pairs: a million pairs of fifty people are fifty people."""
+"""FAR and FRR with intervals by a bootstrap over people: a million pairs of fifty people are still fifty people."""
 
 from __future__ import annotations
 
@@ -8,75 +8,74 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from face128.jobs.calibrate.photo_pairs import Sample
+from face128.jobs.calibrate.photo_pairs import PhotoPairs
 
 REPLICATES = 200
-LEVEL = 0.95
-ENOUGH_PEOPLE = 30
+CONFIDENCE = 0.95
+MIN_ACCEPTED_PEOPLE = 30
 """Doddington's rule of 30 errors, counted in people: pairs of one person are not independent."""
 
 
 @dataclass(frozen=True)
-class Rate:
-    """A share, with the interval that holds it in 95 % of such samples of people."""
+class RateEstimate:
+    """A share, 0..1, and its 95 % interval."""
 
     value: float
     low: float
     high: float
 
 
-def rates(sample: Sample, thresholds: Sequence[float]) -> tuple[list[Rate], list[Rate]]:
+def far_and_frr(pairs: PhotoPairs, thresholds: Sequence[float]) -> tuple[list[RateEstimate], list[RateEstimate]]:
     """FAR and FRR at each threshold (ascending).
 
-    Intervals are a bootstrap over people: they are drawn with replacement, and a pair counts as often as both of its
-    people were drawn. Where nothing was counted the upper end is the exact one of as many independent pairs as these
-    people can be in: 1 - 0.05^(1 / pairs), a pair for each person (FRR) or for each two (FAR). As a stricter threshold
-    never accepts more, no upper end exceeds that of a looser one (FAR) or of a stricter one (FRR).
+    The intervals are a bootstrap over people: they are drawn with replacement, and a pair counts as often as both its
+    people were drawn. If no pair was counted, the upper end is the exact one for as many independent pairs as these
+    people can form: 1 - 0.05^(1 / pairs), with a pair for each person (FRR) or for each two (FAR). A stricter threshold
+    never accepts more, so no upper end exceeds that of a looser threshold (FAR) or of a stricter one (FRR).
     """
     edges = np.array(thresholds, np.float64)
     # The index of the first threshold that accepts the pair; len(edges) if none does.
-    accepted_at = np.searchsorted(edges, sample.apart, side="left")
-    first, second = sample.people[sample.first], sample.people[sample.second]
-    draw = np.random.default_rng(0)
-    weights = [np.ones(sample.person_count)]
+    accepted_at = np.searchsorted(edges, pairs.distances, side="left")
+    first, second = pairs.people[pairs.first], pairs.people[pairs.second]
+    random = np.random.default_rng(0)
+    weights = [np.ones(pairs.person_count)]
     for _ in range(REPLICATES):
-        drawn = draw.integers(0, sample.person_count, sample.person_count)
-        weights.append(np.bincount(drawn, minlength=sample.person_count).astype(float))
+        drawn = random.integers(0, pairs.person_count, pairs.person_count)
+        weights.append(np.bincount(drawn, minlength=pairs.person_count).astype(float))
     curves: list[list[npt.NDArray[np.float64]]] = [[], []]
-    for kind, chosen in enumerate((~sample.same, sample.same)):
+    for genuine, chosen in enumerate((~pairs.genuine, pairs.genuine)):
         at, a, b = accepted_at[chosen], first[chosen], second[chosen]
         for weight in weights:
-            # A genuine pair has one person: it counts as often as he was drawn.
-            pairs = weight[a] if kind else weight[a] * weight[b]
-            accepted = np.bincount(at, pairs, len(edges) + 1).cumsum()
+            # A genuine pair is of one person: it counts as often as they were drawn.
+            pair_weights = weight[a] if genuine else weight[a] * weight[b]
+            accepted = np.bincount(at, pair_weights, len(edges) + 1).cumsum()
             if accepted[-1] > 0:
-                curves[kind].append(accepted[:-1] / accepted[-1])
-    strangers = len(np.union1d(first[~sample.same], second[~sample.same]))
-    with_several_photos = len(np.unique(first[sample.same]))
+                curves[genuine].append(accepted[:-1] / accepted[-1])
+    strangers = len(np.union1d(first[~pairs.genuine], second[~pairs.genuine]))
+    with_several_photos = len(np.unique(first[pairs.genuine]))
     far = _intervals(np.array(curves[0])[:, ::-1], strangers // 2)[::-1]
     return far, _intervals(1 - np.array(curves[1]), with_several_photos)
 
 
-def _intervals(curves: npt.NDArray[np.float64], independent_pairs: int) -> list[Rate]:
-    """Row 0 is the sample itself, the others are its replicates; the rates fall from column to column."""
+def _intervals(curves: npt.NDArray[np.float64], independent_pairs: int) -> list[RateEstimate]:
+    """Row 0 has the measured rates, the others the replicates; the rates fall from column to column."""
     value = curves[0]
-    low, high = np.quantile(curves[1:], [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
-    high = np.where(value > 0, high, np.maximum(high, 1 - (1 - LEVEL) ** (1 / independent_pairs)))
+    low, high = np.quantile(curves[1:], [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], axis=0)
+    high = np.where(value > 0, high, np.maximum(high, 1 - (1 - CONFIDENCE) ** (1 / independent_pairs)))
     high = np.maximum(np.minimum.accumulate(high), value)
-    return [Rate(float(v), float(lo), float(hi)) for v, lo, hi in zip(value, np.minimum(low, value), high, strict=True)]
+    low = np.minimum(low, value)
+    return [RateEstimate(*map(float, interval)) for interval in zip(value, low, high, strict=True)]
 
 
-def threshold_for(sample: Sample, far: float) -> float | None:
-    """The greatest threshold at which the FAR is at most ``far``; None where the people are too few to say."""
-    impostor = ~sample.same
-    apart = sample.apart[impostor]
-    most = int(far * len(apart))
-    order = np.argsort(apart, kind="stable")
-    accepted = order[:most]
-    people = np.union1d(
-        sample.people[sample.first[impostor][accepted]], sample.people[sample.second[impostor][accepted]]
-    )
-    if len(people) < ENOUGH_PEOPLE:
+def threshold_for_far(pairs: PhotoPairs, far: float) -> float | None:
+    """The greatest threshold with a FAR of at most ``far``; None if it accepts pairs of too few people to be known."""
+    impostor = ~pairs.genuine
+    distances = pairs.distances[impostor]
+    max_accepted = int(far * len(distances))
+    order = np.argsort(distances, kind="stable")
+    accepted = order[:max_accepted]
+    people = np.union1d(pairs.people[pairs.first[impostor][accepted]], pairs.people[pairs.second[impostor][accepted]])
+    if len(people) < MIN_ACCEPTED_PEOPLE:
         return None
-    # Just below the first that may not be accepted.
-    return float(np.nextafter(apart[order[most]], np.float32(0)))
+    # Just below the first distance that must not be accepted.
+    return float(np.nextafter(distances[order[max_accepted]], np.float32(0)))

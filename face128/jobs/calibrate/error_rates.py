@@ -1,4 +1,4 @@
-"""What a threshold costs: how many strangers it accepts (FAR), how many of the same person it refuses (FRR)."""
+"""FAR and FRR of a threshold, and the threshold with the best accuracy."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class Distances:
         return 1 - int(np.searchsorted(self.genuine, threshold, side="right")) / len(self.genuine)
 
     def best(self) -> tuple[float, float]:
-        """The threshold that judges the most pairs rightly, and the share of pairs that it does (the accuracy).
+        """The threshold with the highest accuracy, and that accuracy: the share of pairs that are judged rightly.
 
-        Of equals the smallest. It is one of the distances, or just below all of them: in between nothing changes.
+        Of several the smallest. It is one of the distances, or just below all of them: in between nothing changes.
         """
-        apart = np.unique(np.concatenate([self.genuine, self.impostor]))
-        candidates = np.concatenate([[np.nextafter(apart[0], -np.inf)], apart])
+        distances = np.unique(np.concatenate([self.genuine, self.impostor]))
+        candidates = np.concatenate([[np.nextafter(distances[0], -np.inf)], distances])
         accepted = np.searchsorted(self.genuine, candidates, side="right")
         refused = len(self.impostor) - np.searchsorted(self.impostor, candidates, side="right")
         right = accepted + refused

@@ -1,4 +1,4 @@
-"""face128 evaluate: how well an engine tells people apart, on labelled pairs of photos."""
+"""face128 evaluate: the error rates of an engine on labelled pairs of photos."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from face128.domain.model_card import ModelCard
 from face128.errors import BadRequest, NoFace
 from face128.jobs.calibrate.error_rates import Distances
 from face128.jobs.calibrate.lfw_pairs import read_pairs
-from face128.jobs.execution.describe_photos import describe
+from face128.jobs.execution.backend import Backend
+from face128.jobs.execution.describe_photos import describe_photos
 from face128.jobs.execution.recipe import Recipe
 
 THRESHOLDS = (0.38, 0.5, 0.6)  # the original service's, one between, and face_recognition's
@@ -22,26 +23,26 @@ THRESHOLDS = (0.38, 0.5, 0.6)  # the original service's, one between, and face_r
 @dataclass(frozen=True)
 class Evaluation:
     card: ModelCard
-    photos: int
+    photo_count: int
     undetected: list[str]
     """Photos without a face, as Name_0001.jpg."""
     failed: dict[str, str]
-    """Photos that could not be described for another reason, and the code of the error."""
-    pairs: int
+    """Photos with another error, and its code."""
+    pair_count: int
     left_out: int
-    """Pairs with a photo without a descriptor: in none of the figures."""
+    """Pairs with a photo without a descriptor: not in the rates."""
     distances: Distances
 
-    def figures(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """The JSON of ``face128 evaluate --json``; rates and accuracy are shares, 0..1."""
         threshold, accuracy = self.distances.best()
         return {
             "model": self.card.name,
             "pipeline": self.card.pipeline,
-            "photos": self.photos,
+            "photos": self.photo_count,
             "undetected": {"count": len(self.undetected), "photos": self.undetected},
             "failed": self.failed,
-            "pairs": self.pairs,
+            "pairs": self.pair_count,
             "left_out": self.left_out,
             "accuracy": accuracy,
             "best_threshold": threshold,
@@ -52,14 +53,14 @@ class Evaluation:
         }
 
 
-def evaluate(pairs: Path, images: Path, recipe: Recipe, processes: int) -> Evaluation:
+def evaluate(pairs: Path, images: Path, recipe: Recipe, backend: Backend) -> Evaluation:
     """Describe each photo of the list once and judge its pairs. Of several faces the one in the middle counts.
 
-    Raises BadRequest where the list cannot be read, or where no pair of one kind is left to judge.
+    Raises BadRequest if the list cannot be read, or if one kind of pair has no pair left.
     """
     listed = read_pairs(pairs, images)
     photos = list(dict.fromkeys(photo for pair in listed for photo in (pair.first, pair.second)))
-    described = describe(photos, recipe, processes)
+    described = describe_photos(photos, recipe, backend)
     card = recipe.load().card
     found = described.descriptors
     judged: dict[bool, list[float]] = {True: [], False: []}

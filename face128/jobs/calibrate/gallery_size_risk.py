@@ -1,4 +1,4 @@
-"""How the risk of a stranger grows with the number of members he is compared with."""
+"""The share of strangers who are accepted as some member, by the number of members enrolled."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ import numpy as np
 import numpy.typing as npt
 
 
-def counted(neighbours: npt.NDArray[np.int64], others: int, enrolled: int) -> float:
-    """The share of strangers for whom at least one of ``enrolled`` members, drawn from ``others``, is near enough.
+def counted_risk(neighbours: npt.NDArray[np.int64], others: int, enrolled: int) -> float:
+    """The share of strangers with at least one of ``enrolled`` members, drawn from ``others``, within the threshold.
 
-    ``neighbours``: for each stranger, how many of the others are within the threshold. Exact: one minus the
+    ``neighbours``: for each stranger, the number of the others within the threshold. Exact: one minus the
     hypergeometric chance of drawing none of them. ``enrolled`` is at most ``others``.
     """
-    return float(np.mean([1 - _none_of(int(k), others, enrolled) for k in neighbours]))
+    return float(np.mean([1 - _chance_of_none(int(k), others, enrolled) for k in neighbours]))
 
 
-def estimated(far: float, enrolled: int) -> float:
-    """The same for more members than there are people to count with, as if each were a new chance of ``far``."""
+def extrapolated_risk(far: float, enrolled: int) -> float:
+    """The same for more members than there are people to count, as ``enrolled`` independent trials of ``far``."""
     return 1 - (1 - far) ** enrolled
 
 
-def _none_of(k: int, others: int, enrolled: int) -> float:
+def _chance_of_none(k: int, others: int, enrolled: int) -> float:
     if k == 0:
         return 1.0
     if others - k < enrolled:

@@ -1,4 +1,4 @@
-"""Pairs of photos in the format of Labeled Faces in the Wild: who is one person, and who is not."""
+"""Labelled pairs of photos in the format of Labeled Faces in the Wild (LFW)."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from face128.errors import BadRequest
 
 
 @dataclass(frozen=True)
-class Pair:
+class LabelledPair:
     first: Path
     second: Path
     same: bool
-    """Whether both show one person."""
+    """Whether both photos show one person."""
 
 
-def read_pairs(listing: Path, images: Path) -> list[Pair]:
+def read_pairs(listing: Path, images: Path) -> list[LabelledPair]:
     """Read LFW's pairs.txt or pairsDevTest.txt; photos are ``images/Name/Name_0001.jpg``.
 
     After a line with counts, ``Name 1 2`` is a pair of one person, ``Name 1 Other 2`` one of two people, separated by
-    tabs. Raises BadRequest, naming the line, where the file is something else.
+    tabs. Raises BadRequest, naming the line, for anything else.
     """
     try:
         lines = listing.read_text(encoding="utf-8").splitlines()
@@ -33,13 +33,13 @@ def read_pairs(listing: Path, images: Path) -> list[Pair]:
     return pairs
 
 
-def _parse(lines: list[str], images: Path) -> Iterator[Pair]:
+def _parse(lines: list[str], images: Path) -> Iterator[LabelledPair]:
     for number, line in enumerate(lines, start=1):
         match line.split("\t"):
             case [name, first, second] if first.isdecimal() and second.isdecimal():
-                yield Pair(_photo(images, name, first), _photo(images, name, second), same=True)
+                yield LabelledPair(_photo(images, name, first), _photo(images, name, second), same=True)
             case [name, first, other, second] if first.isdecimal() and second.isdecimal():
-                yield Pair(_photo(images, name, first), _photo(images, other, second), same=False)
+                yield LabelledPair(_photo(images, name, first), _photo(images, other, second), same=False)
             case counts if number == 1 and all(count.strip().isdecimal() for count in counts):
                 pass
             case _ if line.strip():

@@ -1,46 +1,104 @@
-"""A Dask cluster as the workers of a job. What a worker had in hand when it died, the scheduler gives to another."""
+"""Runs batches on a Dask cluster. The scheduler gives the batches of a worker that dies to another one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import CancelledError
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import islice
+from queue import Empty, Queue
+from typing import TYPE_CHECKING
 
 from face128.errors import ConfigurationError
-from face128.jobs.execution.local_backend import WAITING, Done, Item, Result, run_on
+from face128.jobs.execution.backend import QUEUED_BATCHES_PER_WORKER, Backend, Batch, BatchTask, Item, Result
 
-PATIENCE = 30  # seconds to find the scheduler
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+CONNECT_TIMEOUT_S = 30  # to find the scheduler and a worker
+CLOSE_TIMEOUT_S = 10  # to tell the scheduler that the job is over
+STALL_TIMEOUT_S = 900
+"""The job ends when no batch was finished for so long. Eight photos with --num-jitters 100 and FACE128_NETWORK=dlib,
+the slowest of all batches, take 70 s on one core (measured on 29 November 2026: 8.6 s a photo)."""
+RUN_AGAIN = "The same command goes on where this one stopped."
 
 
 @dataclass(frozen=True)
-class ClusterWorkers:
-    """The workers need face128 of this version. Raises ConfigurationError where the cluster is away."""
+class DaskBackend(Backend):
+    """The workers need face128 of this version. ``run`` raises ConfigurationError if the cluster is away or stalls."""
 
     address: str
     """Of the scheduler, such as tcp://scheduler:8786."""
-    photos_travel: bool
-    """False where the workers see the photos under the very paths, or URLs, of the list."""
+    sends_photos: bool
+    """False if the workers can read the photos under the paths, or URLs, of the list."""
 
-    def run(self, task: Callable[[Item], Result], items: Iterable[Item]) -> Done[Item, Result]:
+    def run_batches(
+        self, task: BatchTask[Item, Result], batches: Iterable[Batch[Item]]
+    ) -> Iterator[tuple[Batch[Item], list[Result] | None]]:
+        with _connect(self.address) as (client, cores):
+            suspects: list[Batch[Item]] = []
+            try:
+                for batch, results in _run_on(client, task, iter(batches), QUEUED_BATCHES_PER_WORKER * cores):
+                    if results is None:
+                        suspects.append(batch)
+                    else:
+                        yield batch, results
+                # Dask also gives up batches that were only on the same worker as one that kills it: one at a time now.
+                yield from _run_on(client, task, iter(suspects), 1)
+            except (Empty, TimeoutError):
+                minutes = STALL_TIMEOUT_S / 60
+                raise ConfigurationError(
+                    f"The Dask cluster finished no photo for {minutes:g} minutes: look at its workers. {RUN_AGAIN}"
+                ) from None
+            except (CancelledError, OSError):
+                raise ConfigurationError(f"The connection to the Dask cluster was lost. {RUN_AGAIN}") from None
+
+
+@contextmanager
+def _connect(address: str) -> Iterator[tuple[Client, int]]:
+    """A client, and the number of the cluster's cores. Leaving takes at most CLOSE_TIMEOUT_S."""
+    try:
+        from distributed import Client
+    except ImportError:
+        raise ConfigurationError("A cluster needs: pip install 'face128[cluster]'.") from None
+    client = None
+    try:
         try:
-            from distributed import Client, KilledWorker
-        except ImportError:
-            raise ConfigurationError("A cluster needs: pip install 'face128[cluster]'.") from None
-        try:
-            with Client(self.address, timeout=PATIENCE, set_as_default=False) as client:
-                client.wait_for_workers(1, timeout=PATIENCE)
-                window = WAITING * sum(client.ncores().values())
-                with client.get_executor(pure=False) as executor:
-                    lost: list[Item] = []
-                    # Where a worker dies while its result is on the way, Dask's executor takes the result for an error
-                    # and raises TypeError (distributed.cfexecutor): such a photo gets a second chance, as any other.
-                    for item, result in run_on(executor, task, iter(items), window, (KilledWorker, TypeError)):
-                        if result is None:
-                            lost.append(item)
-                        else:
-                            yield item, result
-                    yield from run_on(executor, task, iter(lost), window, KilledWorker)
-        except (TimeoutError, OSError, ValueError):
+            client = Client(address, timeout=CONNECT_TIMEOUT_S, set_as_default=False)
+            client.wait_for_workers(1, timeout=CONNECT_TIMEOUT_S)
+            cores = client.sync(client.scheduler.ncores, callback_timeout=CONNECT_TIMEOUT_S)
+        except (OSError, ValueError):
             raise ConfigurationError("There is no Dask cluster with a worker at this address.") from None
-        except CancelledError:
-            raise ConfigurationError("The Dask cluster went away. Run again to go on.") from None
+        yield client, sum(cores.values())
+    finally:
+        if client is not None:
+            with suppress(OSError):  # a TimeoutError is one
+                client.close(timeout=CLOSE_TIMEOUT_S)
+
+
+def _run_on(
+    client: Client, task: BatchTask[Item, Result], batches: Iterator[Batch[Item]], window: int
+) -> Iterator[tuple[Batch[Item], list[Result] | None]]:
+    """Run the batches, ``window`` at a time. Raises Empty or TimeoutError if none finishes within STALL_TIMEOUT_S.
+
+    Not through ``client.get_executor()``: where a worker dies while its result is being fetched, the executor's future
+    is never done (distributed 2026.8, cfexecutor._cascade_future).
+    """
+    from distributed import KilledWorker
+
+    finished: Queue[Future] = Queue()
+    running: dict[Future, Batch[Item]] = {}
+    while True:
+        for batch in islice(batches, window - len(running)):
+            future = client.submit(task, batch, pure=False)
+            running[future] = batch
+            future.add_done_callback(finished.put)
+        if not running:
+            return
+        future = finished.get(timeout=STALL_TIMEOUT_S)
+        batch = running.pop(future)
+        try:
+            yield batch, future.result(timeout=STALL_TIMEOUT_S)
+        except KilledWorker:
+            yield batch, None

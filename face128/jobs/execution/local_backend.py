@@ -1,122 +1,121 @@
-"""Runs one task on many items in the processes of this machine, and survives a process that dies.
+"""Runs batches in the processes of this machine, and survives a process that dies or hangs.
 
 Processes, not threads: a decoder that crashes on one photo of fifty thousand takes only its own process with it.
 """
 
 from __future__ import annotations
 
+import faulthandler
 import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
+from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import islice
-from typing import TypeVar
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-Done = Iterator[tuple[Item, Result | None]]
-"""Each item with its result, as it finishes; None where the item killed the process that worked on it."""
-Group = tuple[Item, ...]
+from face128.errors import ConfigurationError
+from face128.jobs.execution.backend import (
+    MAX_BATCH_PHOTOS,
+    QUEUED_BATCHES_PER_WORKER,
+    Backend,
+    Batch,
+    BatchTask,
+    Item,
+    Result,
+)
 
-WAITING = 4  # items handed over for each process: it never waits for the next one
-GROUP = 8  # items that go to a process together: as many chips go through the network at once
-
-
-def run(task: Callable[[Item], Result], items: Iterable[Item], processes: int) -> Done[Item, Result]:
-    """Run ``task`` on every item, at most ``processes`` at once. What it raises is raised here."""
-    todo = iter(items)
-    broken = True
-    while broken:
-        suspects: list[Item] = []
-        with _pool(processes) as pool:
-            for item, result in run_on(pool, task, todo, WAITING * processes):
-                if result is None:
-                    suspects.append(item)
-                else:
-                    yield item, result
-        # A process that dies breaks the whole pool: which of the items in it was the cause shows when each runs alone.
-        for item in suspects:
-            with _pool(1) as pool:
-                yield from run_on(pool, task, iter([item]), 1)
-        broken = bool(suspects)
+ENGINE_LOAD_TIMEOUT_S = 60  # for a process to load its engine with its first batch: 1 s on an idle machine
 
 
-def run_in_groups(
-    run: Callable[[Callable[[Group[Item]], list[Result]], Iterable[Group[Item]]], Done[Group[Item], list[Result]]],
-    task: Callable[[Group[Item]], list[Result]],
-    items: Iterable[Item],
-    total: int,
-) -> Done[Item, Result]:
-    """Run a task that takes several items at once and tells each one's result, in order; as ``run`` would for each."""
-    lost: list[Item] = []
-    for group, results in run(task, groups(items, total)):
-        if results is not None:
-            yield from zip(group, results, strict=True)
-        else:
-            lost += group
-    if lost:  # which of them it was shows when each is worked on by itself
-        for (item,), results in run(task, [(item,) for item in lost]):
-            yield item, None if results is None else results[0]
+@dataclass(frozen=True)
+class LocalBackend(Backend):
+    processes: int
+    photo_timeout_s: float
+    """A process that works longer on a photo is ended; on a batch, longer than so much for each of its photos."""
+    sends_photos = False
+
+    def run_batches(
+        self, task: BatchTask[Item, Result], batches: Iterable[Batch[Item]]
+    ) -> Iterator[tuple[Batch[Item], list[Result] | None]]:
+        waiting = iter(batches)
+        pool_broke = True
+        while pool_broke:
+            suspects: list[Batch[Item]] = []
+            with _process_pool(self.processes) as pool:
+                for batch, results in self._run_in(pool, task, waiting, QUEUED_BATCHES_PER_WORKER * self.processes):
+                    if results is None:
+                        suspects.append(batch)
+                    else:
+                        yield batch, results
+            # A process that dies breaks the pool for every batch in it. Alone, each shows whether it was the cause.
+            for batch in suspects:
+                with _process_pool(1) as pool:
+                    yield from self._run_in(pool, task, iter([batch]), 1)
+            pool_broke = bool(suspects)
+
+    def _run_in(
+        self, pool: ProcessPoolExecutor, task: BatchTask[Item, Result], batches: Iterator[Batch[Item]], window: int
+    ) -> Iterator[tuple[Batch[Item], list[Result] | None]]:
+        """Run the batches, ``window`` at a time. Once the pool is broken no further one is taken from ``batches``."""
+        running: dict[Future[list[Result]], Batch[Item]] = {}
+        while True:
+            for batch in islice(batches, window - len(running)):
+                try:
+                    running[pool.submit(_run_limited, task, self._limit_s(len(batch)), batch)] = batch
+                except BrokenExecutor:
+                    yield batch, None
+                    batches = iter(())
+            if not running:
+                return
+            timeout_s = 2 * self._limit_s(MAX_BATCH_PHOTOS)  # no process runs so long, unless it was stopped
+            finished = wait(running, timeout_s, FIRST_COMPLETED).done
+            if not finished:
+                raise ConfigurationError(f"No photo was finished for {timeout_s:.0f} s. Run the command again.")
+            for future in finished:
+                batch = running.pop(future)
+                try:
+                    yield batch, future.result()
+                except BrokenExecutor:
+                    yield batch, None
+
+    def _limit_s(self, photo_count: int) -> float:
+        return ENGINE_LOAD_TIMEOUT_S + self.photo_timeout_s * photo_count
 
 
-def groups(items: Iterable[Item], total: int) -> Iterator[Group[Item]]:
-    """The items by GROUP, and towards the end fewer and fewer, so that all processes end at about the same time."""
-    todo = iter(items)
-    while group := tuple(islice(todo, min(GROUP, max(1, total // GROUP)))):
-        total -= len(group)
-        yield group
-
-
-def run_on(
-    executor: Executor,
-    task: Callable[[Item], Result],
-    items: Iterator[Item],
-    window: int,
-    killed: type[Exception] | tuple[type[Exception], ...] = BrokenExecutor,
-) -> Done[Item, Result]:
-    """Run ``task`` on the executor, ``window`` items at a time; ``killed`` is how it says that a process died.
-
-    Once the executor is broken no further item is taken from ``items``.
-    """
-    running: dict[Future[Result], Item] = {}
-    while True:
-        for item in islice(items, window - len(running)):
-            try:
-                running[executor.submit(task, item)] = item
-            except BrokenExecutor:
-                yield item, None
-                items = iter(())
-        if not running:
-            return
-        for future in wait(running, return_when=FIRST_COMPLETED).done:
-            item = running.pop(future)
-            try:
-                yield item, future.result()
-            except killed:
-                yield item, None
+def _run_limited(task: BatchTask[Item, Result], limit_s: float, batch: Batch[Item]) -> list[Result]:
+    """Run the task; end this process if it takes too long, also in native code that holds the interpreter's lock."""
+    with open(os.devnull, "w") as traceback:
+        faulthandler.dump_traceback_later(limit_s, exit=True, file=traceback)
+        try:
+            return task(batch)
+        finally:
+            faulthandler.cancel_dump_traceback_later()
 
 
 @contextmanager
-def _pool(processes: int) -> Iterator[Executor]:
+def _process_pool(processes: int) -> Iterator[ProcessPoolExecutor]:
     # Spawned, not forked: this process has threads, and locks that they may hold.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(processes, context, initializer=_begin)
+    pool = ProcessPoolExecutor(processes, context, initializer=_prepare_process)
     try:
         yield pool
     finally:
+        # Python 3.14 has pool.kill_workers(). Without it, shutdown would wait for a batch that hangs.
+        for process in list((pool._processes or {}).values()):
+            process.kill()
         pool.shutdown(cancel_futures=True)
 
 
-def _begin() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the first one decides what it means
+def _prepare_process() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the main process decides what it means
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
 def _end_with_parent() -> None:
-    # After kill -9 of the first process the others would wait for work for ever.
+    # Without this, kill -9 of the main process would leave the others waiting for work.
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()

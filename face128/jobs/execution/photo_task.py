@@ -1,4 +1,4 @@
-"""What a worker does for some photos of a re-encoding: read them, see which are done already, describe the others."""
+"""What a worker does with a batch of a re-encoding: read the photos, skip those that are done, describe the others."""
 
 from __future__ import annotations
 
@@ -12,64 +12,67 @@ from face128.domain.descriptors import to_base64
 from face128.errors import BadRequest, ConfigurationError, Face128Error, NotFound
 from face128.jobs.execution.recipe import Descriptor, Recipe
 
+CRASHED = "crashed"
+"""The code of a photo whose worker died, or had to be ended because it took too long."""
+
 
 @dataclass(frozen=True)
-class Task:
+class PhotoTask:
     photo: str
     source: str
     """A path, or a URL for fsspec, as the worker sees it."""
-    known: str | None
-    """The SHA-256 of the photo as it was when it was done; None if it never was."""
+    done_sha256: str | None
+    """The SHA-256 that the photo had when it was done; None if it never was."""
     data: bytes | None = field(default=None, repr=False)
-    """The file, where the worker does not see it."""
+    """The file's content, if the worker cannot read the file."""
 
 
 @dataclass(frozen=True)
-class Outcome:
+class PhotoResult:
     photo: str
     version: str
-    """Recipe.version of whoever did it."""
+    """The worker's Recipe.version."""
     sha256: str = ""
     unchanged: bool = False
-    """The photo is the one that is known: nothing was done."""
+    """The photo has the task's ``done_sha256``: it was not described again."""
     descriptor: str | None = None
-    """Base64 of little-endian float32; None where the photo failed."""
+    """Base64 of little-endian float32; None if the photo failed."""
     code: str = ""
     error: str = ""
 
 
-def work(recipe: Recipe, tasks: Sequence[Task]) -> list[Outcome]:
-    """The outcome of each. Raises nothing for what is wrong with a photo, ConfigurationError if there is no engine."""
+def run_tasks(recipe: Recipe, tasks: Sequence[PhotoTask]) -> list[PhotoResult]:
+    """The result of each task. A photo's error is in its result; raises ConfigurationError if there is no engine."""
     version = recipe.version
-    files = [file(task.source) if task.data is None else task.data for task in tasks]
-    hashes = ["" if isinstance(each, Face128Error) else hashlib.sha256(each).hexdigest() for each in files]
-    new = [task.known != sha256 or not sha256 for task, sha256 in zip(tasks, hashes, strict=True)]
-    described = iter(recipe.describe(list(compress(files, new))))
+    files = [read_or_error(task.source) if task.data is None else task.data for task in tasks]
+    hashes = ["" if isinstance(file, Face128Error) else hashlib.sha256(file).hexdigest() for file in files]
+    changed = [task.done_sha256 != sha256 or not sha256 for task, sha256 in zip(tasks, hashes, strict=True)]
+    descriptors = iter(recipe.describe(list(compress(files, changed))))
     return [
-        _outcome(task.photo, version, sha256, next(described) if is_new else None)
-        for task, sha256, is_new in zip(tasks, hashes, new, strict=True)
+        _result(task.photo, version, sha256, next(descriptors) if is_changed else None)
+        for task, sha256, is_changed in zip(tasks, hashes, changed, strict=True)
     ]
 
 
-def _outcome(photo: str, version: str, sha256: str, found: Descriptor | Face128Error | None) -> Outcome:
-    if found is None:
-        return Outcome(photo, version, sha256, unchanged=True)
-    if isinstance(found, Face128Error):
-        return Outcome(photo, version, sha256, code=found.code, error=str(found))
-    return Outcome(photo, version, sha256, descriptor=to_base64(found))
+def _result(photo: str, version: str, sha256: str, descriptor: Descriptor | Face128Error | None) -> PhotoResult:
+    if descriptor is None:
+        return PhotoResult(photo, version, sha256, unchanged=True)
+    if isinstance(descriptor, Face128Error):
+        return PhotoResult(photo, version, sha256, code=descriptor.code, error=str(descriptor))
+    return PhotoResult(photo, version, sha256, descriptor=to_base64(descriptor))
 
 
-def file(source: str) -> bytes | Face128Error:
-    """What ``read`` gives, or raises for the photo."""
+def read_or_error(source: str) -> bytes | Face128Error:
+    """As ``read_photo``, but returns a photo's error. Raises ConfigurationError if a URL needs a missing package."""
     try:
-        return read(source)
+        return read_photo(source)
     except ConfigurationError:
         raise
     except Face128Error as error:
         return error
 
 
-def read(source: str) -> bytes:
+def read_photo(source: str) -> bytes:
     """The bytes of a path or of a URL. Raises NotFound or BadRequest."""
     try:
         if "://" in source:
@@ -90,7 +93,7 @@ def _fetch(url: str) -> bytes:
     except ImportError:
         raise ConfigurationError("This kind of URL needs a package: face128[cluster], s3fs, gcsfs, ...") from None
     except OSError:
-        raise  # read() tells what is missing from what is forbidden
-    except Exception as error:  # every kind of storage has errors of its own, and none may stop the other photos
+        raise  # read_photo tells a missing file from a forbidden one
+    except Exception as error:  # each kind of storage has its own errors, and none may stop the other photos
         raise BadRequest(f"The photo cannot be fetched: {type(error).__name__}.") from None
     return data

@@ -1,4 +1,4 @@
-"""A progress bar with rate and time left, on a terminal; nothing where nobody looks."""
+"""A progress bar with rate and time left; only on a terminal."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class _Rate(ProgressColumn):
         return Text("" if speed is None else f"{speed:.1f}/s", style="progress.data.speed")
 
 
-def shown(items: Iterable[T], total: int, what: str) -> Iterator[T]:
-    """The items, as they come, counted on stderr if it is a terminal."""
+def with_progress(items: Iterable[T], total: int, unit: str) -> Iterator[T]:
+    """The items, counted on stderr as they are taken, if it is a terminal."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        yield from progress.track(items, total=total, description=what)
+        yield from progress.track(items, total=total, description=unit)

@@ -1,6 +1,6 @@
-"""The journal of a re-encoding: one line of JSON a photo, written as it comes, so that a second run goes on.
+"""The journal of a re-encoding: one line of JSON for each photo, so that a second run does only what is left.
 
-It is only ever appended to. After ``kill -9`` or a full disk its last line may be torn; a torn line is no line.
+It is append-only. After ``kill -9`` or a full disk its last line may be incomplete; incomplete lines are ignored.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from pathlib import Path
 from types import TracebackType
 
 from face128.errors import ConfigurationError, TooLarge
-from face128.jobs.execution.photo_task import Outcome
+from face128.jobs.execution.photo_task import PhotoResult
 
 
 @dataclass(frozen=True)
-class Line:
-    """What the journal keeps of an outcome; see Outcome."""
+class JournalEntry:
+    """What the journal keeps of a PhotoResult; see there."""
 
     photo: str
     version: str
@@ -27,20 +27,20 @@ class Line:
     error: str
 
     @property
-    def done(self) -> str | None:
-        """The SHA-256 of the photo whose outcome is final; None where it may pass: limits are no part of a version."""
+    def done_sha256(self) -> str | None:
+        """The SHA-256 of the photo; None if it must be tried again: a version does not include the size limits."""
         return None if self.code == TooLarge.code else self.sha256
 
 
-NAMES = {field.name for field in fields(Line)}
+FIELD_NAMES = {field.name for field in fields(JournalEntry)}
 
 
 class Journal:
-    """The outcomes of one recipe; those of others stay in the file and are passed over. Use it in a with block."""
+    """The results of one recipe's version; lines of others stay in the file and are ignored. Use it in a with block."""
 
     def __init__(self, path: Path, version: str) -> None:
-        self.lines: dict[str, Line] = {}
-        """The last line of each photo."""
+        self.entries: dict[str, JournalEntry] = {}
+        """The last entry of each photo."""
         self._version = version
         try:
             self._file = path.open("a+b", buffering=0)
@@ -54,27 +54,26 @@ class Journal:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._file.close()
 
-    def add(self, outcome: Outcome) -> None:
-        """Write one line. Raises ConfigurationError where the disk does not take it."""
-        values = asdict(outcome)
-        line = Line(**{name: values[name] for name in NAMES})
-        self._write(json.dumps(asdict(line)).encode() + b"\n")
-        self.lines[line.photo] = line
+    def add(self, result: PhotoResult) -> None:
+        """Write one line. Raises ConfigurationError if it cannot be written."""
+        entry = {name: value for name, value in asdict(result).items() if name in FIELD_NAMES}
+        self._write(json.dumps(entry).encode() + b"\n")
+        self.entries[result.photo] = JournalEntry(**entry)
 
     def sync(self) -> None:
-        """Return when the disk has it all."""
+        """Return when everything is on the disk."""
         os.fsync(self._file.fileno())
 
     def _read(self) -> None:
         self._file.seek(0)
         data = self._file.read()
-        for text in data.splitlines():
+        for line in data.splitlines():
             try:
-                line = Line(**json.loads(text))
+                entry = JournalEntry(**json.loads(line))
             except (ValueError, TypeError):
-                continue  # torn
-            if line.version == self._version:
-                self.lines[line.photo] = line
+                continue  # incomplete
+            if entry.version == self._version:
+                self.entries[entry.photo] = entry
         if data and not data.endswith(b"\n"):
             self._write(b"\n")
 

@@ -1,4 +1,4 @@
-"""face128 reencode: every member's photos in, a file for /match out. Resumable at any moment."""
+"""face128 reencode: describes every member's photos and writes a file for /match. A second run does what is left."""
 
 from __future__ import annotations
 
@@ -9,77 +9,78 @@ from functools import partial
 from pathlib import Path
 
 from face128.errors import Face128Error, ModelMismatch
-from face128.jobs.execution.backends import Workers
-from face128.jobs.execution.local_backend import run_in_groups
-from face128.jobs.execution.photo_task import Outcome, Task, read, work
-from face128.jobs.execution.progress import shown
+from face128.jobs.execution.backend import Backend
+from face128.jobs.execution.photo_task import CRASHED, PhotoResult, PhotoTask, read_photo, run_tasks
+from face128.jobs.execution.progress import with_progress
 from face128.jobs.execution.recipe import Recipe
 from face128.jobs.reencode.journal import Journal
-from face128.jobs.reencode.member_photos import Listing
-from face128.jobs.reencode.remote_enrolment import Service, post
-from face128.jobs.reencode.results import Failure, Member, grouped, write_enrolled, write_failures
+from face128.jobs.reencode.member_photos import PhotoListing
+from face128.jobs.reencode.remote_enrolment import RemoteService, enrol_members
+from face128.jobs.reencode.results import EncodedMember, PhotoFailure, group_by_member, write_enrolled, write_failures
 
-CRASHED = "The process that worked on this photo died: the file is damaged in a way that crashes its decoder."
+CRASHED_SENTENCE = (
+    "The process that worked on this photo died or took longer than FACE128_PHOTO_SECONDS: the file may be damaged."
+)
 
 
 @dataclass(frozen=True)
 class Reencoding:
-    members: list[Member]
-    failures: list[Failure]
-    photos: int
+    members: list[EncodedMember]
+    failures: list[PhotoFailure]
+    photo_count: int
     encoded_now: int
-    """Photos that this run described; the journal had the others."""
-    posted: int
-    """Members that the service has."""
+    """Photos that this run described; the others were in the journal."""
+    enrolled_count: int
+    """Members that are enrolled in the remote service."""
 
 
 def reencode(
-    listing: Listing, recipe: Recipe, out: Path, workers: Workers, service: Service | None = None
+    listing: PhotoListing, recipe: Recipe, out: Path, backend: Backend, service: RemoteService | None = None
 ) -> Reencoding:
     """Write ``out``, ``out`` with ``.failed.csv``, and the journal beside it. A second run does only what is left.
 
-    The members are also enrolled in ``service``, if there is one; what it refused stands among the failures.
+    With ``service``, the members are also enrolled there; what it refuses is among the failures.
 
-    Raises ConfigurationError for an engine that cannot be had or a disk that is full, and ModelMismatch where a worker
-    has another version of the model.
+    Raises ConfigurationError if the engine cannot be loaded, the disk is full, or the workers or the service are lost,
+    and ModelMismatch if a worker has another version of the model.
     """
     version = recipe.version
     sources = {item.photo: item.source for item in listing.photos}
     encoded_now = 0
     with Journal(out.with_suffix(".journal.jsonl"), version) as journal:
-        tasks = _tasks(sources, journal, workers.photos_travel)
-        for task, outcome in run_in_groups(workers.run, partial(work, recipe), tasks, len(sources)):
-            if outcome is None:
-                outcome = Outcome(task.photo, version, code="crashed", error=CRASHED)
-            if outcome.unchanged:
+        tasks = _tasks(sources, journal, backend.sends_photos)
+        for task, result in backend.run(partial(run_tasks, recipe), tasks, len(sources)):
+            if result is None:
+                result = PhotoResult(task.photo, version, code=CRASHED, error=CRASHED_SENTENCE)
+            if result.unchanged:
                 continue
-            if outcome.version != version:
+            if result.version != version:
                 raise ModelMismatch("A worker has another version of the model or of its pipeline than this machine.")
-            journal.add(outcome)
-            encoded_now += outcome.descriptor is not None
+            journal.add(result)
+            encoded_now += result.descriptor is not None
         journal.sync()
-        members, failures = grouped(listing, journal.lines)
+        members, failures = group_by_member(listing, journal.entries)
     card = recipe.load().card
     write_enrolled(out, members, card)
-    enrolled = 0
+    enrolled_count = 0
     if service:
-        enrolled, refused = post(service, members, out.with_suffix(".posted"))
+        enrolled_count, refused = enrol_members(service, members, out.with_suffix(".posted"))
         failures += refused
     write_failures(out.with_suffix(".failed.csv"), failures)
-    return Reencoding(members, failures, len(sources), encoded_now, enrolled)
+    return Reencoding(members, failures, len(sources), encoded_now, enrolled_count)
 
 
-def _tasks(sources: dict[str, str], journal: Journal, photos_travel: bool) -> Iterator[Task]:
-    """A task for each photo, counted as it is handed over; those done before only where the worker has to see that."""
-    for photo, source in shown(sources.items(), len(sources), "photos"):
-        line = journal.lines.get(photo)
-        task = Task(photo, source, line.done if line else None)
-        if photos_travel and "://" not in source:
+def _tasks(sources: dict[str, str], journal: Journal, sends_photos: bool) -> Iterator[PhotoTask]:
+    """A task for each photo, counted as it is sent; without those that are done, if the photo is read here."""
+    for photo, source in with_progress(sources.items(), len(sources), "photos"):
+        entry = journal.entries.get(photo)
+        task = PhotoTask(photo, source, entry.done_sha256 if entry else None)
+        if sends_photos and "://" not in source:
             try:
-                task = replace(task, data=read(source))
+                task = replace(task, data=read_photo(source))
             except Face128Error:
-                pass  # it is not there for the worker either, and he says so
+                pass  # the worker cannot read it either, and reports the error
             else:
-                if hashlib.sha256(task.data or b"").hexdigest() == task.known:
+                if hashlib.sha256(task.data or b"").hexdigest() == task.done_sha256:
                     continue
         yield task

@@ -4,30 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import json
-import secrets
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
+
+import httpx
 
 from face128.errors import BadRequest, ConfigurationError, Face128Error
-from face128.jobs.execution.photo_task import read
-from face128.jobs.execution.progress import shown
-from face128.jobs.reencode.results import ADVICE, Failure, Member
+from face128.jobs.execution.photo_task import read_photo
+from face128.jobs.execution.progress import with_progress
+from face128.jobs.reencode.results import ADVICE, EncodedMember, PhotoFailure
 
-MOST = 4  # photos of a member that the service keeps (document 3)
-PATIENCE = 20  # times that a busy service is asked again
-TIMEOUT = 300  # seconds for the answer to four photos
-AT_ONCE = 4  # members on their way; the service encodes on all its cores
+MAX_MEMBER_PHOTOS = 4  # that the service keeps (as in the original door service)
+MAX_ATTEMPTS = 20  # at a service that is busy
+MAX_RETRY_AFTER_S = 60
+REQUEST_TIMEOUT_S = 300  # for the response to four photos
+CONCURRENT_MEMBERS = 4  # the service encodes on all its cores
 
 
 @dataclass(frozen=True)
-class Service:
+class RemoteService:
     url: str
     key: str | None
 
@@ -36,88 +35,93 @@ class Service:
             raise BadRequest("--post takes the URL of a service: http://127.0.0.1:8000")
 
 
-def post(service: Service, members: list[Member], done: Path) -> tuple[int, list[Failure]]:
-    """Enrol every member who has photos; how many are enrolled now or were before, and what the service refused.
+def enrol_members(
+    service: RemoteService, members: list[EncodedMember], done_file: Path
+) -> tuple[int, list[PhotoFailure]]:
+    """Enrol every member who has photos, replacing what was enrolled before.
 
-    What a member had before is replaced. ``done`` keeps a line for each member who is enrolled, so that a second run
-    sends only those who are new or changed. Raises ConfigurationError where the service cannot be reached.
+    Returns how many are enrolled, now or by an earlier run, and what the service refused. ``done_file`` has a line for
+    each member who is enrolled, so that a second run sends only new and changed ones. Raises ConfigurationError if the
+    service cannot be reached.
     """
-    known = set(done.read_text().split()) if done.exists() else set()
-    wanted = [member for member in members if member.photos]
+    done = set(done_file.read_text().split()) if done_file.exists() else set()
+    with_photos = [member for member in members if member.photos]
     failures = []
-    with done.open("a") as journal, ThreadPoolExecutor(AT_ONCE) as threads:
-        outcomes = threads.map(lambda member: _enrol(service, member, known), wanted)
-        for failed, fingerprint in shown(outcomes, len(wanted), "members"):
+    headers = {"X-API-Key": service.key} if service.key else {}
+    # The service might close a connection at the moment in which it is used again.
+    limits = httpx.Limits(max_keepalive_connections=0)
+    with (
+        done_file.open("a") as file,
+        httpx.Client(headers=headers, timeout=REQUEST_TIMEOUT_S, limits=limits) as client,
+        ThreadPoolExecutor(CONCURRENT_MEMBERS) as threads,
+    ):
+        results = threads.map(lambda member: _enrol(client, service.url, member, done), with_photos)
+        for failed, fingerprint in with_progress(results, len(with_photos), "members"):
             failures += failed
-            if not any(failure.code != "too_many_images" for failure in failed) and fingerprint not in known:
-                journal.write(fingerprint + "\n")
-                journal.flush()
+            if not any(failure.code != "too_many_images" for failure in failed) and fingerprint not in done:
+                file.write(fingerprint + "\n")
+                file.flush()
     refused = {failure.regNo for failure in failures if failure.code != "too_many_images"}
-    return sum(member.reg_no not in refused for member in wanted), failures
+    return sum(member.reg_no not in refused for member in with_photos), failures
 
 
-def _enrol(service: Service, member: Member, known: set[str]) -> tuple[list[Failure], str]:
-    """What failed, and what tells this member with these photos, on this service, from all others."""
-    failures = [_failure(member, photo.photo, "too_many_images", "") for photo in member.photos[MOST:]]
+def _enrol(client: httpx.Client, url: str, member: EncodedMember, done: set[str]) -> tuple[list[PhotoFailure], str]:
+    """What failed, and a fingerprint of the service, the member and the content of the photos."""
+    failures = [_failure(member, photo.photo, "too_many_images", "") for photo in member.photos[MAX_MEMBER_PHOTOS:]]
     files = []
-    digest = hashlib.sha256(json.dumps([service.url, member.reg_no, member.name]).encode())
-    for photo in member.photos[:MOST]:
+    digest = hashlib.sha256(json.dumps([url, member.reg_no, member.name]).encode())
+    for photo in member.photos[:MAX_MEMBER_PHOTOS]:
         try:
-            files.append((Path(photo.photo).name, read(photo.source)))
+            files.append((Path(photo.photo).name, read_photo(photo.source)))
         except Face128Error as error:
             return [*failures, _failure(member, photo.photo, error.code, str(error))], ""
         digest.update(hashlib.sha256(files[-1][1]).digest())
     fingerprint = digest.hexdigest()
-    if fingerprint not in known:
-        answer = _send(service, member, files)
-        if "code" in answer:
-            failures.append(_failure(member, member.photos[0].photo, str(answer["code"]), str(answer.get("error"))))
+    if fingerprint not in done:
+        refusal = _send(client, url, member, files)
+        if refusal:
+            code, sentence = str(refusal["code"]), str(refusal.get("error"))
+            failures.append(_failure(member, member.photos[0].photo, code, sentence))
     return failures, fingerprint
 
 
-def _failure(member: Member, photo: str, code: str, error: str) -> Failure:
-    return Failure(member.reg_no, member.name, photo, code, error, ADVICE.get(code, "Ask the service's operator."))
+def _failure(member: EncodedMember, photo: str, code: str, error: str) -> PhotoFailure:
+    return PhotoFailure(member.reg_no, member.name, photo, code, error, ADVICE.get(code, "Ask the service's operator."))
 
 
-def _send(service: Service, member: Member, files: list[tuple[str, bytes]]) -> dict[str, Any]:
-    boundary = secrets.token_hex(16)
-    user_id = urllib.parse.quote(str(member.reg_no), safe="")
-    headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
-    if service.key:
-        headers["X-API-Key"] = service.key
-    request = urllib.request.Request(  # noqa: S310  (Service lets only http and https pass)
-        f"{service.url.rstrip('/')}/enroll_faces/{user_id}?replace=true",
-        b"".join(_multipart(boundary, member.name or str(member.reg_no), files)),
-        headers,
-    )
-    for _ in range(PATIENCE):
+def _send(client: httpx.Client, url: str, member: EncodedMember, files: list[tuple[str, bytes]]) -> dict[str, Any]:
+    """The body of the service's refusal; empty if it enrolled the member."""
+    user_id = quote(str(member.reg_no), safe="")
+    for _ in range(MAX_ATTEMPTS):
         try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:  # noqa: S310
-                answer.read()
-                return {}
-        except urllib.error.HTTPError as error:
-            if error.code not in (429, 503):
-                return _refusal(error)
-            time.sleep(float(error.headers.get("Retry-After") or 1))
-        except OSError:
+            response = client.post(
+                f"{url.rstrip('/')}/enroll_faces/{user_id}?replace=true",
+                data={"name": member.name or str(member.reg_no)},
+                files=[("files", file) for file in files],
+            )
+        except (httpx.HTTPError, httpx.InvalidURL):
             break
+        if response.is_success:
+            return {}
+        if response.status_code not in (429, 503):
+            return _refusal(response)
+        time.sleep(_retry_after_s(response))
     raise ConfigurationError("The service cannot be reached, or is too busy. Run again to go on.")
 
 
-def _refusal(error: urllib.error.HTTPError) -> dict[str, Any]:
+def _retry_after_s(response: httpx.Response) -> float:
     try:
-        body = json.loads(error.read())
+        return min(max(0.0, float(response.headers["Retry-After"])), MAX_RETRY_AFTER_S)
+    except (KeyError, ValueError):  # none, or a date
+        return 1
+
+
+def _refusal(response: httpx.Response) -> dict[str, Any]:
+    status = response.status_code
+    try:
+        body = response.json()
     except ValueError:
         body = None
-    if error.code in (401, 403, 404, 405) or not isinstance(body, dict) or "code" not in body:
-        raise ConfigurationError(f"The service does not enrol: it answers {error.code}. Is the URL, is the key right?")
+    if status in (401, 403, 404, 405) or not isinstance(body, dict) or "code" not in body:
+        raise ConfigurationError(f"The service does not enrol: it answers {status}. Are the URL and the key right?")
     return body
-
-
-def _multipart(boundary: str, name: str, files: list[tuple[str, bytes]]) -> Iterator[bytes]:
-    yield f'--{boundary}\r\nContent-Disposition: form-data; name="name"\r\n\r\n{name}\r\n'.encode()
-    for file_name, data in files:
-        safe = urllib.parse.quote(file_name)  # no quotes and no line ends in a header
-        yield f'--{boundary}\r\nContent-Disposition: form-data; name="files"; filename="{safe}"\r\n\r\n'.encode()
-        yield data + b"\r\n"
-    yield f"--{boundary}--\r\n".encode()

@@ -1,4 +1,4 @@
-"""What a re-encoding leaves behind: the members as /match takes them, and the photos that failed."""
+"""What a re-encoding writes: the members as a body of /match, and a CSV of the photos that failed."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from face128.domain.descriptors import from_base64
 from face128.domain.members import RegNo
 from face128.domain.model_card import ModelCard
 from face128.errors import ConfigurationError
-from face128.jobs.reencode.journal import Line
-from face128.jobs.reencode.member_photos import Listing, MemberPhoto
+from face128.jobs.reencode.journal import JournalEntry
+from face128.jobs.reencode.member_photos import MemberPhoto, PhotoListing
 
 ADVICE = {
     "no_face": "Send a photo in which the face is seen from the front, sharp, well lit and at least 40 pixels wide.",
@@ -25,9 +25,9 @@ ADVICE = {
     "bad_image": "The file is empty or damaged: copy it again from its source, or take a new photo.",
     "unsupported_format": "Save the photo as JPEG or PNG.",
     "too_large": "Shrink the photo, or raise FACE128_MAX_IMAGE_BYTES or FACE128_MAX_IMAGE_PIXELS.",
-    "not_found": "Correct the list, or put the photo where it says.",
+    "not_found": "Correct the list, or put the photo at this path.",
     "bad_request": "Give this user the right to read the file, or copy it again.",
-    "invalid_request": "Rename the file to regNo_name.jpg, or say with --pattern how the files are named.",
+    "invalid_request": "Rename the file to regNo_name.jpg, or describe the file names with --pattern.",
     "too_many_images": "The service keeps four photos of a member: this one was not sent.",
     "duplicate": "The face is another member's: find out whose it is, then enrol it with ?force=true if it is right.",
     "crashed": "Open the photo in another program and save it anew.",
@@ -35,26 +35,25 @@ ADVICE = {
 
 
 @dataclass
-class Member:
-    """A member and what was found on his photos, in the order of the list."""
+class EncodedMember:
+    """A member with the photos that have a descriptor, in the order of the list."""
 
     reg_no: RegNo
     name: str | None
     photos: list[MemberPhoto] = field(default_factory=list)
-    """Those that have a descriptor."""
     descriptors: list[str] = field(default_factory=list)
     """In base64, one for each of ``photos``."""
 
-    def wire(self) -> dict[str, Any]:
-        """The member in the body of /match; ``descriptor`` is null where every photo failed: not enrolled yet."""
+    def to_json(self) -> dict[str, Any]:
+        """The member in the body of /match; ``descriptor`` is null if every photo failed: not enrolled yet."""
         vectors = [from_base64(text).tolist() for text in self.descriptors]
-        found = {"descriptors": vectors} if len(vectors) > 1 else {"descriptor": vectors[0] if vectors else None}
-        return {"regNo": self.reg_no, "name": self.name, **found}
+        value = {"descriptors": vectors} if len(vectors) > 1 else {"descriptor": vectors[0] if vectors else None}
+        return {"regNo": self.reg_no, "name": self.name, **value}
 
 
 @dataclass(frozen=True)
-class Failure:
-    """A photo without a descriptor; the columns of the report."""
+class PhotoFailure:
+    """A photo without a descriptor. Its fields are the columns of the report."""
 
     regNo: RegNo | None
     name: str | None
@@ -64,43 +63,45 @@ class Failure:
     advice: str
 
 
-def grouped(listing: Listing, lines: Mapping[str, Line]) -> tuple[list[Member], list[Failure]]:
+def group_by_member(
+    listing: PhotoListing, entries: Mapping[str, JournalEntry]
+) -> tuple[list[EncodedMember], list[PhotoFailure]]:
     """The members in the order of their first photo, and every photo that failed."""
-    members: dict[tuple[type, RegNo], Member] = {}
+    members: dict[tuple[type, RegNo], EncodedMember] = {}
     failures = []
     for item in listing.photos:
-        # 1029 and "1029" are two members, as they are to JSON.
-        member = members.setdefault((type(item.reg_no), item.reg_no), Member(item.reg_no, item.name))
+        # 1029 and "1029" are two members, as in JSON.
+        member = members.setdefault((type(item.reg_no), item.reg_no), EncodedMember(item.reg_no, item.name))
         member.name = member.name or item.name
-        line = lines[item.photo]
-        if line.descriptor is None:
-            advice = ADVICE.get(line.code, "")
-            failures.append(Failure(item.reg_no, item.name, item.photo, line.code, line.error, advice))
+        entry = entries[item.photo]
+        if entry.descriptor is None:
+            advice = ADVICE.get(entry.code, "")
+            failures.append(PhotoFailure(item.reg_no, item.name, item.photo, entry.code, entry.error, advice))
         else:
             member.photos.append(item)
-            member.descriptors.append(line.descriptor)
-    code, error = "invalid_request", "The file name does not say whose photo it is."
-    failures += [Failure(None, None, photo, code, error, ADVICE[code]) for photo in listing.nameless]
+            member.descriptors.append(entry.descriptor)
+    code, error = "invalid_request", "The file name has no regNo."
+    failures += [PhotoFailure(None, None, photo, code, error, ADVICE[code]) for photo in listing.unnamed_files]
     return list(members.values()), failures
 
 
-def write_enrolled(path: Path, members: list[Member], card: ModelCard) -> None:
-    """Write the members as a body of /match without a probe: one a line, the numbers exactly."""
+def write_enrolled(path: Path, members: list[EncodedMember], card: ModelCard) -> None:
+    """Write the members as a body of /match without a probe: one per line, every number in full precision."""
     head = f'{{"model": {json.dumps(card.name)}, "pipeline": {json.dumps(card.pipeline)}, "enrolled": [\n'
-    _write(path, head + ",\n".join(json.dumps(member.wire(), ensure_ascii=False) for member in members) + "\n]}\n")
+    _write(path, head + ",\n".join(json.dumps(member.to_json(), ensure_ascii=False) for member in members) + "\n]}\n")
 
 
-def write_failures(path: Path, failures: list[Failure]) -> None:
-    """Write a CSV that spreadsheets open: regNo, name, photo, code, error, advice."""
+def write_failures(path: Path, failures: list[PhotoFailure]) -> None:
+    """Write a CSV with a byte order mark, for spreadsheets: regNo, name, photo, code, error, advice."""
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow(column.name for column in fields(Failure))
+    writer.writerow(column.name for column in fields(PhotoFailure))
     writer.writerows(astuple(failure) for failure in failures)
     _write(path, "\ufeff" + text.getvalue())
 
 
 def _write(path: Path, text: str) -> None:
-    """All or nothing: a full disk leaves the file that was there before."""
+    """Replace the file as a whole: a full disk leaves the old file as it was."""
     part = path.with_name(path.name + ".part")
     try:
         with part.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:

@@ -1,4 +1,4 @@
-"""One self-contained HTML page of a calibration and a crowd, for a browser in light or dark and for a telephone."""
+"""A self-contained HTML page of a calibration and the stranger risks; light or dark, for large and small screens."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, TypeVar
 from PIL import Image
 
 from face128.errors import Face128Error
-from face128.jobs.calibrate.calibrate import ENROLLED
-from face128.jobs.report.plots import PLOTS, draw, nearest_others
+from face128.jobs.calibrate.calibrate import GALLERY_SIZES
+from face128.jobs.report.plots import PLOTS, draw, plot_nearest_others
 from face128.photos.photo import Limits, open_photo
 
 if TYPE_CHECKING:
@@ -23,134 +23,135 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-    from face128.jobs.audit.stranger_risk import Crowd, Promise
-    from face128.jobs.calibrate.bootstrap import Rate
+    from face128.jobs.audit.stranger_risk import Recommendation, StrangerRisk
+    from face128.jobs.calibrate.bootstrap import RateEstimate
     from face128.jobs.calibrate.calibrate import Calibration, WorstPair
     from face128.matching.stranger_estimates import Estimate
 
 T = TypeVar("T")
 
-THUMBNAIL = 160  # pixels
+THUMBNAIL_PIXELS = 160
 CAPTIONS = {
     "distances": "Distances between photos of one person (green) and of two (red); left of the line is accepted.",
-    "rates": "What a threshold costs. The bands hold the true rate in 95 of 100 such samples of people.",
+    "rates": "FAR and FRR by threshold. The bands hold the true rate in 95 of 100 such samples of people.",
     "det": "The same against each other: a curve further to the lower left is a better model for these people.",
-    "growth": "Every further member is one more face to resemble. Dashed: more members than there are people to count.",
+    "growth": "Each further member is one more face to resemble. Dashed: more members than there are people to count.",
 }
-CROWD = "How far each member's nearest other member is: so near a stranger comes. Left of the dotted line he is let in."
+NEAREST_CAPTION = (
+    "The distance from each member to the nearest other: so near a stranger comes. Left of the dotted line is accepted."
+)
 NOT_ENOUGH = "not enough members to say"
 
 
-def write_page(calibration: Calibration | None, crowds: Sequence[Crowd], limits: Limits) -> str:
-    """The page, with the plots and small pictures of the pairs to look at inside. Raises as plots.draw does."""
-    measured = [] if calibration is None else [_calibration(calibration, limits)]
-    return _filled("page.html", body="".join([*measured, *map(_crowd, crowds)]))
+def render_page(calibration: Calibration | None, risks: Sequence[StrangerRisk], limits: Limits) -> str:
+    """The page, including the plots and thumbnails of the worst pairs. Raises as plots.draw does."""
+    sections = [] if calibration is None else [_calibration(calibration, limits)]
+    return _fill("page.html", body="".join([*sections, *map(_stranger_risk, risks)]))
 
 
 def _calibration(calibration: Calibration, limits: Limits) -> str:
-    card, sample = calibration.card, calibration.sample
+    card, pairs = calibration.card, calibration.pairs
     far, frr = calibration.at(card.threshold)
-    return _filled(
+    return _fill(
         "calibration.html",
         model=escape(f"{card.name}, {card.pipeline}"),
-        people=f"{sample.person_count:,}",
-        photos=f"{len(sample.photos):,}",
+        people=f"{pairs.person_count:,}",
+        photos=f"{len(pairs.photos):,}",
         failed=f"{len(calibration.failed):,}",
-        genuine=f"{int(sample.same.sum()):,}",
-        impostor=f"{int((~sample.same).sum()):,}",
+        genuine=f"{int(pairs.genuine.sum()):,}",
+        impostor=f"{int((~pairs.genuine).sum()):,}",
         threshold=card.threshold,
         far=_rate(far.value, far),
         frr=_rate(frr.value, frr),
-        wanted="".join(_wanted(calibration, wanted) for wanted in calibration.wanted),
-        at="".join(f"<th>at {threshold}</th>" for threshold in calibration.growth),
-        growth="".join(_growth(calibration, enrolled) for enrolled in ENROLLED),
+        wanted="".join(_wanted_far_row(calibration, far) for far in calibration.threshold_for_far),
+        at="".join(f"<th>at {threshold}</th>" for threshold in calibration.gallery_size_risk),
+        growth="".join(_gallery_size_row(calibration, size) for size in GALLERY_SIZES),
         plots="".join(_figure(PLOTS[name], calibration, CAPTIONS[name]) for name in PLOTS),
         most_like="".join(_pair(pair, limits) for pair in calibration.most_like),
         least_like="".join(_pair(pair, limits) for pair in calibration.least_like),
     )
 
 
-def _crowd(crowd: Crowd) -> str:
-    at = crowd.expected[crowd.threshold]
-    doorways = "<p>Nobody attracts strangers: no member is nearest to several others.</p>"
-    if crowd.doorways:
+def _stranger_risk(risk: StrangerRisk) -> str:
+    estimate = risk.expected_fpir[risk.threshold]
+    hubs = "<p>No member is the nearest to several others.</p>"
+    if risk.hubs:
         rows = "".join(
-            f"<tr><td>{escape(str(one.member))}</td><td>{one.nearest_to:g}</td><td>{one.within:g}</td></tr>"
-            for one in crowd.doorways
+            f"<tr><td>{escape(str(hub.member))}</td><td>{hub.nearest_to:g}</td><td>{hub.within:g}</td></tr>"
+            for hub in risk.hubs
         )
-        doorways = (
-            f"<table><tr><th>member</th><th>nearest to</th><th>of them within {crowd.threshold}</th></tr>{rows}</table>"
-        )
-    return _filled(
-        "crowd.html",
-        model=escape(crowd.card.name),
-        members=f"{crowd.members:,}",
-        threshold=crowd.threshold,
-        fpir=_rate(at.share, at),
-        plot=_figure(nearest_others, crowd, CROWD),
+        header = f"<tr><th>member</th><th>nearest to</th><th>of them within {risk.threshold}</th></tr>"
+        hubs = f"<table>{header}{rows}</table>"
+    return _fill(
+        "stranger_risk.html",
+        model=escape(risk.card.name),
+        members=f"{risk.member_count:,}",
+        threshold=risk.threshold,
+        fpir=_rate(estimate.share, estimate),
+        plot=_figure(plot_nearest_others, risk, NEAREST_CAPTION),
         expected="".join(
-            f"<tr><td>{threshold}</td><td>{_rate(found.share, found)}</td></tr>"
-            for threshold, found in crowd.expected.items()
+            f"<tr><td>{threshold}</td><td>{_rate(estimate.share, estimate)}</td></tr>"
+            for threshold, estimate in risk.expected_fpir.items()
         ),
-        promises="".join(
-            f"<tr><td>{percent(share)}</td><td>{to_set(promise)}</td><td>{alpha_to_set(promise)}</td></tr>"
-            for share, promise in crowd.promises.items()
+        recommendations="".join(
+            f"<tr><td>{percent(share)}</td><td>{format_threshold(advice)}</td><td>{format_alpha(advice)}</td></tr>"
+            for share, advice in risk.recommendations.items()
         ),
-        doorways=doorways,
+        hubs=hubs,
     )
 
 
-def to_set(promise: Promise) -> str:
-    """The threshold that keeps it, in words."""
-    if promise.threshold is None:
-        return f"{NOT_ENOUGH}: it takes {promise.threshold_needs:,}"
-    # Down, never up: it is the greatest that keeps the promise.
-    return f"{math.floor(1e4 * promise.threshold) / 1e4:.4f}"
+def format_threshold(advice: Recommendation) -> str:
+    """The recommended threshold, or how many members it takes."""
+    if advice.threshold is None:
+        return f"{NOT_ENOUGH}: it takes {advice.threshold_needs:,}"
+    # Rounded down: it is the greatest threshold that keeps the wanted share.
+    return f"{math.floor(1e4 * advice.threshold) / 1e4:.4f}"
 
 
-def alpha_to_set(promise: Promise) -> str:
-    """The alpha that keeps it, in words."""
-    if promise.alpha is None or promise.at_most is None:
-        return f"{NOT_ENOUGH}: it takes {promise.alpha_needs:,}"
-    return f"{promise.alpha:g} ({percent(promise.at_most)} at most)"
+def format_alpha(advice: Recommendation) -> str:
+    """The recommended alpha, or how many members it takes."""
+    if advice.alpha is None or advice.at_most is None:
+        return f"{NOT_ENOUGH}: it takes {advice.alpha_needs:,}"
+    return f"{advice.alpha:g} ({percent(advice.at_most)} at most)"
 
 
-def _filled(name: str, **values: object) -> str:
+def _fill(name: str, **values: object) -> str:
     return Template(files("face128.jobs.report").joinpath(name).read_text(encoding="utf-8")).substitute(values)
 
 
 def percent(share: float) -> str:
-    """A share as a reader likes it: 12 %, 1.2 %, 0.012 %, never 0 for what is only small."""
+    """A share as 12 %, 1.2 % or 0.012 %; 0 % only for exactly 0."""
     return f"{100 * share:.0f} %" if share in (0, 1) or share >= 0.1 else f"{100 * share:.2g} %"
 
 
-def _rate(value: float, interval: Rate | Estimate) -> str:
+def _rate(value: float, interval: RateEstimate | Estimate) -> str:
     return f"<strong>{percent(value)}</strong> <small>({percent(interval.low)} to {percent(interval.high)})</small>"
 
 
-def _wanted(calibration: Calibration, wanted: float) -> str:
-    threshold = calibration.wanted[wanted]
+def _wanted_far_row(calibration: Calibration, far: float) -> str:
+    threshold = calibration.threshold_for_far[far]
     if threshold is None:
-        return f"<tr><td>{percent(wanted)}</td><td colspan=2>not enough people to say</td></tr>"
+        return f"<tr><td>{percent(far)}</td><td colspan=2>not enough people to say</td></tr>"
     frr = calibration.at(threshold)[1]
-    return f"<tr><td>{percent(wanted)}</td><td>{threshold:.3f}</td><td>{_rate(frr.value, frr)}</td></tr>"
+    return f"<tr><td>{percent(far)}</td><td>{threshold:.3f}</td><td>{_rate(frr.value, frr)}</td></tr>"
 
 
-def strangers(calibration: Calibration, threshold: float, enrolled: int) -> str:
-    """The share of strangers let in as somebody among so many, and how it is known."""
-    share = calibration.growth[threshold][enrolled]
-    if enrolled > calibration.measured_growth:
+def format_gallery_size_risk(calibration: Calibration, threshold: float, size: int) -> str:
+    """The share of strangers accepted as one of ``size`` members; "about" if it is extrapolated."""
+    share = calibration.gallery_size_risk[threshold][size]
+    if size > calibration.max_counted_size:
         return f"about {percent(share)}"
-    return percent(share) if share else f"none of {calibration.sample.person_count:,}"
+    return percent(share) if share else f"none of {calibration.pairs.person_count:,}"
 
 
-def _growth(calibration: Calibration, enrolled: int) -> str:
-    cells = (f"<td>{strangers(calibration, threshold, enrolled)}</td>" for threshold in calibration.growth)
-    return f"<tr><td>{enrolled:,}</td>{''.join(cells)}</tr>"
+def _gallery_size_row(calibration: Calibration, size: int) -> str:
+    cells = (f"<td>{format_gallery_size_risk(calibration, t, size)}</td>" for t in calibration.gallery_size_risk)
+    return f"<tr><td>{size:,}</td>{''.join(cells)}</tr>"
 
 
-def _figure(plot: Callable[[Axes, T], None], subject: T, caption: str) -> str:
-    light, dark = (_data_url(draw(plot, subject, look), "png") for look in ("light", "dark"))
+def _figure(plot: Callable[[Axes, T], None], data: T, caption: str) -> str:
+    light, dark = (_data_url(draw(plot, data, theme), "png") for theme in ("light", "dark"))
     return (
         f'<figure><picture><source media="(prefers-color-scheme: dark)" srcset="{dark}"><img src="{light}" '
         f'alt="{escape(caption)}"></picture><figcaption>{escape(caption)}</figcaption></figure>'
@@ -169,8 +170,8 @@ def _thumbnail(photo: Path, limits: Limits) -> str:
     try:
         image = Image.fromarray(open_photo(photo.read_bytes(), limits).rgb())
     except (OSError, Face128Error):
-        return ""  # it was there a minute ago; its name still is
-    image.thumbnail((THUMBNAIL, THUMBNAIL))
+        return ""  # removed since it was described; the page still names it
+    image.thumbnail((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS))
     jpeg = io.BytesIO()
     image.save(jpeg, "JPEG", quality=80)
     return f'<img src="{_data_url(jpeg.getvalue(), "jpeg")}" alt="">'

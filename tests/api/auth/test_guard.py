@@ -10,7 +10,7 @@ import pytest
 from serving import serving
 
 from face128 import api_keys
-from face128.api.auth.throttle import MOST
+from face128.api.auth.throttle import MAX_FAILURES
 
 KEYS = ("first-key-of-thirty-two-characters", "second/key+with==signs")
 
@@ -50,7 +50,7 @@ def test_either_header_and_every_key_opens(locked: httpx.Client, key: str) -> No
         assert (answer.status_code, answer.json()) == (200, {"match": False})
 
 
-# What each scope opens, as docs/operations.md has it; a path that the service does not have is 404, not 403.
+# The scope of each route, as in docs/operations.md. An unknown path would be 404, not 403.
 ROUTES = {
     ("POST", "/match"): "match",
     ("POST", "/compare"): "match",
@@ -77,9 +77,9 @@ SECRETS = {scope: f"the-key-for-{scope}-{'x' * 30}" for scope in sorted(api_keys
 
 @pytest.fixture(scope="module")
 def scoped() -> Iterator[httpx.Client]:
-    """A key for each scope, and the old and the new one of a caller that is about to change."""
-    entries = [api_keys.describe(scope, secret, scope).entry for scope, secret in SECRETS.items()]
-    entries += [api_keys.describe("rotated", secret, "match").entry for secret in KEYS]
+    """A key for each scope, and the old and new key of a caller that rotates them."""
+    entries = [api_keys.key_from_secret(scope, secret, scope).entry for scope, secret in SECRETS.items()]
+    entries += [api_keys.key_from_secret("rotated", secret, "match").entry for secret in KEYS]
     with serving(FACE128_ENGINES="fake", FACE128_API_KEYS=",".join(entries)) as client:
         yield client
 
@@ -98,15 +98,15 @@ def test_each_route_opens_to_its_scope_alone(scoped: httpx.Client, method: str, 
         assert needed in answer.json()["error"]
 
 
-def test_openapi_tells_the_scope_of_every_route(scoped: httpx.Client) -> None:
+def test_openapi_documents_the_scope_of_every_route(scoped: httpx.Client) -> None:
     document = scoped.get("/openapi.json").json()
-    told = {
+    documented = {
         (method.upper(), path.replace(":path", "")): route.get("security")
         for path, methods in document["paths"].items()
         for method, route in methods.items()
     }
     (scheme,) = document["components"]["securitySchemes"]
-    assert told == {route: [{scheme: [scope]}] for route, scope in ROUTES.items()} | dict.fromkeys(OPEN)
+    assert documented == {route: [{scheme: [scope]}] for route, scope in ROUTES.items()} | dict.fromkeys(OPEN)
     for path, methods in document["paths"].items():
         for method, route in methods.items():
             refusals = {"401", "403", "429"} & route["responses"].keys()
@@ -115,7 +115,7 @@ def test_openapi_tells_the_scope_of_every_route(scoped: httpx.Client) -> None:
 
 def test_two_keys_of_one_caller_work_at_a_time_and_a_hash_is_no_key(scoped: httpx.Client) -> None:
     body = {"descriptor": [0] * 128, "enrolled": []}
-    for key, status in ((KEYS[0], 200), (KEYS[1], 200), (api_keys.digest(KEYS[0]).hex(), 401)):
+    for key, status in ((KEYS[0], 200), (KEYS[1], 200), (api_keys.hash_secret(KEYS[0]).hex(), 401)):
         assert scoped.post("/match", json=body, headers={"X-API-Key": key}).status_code == status
 
 
@@ -123,17 +123,17 @@ BODY = {"descriptor": [0] * 128, "enrolled": []}
 SHORT_KEY = "a-short-secret"
 
 
-def test_who_guesses_waits_and_a_right_key_that_nobody_can_guess_does_not() -> None:
+def test_who_guesses_is_throttled_and_a_long_valid_key_is_not() -> None:
     with serving(FACE128_ENGINES="fake", API_KEY=f"{SHORT_KEY},{SECRETS['match']}") as client:
 
         def ask(key: str) -> httpx.Response:
             return client.post("/match", json=BODY, headers={"X-API-Key": key} if key else {})
 
         assert ask(SHORT_KEY).status_code == 200
-        assert [ask("").status_code for _ in range(2 * MOST)] == [401] * 2 * MOST  # no key is no guess
-        answers = [ask(f"guess-{i}") for i in range(MOST + 5)]
-        assert [answer.status_code for answer in answers[:MOST]] == [401] * MOST
-        for answer in [*answers[MOST:], ask(SHORT_KEY)]:
+        assert [ask("").status_code for _ in range(2 * MAX_FAILURES)] == [401] * 2 * MAX_FAILURES  # no key is no guess
+        answers = [ask(f"guess-{i}") for i in range(MAX_FAILURES + 5)]
+        assert [answer.status_code for answer in answers[:MAX_FAILURES]] == [401] * MAX_FAILURES
+        for answer in [*answers[MAX_FAILURES:], ask(SHORT_KEY)]:
             assert (answer.status_code, answer.json()["code"]) == (429, "throttled")
             assert 1 <= int(answer.headers["Retry-After"]) == answer.json()["retry_after"] <= 6
         assert ask(SECRETS["match"]).status_code == 200
@@ -141,25 +141,26 @@ def test_who_guesses_waits_and_a_right_key_that_nobody_can_guess_does_not() -> N
         assert client.get("/health").status_code == 200
 
 
-def addresses(client: httpx.Client, forwarded: list[str]) -> list[int]:
-    """The statuses of a wrong key's calls, each with this X-Forwarded-For."""
+def wrong_key_statuses(client: httpx.Client, forwarded: list[str]) -> list[int]:
+    """The statuses of calls with a wrong key, one for each X-Forwarded-For."""
     calls = ({"X-API-Key": "wrong", "X-Forwarded-For": address} for address in forwarded)
     return [client.post("/match", json=BODY, headers=headers).status_code for headers in calls]
 
 
 def test_a_forwarded_address_counts_only_where_a_proxy_is_trusted() -> None:
-    many = [f"198.51.100.{i}" for i in range(MOST + 3)]
+    many = [f"198.51.100.{i}" for i in range(MAX_FAILURES + 3)]
     with serving(FACE128_ENGINES="fake", API_KEY=SHORT_KEY) as client:
-        assert addresses(client, many)[-3:] == [429] * 3
+        assert wrong_key_statuses(client, many)[-3:] == [429] * 3
     with serving(FACE128_ENGINES="fake", API_KEY=SHORT_KEY, FACE128_TRUSTED_PROXIES="127.0.0.0/8") as client:
-        assert addresses(client, many) == [401] * len(many)
-        # The proxy adds the address that it saw: what a client wrote before it is not believed.
-        forged = [f"203.0.113.{i}, 198.51.100.99" for i in range(MOST + 3)]
-        assert addresses(client, forged)[-3:] == [429] * 3
-        assert addresses(client, ["2001:db8::1", "2001:db8:0:1::1"]) == [401] * 2
-        assert addresses(client, [f"2001:db8:0:1::{i:x}" for i in range(2, MOST + 4)])[-3:] == [429] * 3
+        assert wrong_key_statuses(client, many) == [401] * len(many)
+        # The proxy appends the address that it saw; what the client wrote before it is ignored.
+        forged = [f"203.0.113.{i}, 198.51.100.99" for i in range(MAX_FAILURES + 3)]
+        assert wrong_key_statuses(client, forged)[-3:] == [429] * 3
+        assert wrong_key_statuses(client, ["2001:db8::1", "2001:db8:0:1::1"]) == [401] * 2
+        same_network = [f"2001:db8:0:1::{i:x}" for i in range(2, MAX_FAILURES + 4)]
+        assert wrong_key_statuses(client, same_network)[-3:] == [429] * 3
     with serving(FACE128_ENGINES="fake", API_KEY=SHORT_KEY, FACE128_TRUSTED_PROXIES="10.0.0.0/8") as client:
-        assert addresses(client, many)[-3:] == [429] * 3
+        assert wrong_key_statuses(client, many)[-3:] == [429] * 3
 
 
 @pytest.mark.parametrize("path", ["/health", "/ready"])

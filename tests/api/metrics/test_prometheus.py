@@ -1,4 +1,4 @@
-"""/metrics over real HTTP, read by Prometheus's own parser: every number is that of what was sent."""
+"""/metrics over real HTTP, read by Prometheus's own parser: the numbers are those of the requests that were sent."""
 
 from __future__ import annotations
 
@@ -10,20 +10,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
-from colours import face
+from fake_photos import fake_photo
 from prometheus_client.parser import text_string_to_metric_families
 from serving import photo, serving
 
 from face128 import api_keys
+from face128.api.metrics.multiprocess import METRICS_FOLDER_VARIABLE
 
 ADMIN = "the-key-of-prometheus-" + "x" * 20
 STAGES = ("decode", "detect", "crop", "describe", "search")
 BACKEND = "the-key-of-the-backend-" + "x" * 20
 
 
-def told(client: httpx.Client, headers: dict[str, str] | None = None) -> dict[str, float]:
-    """Every sample by its name and labels, as Prometheus writes them."""
+def samples(client: httpx.Client, headers: dict[str, str] | None = None) -> dict[str, float]:
+    """Every sample, by name and labels: "name|label=value"."""
     answer = client.get("/metrics", headers=headers)
     assert answer.status_code == 200
     assert answer.headers["Content-Type"].startswith("text/plain; version=")
@@ -34,17 +36,17 @@ def told(client: httpx.Client, headers: dict[str, str] | None = None) -> dict[st
     }
 
 
-def grown(before: dict[str, float], after: dict[str, float]) -> dict[str, float]:
+def increases(before: dict[str, float], after: dict[str, float]) -> dict[str, float]:
     return {name: value - before.get(name, 0) for name, value in after.items() if value != before.get(name, 0)}
 
 
-def at(distance: float) -> list[float]:
+def descriptor_at(distance: float) -> list[float]:
     return [distance] + [0.0] * 127
 
 
 def ask(client: httpx.Client, *distances: float, **more: object) -> httpx.Response:
-    members = [{"regNo": i, "name": "n", "descriptor": at(distance)} for i, distance in enumerate(distances)]
-    return client.post("/match", json={"descriptor": at(0.0), "enrolled": members, **more})
+    members = [{"regNo": i, "name": "n", "descriptor": descriptor_at(distance)} for i, distance in enumerate(distances)]
+    return client.post("/match", json={"descriptor": descriptor_at(0.0), "enrolled": members, **more})
 
 
 @pytest.fixture(scope="module")
@@ -54,13 +56,13 @@ def counted() -> Iterator[httpx.Client]:
 
 
 def test_requests_are_counted_by_template_and_code(counted: httpx.Client) -> None:
-    before = told(counted)
+    before = samples(counted)
     for name in ("Vicky", "nobody/at/all", "x"):
         assert counted.delete(f"/enroll_faces/{name}").status_code == 404
     counted.get("/records?skip=-1")
     counted.get("/somewhere/else")
-    counted.request("PROPFIND", "/match")  # WebDAV: the parser knows it, no route does
-    new = grown(before, told(counted))
+    counted.request("PROPFIND", "/match")  # WebDAV: known to the HTTP parser, to no route
+    new = increases(before, samples(counted))
     counts = {name: value for name, value in new.items() if name.startswith("face128_requests_total")}
     assert counts == {
         "face128_requests_total|code=404|method=DELETE|route=/enroll_faces/{user_id:path}": 3,
@@ -79,66 +81,67 @@ def test_what_callers_choose_makes_no_new_series(counted: httpx.Client) -> None:
     member = {"regNo": 1, "name": "n", "descriptor": [0.1] * 512, "model": "insightface-invented-01234567"}
     assert counted.post("/match", json={**probe, "enrolled": [member]}).json()["regNo"] == 1
     counted.get("/invented-path", headers={"X-Request-ID": "invented-id"})
-    series = told(counted)
+    series = samples(counted)
     assert not [name for name in series if "invented" in name]
     assert series["face128_match_distance_count|model=other|result=match"] == 1
 
 
 def test_decisions_and_their_distances(counted: httpx.Client) -> None:
-    before = told(counted)
+    before = samples(counted)
     for distances in ((0.2, 0.3), (0.38,), (0.39,), ()):
         assert ask(counted, *distances).status_code == 200
-    new = grown(before, told(counted))
+    new = increases(before, samples(counted))
     assert new["face128_decisions_total|result=match"] == 2
     assert new["face128_decisions_total|result=no_match"] == 2
     base = "face128_match_distance"
     assert new[f"{base}_count|model=dlib-resnet-v1|result=match"] == 2
     assert math.isclose(new[f"{base}_sum|model=dlib-resnet-v1|result=match"], 0.58)
     assert new[f"{base}_count|model=dlib-resnet-v1|result=no_match"] == 1
-    # The threshold is a bound of the histogram: who matches lies within it, who does not beyond.
+    # The threshold is a bound of the histogram: matches lie within it, others beyond.
     assert new[f"{base}_bucket|le=0.38|model=dlib-resnet-v1|result=match"] == 2
     assert f"{base}_bucket|le=0.38|model=dlib-resnet-v1|result=no_match" not in new
     assert new["face128_stage_duration_seconds_count|stage=search"] == 4
 
 
-def test_lists_that_came_before(counted: httpx.Client) -> None:
-    before = told(counted)
+def test_list_cache_hits_and_misses_are_counted(counted: httpx.Client) -> None:
+    before = samples(counted)
     for list_of in (200, 200, 300, 200, 10):
         ask(counted, *(distance / 1000 for distance in range(list_of)))
-    counted.post("/match", json={"descriptor": at(9.0), "more": "x" * 2**17})  # the gallery is asked
-    new = grown(before, told(counted))
+    counted.post("/match", json={"descriptor": descriptor_at(9.0), "more": "x" * 2**17})  # the gallery is asked
+    new = increases(before, samples(counted))
     assert (new["face128_lists_total|known=yes"], new["face128_lists_total|known=no"]) == (2, 2)
 
 
-def test_the_gallery_s_decisions_count_too(counted: httpx.Client) -> None:
-    counted.post("/enroll_faces/44", data={"name": "Vicky"}, files={"image": face(1)})
-    before = told(counted)
-    assert counted.post("/match_face", files={"image": face(1)}).json()["status"] == "access_granted"
-    assert counted.post("/match_face", files={"image": face(2)}).json()["status"] == "access_denied"
-    assert counted.post("/records/match", files={"image": face(1)}).json()["recognized"] is True
-    assert counted.post("/match", json={"descriptor": at(9.0), "model": "dlib-resnet-v1"}).json() == {"match": False}
-    new = grown(before, told(counted))
+def test_decisions_of_the_gallery_are_counted_too(counted: httpx.Client) -> None:
+    counted.post("/enroll_faces/44", data={"name": "Vicky"}, files={"image": fake_photo(1)})
+    before = samples(counted)
+    assert counted.post("/match_face", files={"image": fake_photo(1)}).json()["status"] == "access_granted"
+    assert counted.post("/match_face", files={"image": fake_photo(2)}).json()["status"] == "access_denied"
+    assert counted.post("/records/match", files={"image": fake_photo(1)}).json()["recognized"] is True
+    probe = {"descriptor": descriptor_at(9.0), "model": "dlib-resnet-v1"}
+    assert counted.post("/match", json=probe).json() == {"match": False}
+    new = increases(before, samples(counted))
     assert (new["face128_decisions_total|result=match"], new["face128_decisions_total|result=no_match"]) == (2, 2)
     assert new["face128_match_distance_count|model=fake|result=match"] == 2
 
 
 @pytest.mark.parametrize("isolation", ["process", "thread"])
-def test_a_photo_is_told_once_a_stage_wherever_it_is_worked_on(isolation: str) -> None:
+def test_a_photo_is_counted_once_a_stage_by_either_isolation(isolation: str) -> None:
     with serving(FACE128_ISOLATION=isolation) as client:
-        before = told(client)
+        before = samples(client)
         one, several, broken = photo("obama-2012.jpg"), photo("collins-1999.png"), photo("obama-2012.jpg")[:9000]
         assert client.post("/encode-image", files={"image": one}).status_code == 200
         assert client.post("/detect", files={"image": several}).json()["face_count"] == 2
         assert client.post("/encode-image", files={"image": several}).status_code == 422
         assert client.post("/encode-image", files={"image": broken}).status_code == 400
-        after = told(client)
-        new = grown(before, after)
-        # The damaged one is refused before anything is detected.
+        after = samples(client)
+        new = increases(before, after)
+        # The damaged photo is refused before detection.
         stages = {stage: new.get(f"face128_stage_duration_seconds_count|stage={stage}") for stage in STAGES}
         assert stages == {"decode": 4, "detect": 3, "crop": 1, "describe": 1, "search": None}
         assert (new["face128_faces_per_image_count"], new["face128_faces_per_image_sum"]) == (3, 5)
         assert new["face128_errors_total|code=multiple_faces"] == 1
-        # Exclusive times: together no more than the requests took.
+        # The times exclude nested stages: their sum is below that of the requests.
         spent = sum(new.get(f"face128_stage_duration_seconds_sum|stage={stage}", 0) for stage in STAGES)
         requests = sum(v for k, v in new.items() if k.startswith("face128_request_duration_seconds_sum"))
         assert 0 < spent < requests
@@ -152,8 +155,8 @@ def test_a_photo_is_told_once_a_stage_wherever_it_is_worked_on(isolation: str) -
 
 def test_metrics_needs_the_scope_admin_and_keys_are_counted_by_name() -> None:
     entries = [
-        api_keys.describe("prometheus", ADMIN, "admin").entry,
-        api_keys.describe("backend", BACKEND, "match").entry,
+        api_keys.key_from_secret("prometheus", ADMIN, "admin").entry,
+        api_keys.key_from_secret("backend", BACKEND, "match").entry,
     ]
     with serving(FACE128_ENGINES="fake", FACE128_API_KEYS=",".join(entries)) as client:
         assert client.get("/metrics").status_code == 401
@@ -161,7 +164,7 @@ def test_metrics_needs_the_scope_admin_and_keys_are_counted_by_name() -> None:
         client.headers["X-API-Key"] = BACKEND
         ask(client, 0.1)
         ask(client, 0.1)
-        series = told(client, {"Authorization": f"Bearer {ADMIN}"})
+        series = samples(client, {"Authorization": f"Bearer {ADMIN}"})
         assert series["face128_key_requests_total|key=backend"] == 2
         assert series["face128_key_requests_total|key=prometheus"] == 1
         assert (series["face128_errors_total|code=unauthorized"], series["face128_errors_total|code=forbidden"]) == (
@@ -175,11 +178,11 @@ def test_two_workers_are_added_up_and_what_a_dead_one_counted_stays() -> None:
     with serving(workers=2, FACE128_ENGINES="fake") as client:
 
         def send() -> None:
-            for _ in range(calls):  # a connection each: so they may reach either worker
-                assert ask_anew(client).status_code == 200
+            for _ in range(calls):  # a new connection each, so that both workers get some
+                assert ask_on_new_connection(client).status_code == 200
 
         send()
-        series = told(client)
+        series = samples(client)
         match = "face128_requests_total|code=200|method=POST|route=/match"
         assert series[match] == series["face128_decisions_total|result=match"] == calls
         assert series["face128_info|version=" + version()] == 1
@@ -189,18 +192,18 @@ def test_two_workers_are_added_up_and_what_a_dead_one_counted_stays() -> None:
         dead = max(workers)
         os.kill(dead, signal.SIGKILL)
         deadline = time.monotonic() + 30
-        while len(list(folder.glob("counter_*.db"))) < 3:  # its successor has begun
+        while len(list(folder.glob("counter_*.db"))) < 3:  # its successor has started
             assert time.monotonic() < deadline
             time.sleep(0.1)
-        series = told(client)
+        series = samples(client)
         assert series[match] == calls
         assert not list(folder.glob(f"gauge_live*_{dead}.db"))
         send()
-        assert told(client)[match] == 2 * calls
+        assert samples(client)[match] == 2 * calls
     assert not folder.exists()
 
 
-def ask_anew(client: httpx.Client) -> httpx.Response:
+def ask_on_new_connection(client: httpx.Client) -> httpx.Response:
     with httpx.Client(base_url=client.base_url) as fresh:
         return ask(fresh, 0.1)
 
@@ -212,13 +215,10 @@ def version() -> str:
 
 
 def metrics_folder_of(client: httpx.Client) -> Path:
-    """The folder of the service that listens on this port: one of its processes has it in its environment."""
+    """The folder of the service on this port, from the environment of one of its worker processes."""
     port = str(client.base_url.port)
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            variables = dict(v.split("=", 1) for v in (process / "environ").read_text().split("\0") if "=" in v)
-        except (OSError, UnicodeDecodeError):
-            continue
-        if variables.get("PORT") == port and "PROMETHEUS_MULTIPROC_DIR" in variables:
-            return Path(variables["PROMETHEUS_MULTIPROC_DIR"])
+    for process in psutil.process_iter(["environ"]):
+        variables = process.info["environ"] or {}
+        if variables.get("PORT") == port and METRICS_FOLDER_VARIABLE in variables:
+            return Path(variables[METRICS_FOLDER_VARIABLE])
     raise AssertionError("no worker was found")

@@ -1,8 +1,8 @@
-"""The OpenAPI document and the service agree: schemathesis asks the real service with all its checks.
+"""The OpenAPI document and the service agree: schemathesis tests the real service with all its checks.
 
-No answer is a server error, each has a status, a shape, a content type and headers that the document tells of, what
-the document forbids is refused, and no key means no answer. tests/openapi/ has its settings.
-SCHEMATHESIS_EXAMPLES=500 and SCHEMATHESIS_SEED=1 look longer, and elsewhere.
+No answer is a server error; status, shape, content type and headers are documented; what the document forbids is
+refused; a request without a key is refused. The settings are in tests/support/openapi/. SCHEMATHESIS_EXAMPLES=500
+tests more requests, SCHEMATHESIS_SEED=1 others.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ EXAMPLES = os.environ.get("SCHEMATHESIS_EXAMPLES")
 SEED = os.environ.get("SCHEMATHESIS_SEED", "128")
 
 
-# Long enough not to wait with those who guess.
+# Long enough not to be throttled after wrong keys.
 KEY = "schemathesis-" + 43 * "k"
 
 
 def schemathesis(client: httpx.Client, examples: int, *options: str) -> None:
-    """Run it on this service; ``examples`` a route, unless the environment says otherwise."""
+    """Run it on this service, with ``examples`` requests a route, unless SCHEMATHESIS_EXAMPLES is set."""
     command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(FOLDER / "schemathesis.toml"), "run"]
     command += [f"{client.base_url}/openapi.json", "--seed", SEED, "--max-examples", EXAMPLES or str(examples)]
     hooks = {"SCHEMATHESIS_HOOKS": "asking", "PYTHONPATH": str(FOLDER), "SCHEMATHESIS_KEY": KEY}
@@ -54,7 +54,7 @@ def document() -> dict[str, Any]:
     return create_app(Settings(engines=("fake", "dlib"))).openapi()
 
 
-def test_the_document_knows_only_our_shape_of_errors(document: dict[str, Any]) -> None:
+def test_the_document_has_only_our_shape_of_errors(document: dict[str, Any]) -> None:
     assert "HTTPValidationError" not in str(document)
     problem = {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     answers = [
@@ -76,11 +76,12 @@ def test_the_document_names_the_engines_of_this_service(document: dict[str, Any]
 
 def test_only_where_keys_are_set_the_document_asks_for_one(document: dict[str, Any]) -> None:
     with_keys = create_app(Settings(engines=("fake",), api_keys="a-key")).openapi()  # type: ignore[arg-type]
-    for told, count in ((document, 0), (with_keys, 18)):
-        assert sum("security" in operation for path in told["paths"].values() for operation in path.values()) == count
+    for openapi, count in ((document, 0), (with_keys, 18)):
+        operations = [operation for path in openapi["paths"].values() for operation in path.values()]
+        assert sum("security" in operation for operation in operations) == count
 
 
-def test_a_wrong_method_is_told_all_the_right_ones(fake_service: httpx.Client) -> None:
+def test_the_answer_to_a_wrong_method_lists_all_right_ones(fake_service: httpx.Client) -> None:
     assert fake_service.put("/records").headers["Allow"] == "GET, POST"
     assert fake_service.options("/records/some-id").headers["Allow"] == "DELETE, GET"
     assert fake_service.request("TRACE", "/enroll_faces/a/b").headers["Allow"] == "DELETE, POST"

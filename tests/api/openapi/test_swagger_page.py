@@ -1,4 +1,4 @@
-"""/docs: everything that the page needs comes from the service itself."""
+"""/docs: the service itself serves everything that the page needs."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import pytest
 
 @pytest.fixture(scope="module")
 def parts(fake_service: httpx.Client) -> dict[str, httpx.Response]:
-    """What a browser loads for the page, by its path: the page first, then everything that it names."""
+    """What a browser loads, by path: the page, then everything that it names."""
     page = fake_service.get("/docs")
     named = re.findall(r'(?:src|href)="([^"]+)"', page.text)
     return {"/docs": page, **{name: fake_service.get("/docs/../" + name) for name in named}}
 
 
-def test_the_page_and_all_that_it_names_come_from_here(parts: dict[str, httpx.Response]) -> None:
+def test_the_service_has_the_page_and_all_that_it_names(parts: dict[str, httpx.Response]) -> None:
     assert len(parts) == 5
     assert {answer.status_code for answer in parts.values()} == {200}
     types = {answer.headers["Content-Type"].partition(";")[0] for answer in parts.values()}
@@ -27,12 +27,12 @@ def test_the_page_names_no_other_origin(parts: dict[str, httpx.Response]) -> Non
     ours = [parts["/docs"].text, parts["docs/start.js"].text]
     assert not any("//" in text for text in ours)
     assert "validatorUrl: null" in parts["docs/start.js"].text
-    # The style sheet brings its pictures along.
+    # The style sheet contains its pictures.
     assert not re.findall(r"url\((?!['\"]?data:)", parts["docs/swagger-ui.css"].text)
     assert "@import" not in parts["docs/swagger-ui.css"].text
 
 
-def test_a_browser_is_told_to_ask_nobody_else(parts: dict[str, httpx.Response]) -> None:
+def test_the_security_policy_allows_no_other_host(parts: dict[str, httpx.Response]) -> None:
     for answer in parts.values():
         policy = dict(part.strip().split(" ", 1) for part in answer.headers["Content-Security-Policy"].split(";"))
         assert policy["default-src"] == "'none'"

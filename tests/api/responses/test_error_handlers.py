@@ -1,4 +1,4 @@
-"""What nobody foresaw: an answer in the same shape, with an id that finds the traceback in the log."""
+"""Unexpected errors: an answer in the same shape, with an id that finds the traceback in the log."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from face128.settings import Settings
 
 
 def get_break(**headers: str) -> httpx.Response:
-    """The answer of a route that breaks, with these headers."""
+    """The answer of a route that raises, to a request with these headers."""
     app = create_app(Settings(engines=("fake",)))
 
     @app.get("/break")
     def break_() -> None:
-        raise RuntimeError("a secret of the inside, /etc/passwd")
+        raise RuntimeError("a secret of the server, /etc/passwd")
 
     async def call() -> httpx.Response:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://face128") as client:
@@ -27,7 +27,7 @@ def get_break(**headers: str) -> httpx.Response:
     return asyncio.run(call())
 
 
-def test_an_unforeseen_error_is_internal_with_an_id_and_nothing_of_the_inside() -> None:
+def test_an_unexpected_error_is_internal_with_an_id_and_no_details() -> None:
     answer = get_break(**{"X-Request-ID": "find-me"})
     assert answer.status_code == 500
     body = answer.json()
@@ -37,7 +37,7 @@ def test_an_unforeseen_error_is_internal_with_an_id_and_nothing_of_the_inside() 
     assert "Traceback" not in answer.text
 
 
-def test_the_traceback_stands_in_the_log_under_that_id(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_log_has_the_traceback_under_that_id(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.ERROR, logger="face128.access"):
         get_break(**{"X-Request-ID": "find-me"})
     record = next(record for record in caplog.records if record.exc_info)

@@ -10,14 +10,14 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from cohort_truth import plain_standing
+from cohort_truth import conformal_score_by_definition
 from serving import serving
 
 from face128.domain.descriptors import to_base64
 
 
 def crowd(seed: int) -> tuple[Any, Any, Any]:
-    """150 members, another photo of each, and strangers; about as far apart as people whom dlib tells apart badly."""
+    """150 members, another photo of each, and strangers; about as close together as people whom dlib confuses."""
     random = np.random.default_rng(seed)
     members = random.normal(0, 0.028, (150, 128))
     return members, members + random.normal(0, 0.018, members.shape), random.normal(0, 0.028, (60, 128))
@@ -42,7 +42,7 @@ def cohort_service() -> Iterator[httpx.Client]:
 
 def test_where_a_threshold_lets_everybody_in_the_cohort_rule_lets_in_the_members(fake_service: httpx.Client) -> None:
     by_threshold, strangers, members = [], [], []
-    for seed in range(4):  # one crowd by itself may be lucky, or not: alpha is the mean over crowds
+    for seed in range(4):  # alpha is the mean over crowds: one of them may be above or below
         enrolled, photos, others = crowd(seed)
         by_threshold += [ask(fake_service, other, enrolled, threshold=0.5) for other in others[:7]]
         strangers += [ask(fake_service, other, enrolled, decision=COHORT) for other in others[:7]]
@@ -52,9 +52,9 @@ def test_where_a_threshold_lets_everybody_in_the_cohort_rule_lets_in_the_members
     assert all(members)
 
 
-def test_explain_says_score_and_risk_by_either_rule_as_plain_loops_find_them(fake_service: httpx.Client) -> None:
+def test_explain_has_the_score_and_risk_that_plain_loops_compute_by_either_rule(fake_service: httpx.Client) -> None:
     for probe in (STRANGERS[0], NEXT_PHOTOS[3]):
-        score, risk = plain_standing(CROWD, list(range(150)), probe)
+        score, risk = conformal_score_by_definition(CROWD, list(range(150)), probe)
         for more in ({}, {"decision": {"rule": "threshold"}}, {"decision": COHORT}):
             answer = ask(fake_service, probe, explain=True, **more)
             assert answer["score"] == pytest.approx(score, abs=1e-12)
@@ -88,14 +88,14 @@ def test_nobody_beyond_the_cap_is_let_in_however_rare(fake_service: httpx.Client
     assert ask(fake_service, probe, members=far, decision=COHORT, threshold=1)["regNo"] == 3
 
 
-def test_too_few_members_are_told_how_many_it_takes(fake_service: httpx.Client) -> None:
-    told = ask(fake_service, CROWD[0], members=CROWD[:98], decision={"rule": "cohort", "alpha": 0.01})
-    assert "99" in told.pop("error")
-    assert told == {"code": "too_few_members", "members": 98, "members_needed": 99}
+def test_with_too_few_members_the_error_says_how_many_it_needs(fake_service: httpx.Client) -> None:
+    answer = ask(fake_service, CROWD[0], members=CROWD[:98], decision={"rule": "cohort", "alpha": 0.01})
+    assert "99" in answer.pop("error")
+    assert answer == {"code": "too_few_members", "members": 98, "members_needed": 99}
     assert "match" in ask(fake_service, STRANGERS[0], members=CROWD[:99], decision={"rule": "cohort", "alpha": 0.01})
 
 
-def test_those_without_a_descriptor_and_the_same_regno_again_are_no_further_members(fake_service: httpx.Client) -> None:
+def test_members_without_a_descriptor_and_repeated_regnos_do_not_count(fake_service: httpx.Client) -> None:
     enrolled = [{"regNo": i, "name": "x", "descriptor": m.tolist()} for i, m in enumerate(CROWD[:98])]
     enrolled += [{"regNo": 900 + i, "name": "x", "descriptor": None} for i in range(50)]
     enrolled += [{"regNo": 5.0, "name": "x", "descriptor": m.tolist()} for m in CROWD[98:]]
@@ -107,12 +107,12 @@ def test_those_without_a_descriptor_and_the_same_regno_again_are_no_further_memb
     ("decision", "field"),
     [("cohort", "decision"), ({"rule": "margin"}, "decision.rule"), ({"rule": "cohort", "alpha": 2}, "decision.alpha")],
 )
-def test_a_decision_that_is_none_is_refused(fake_service: httpx.Client, decision: Any, field: str) -> None:
-    told = ask(fake_service, CROWD[0], decision=decision)
-    assert (told["code"], told["field"]) == ("invalid_request", field)
+def test_an_invalid_decision_is_refused(fake_service: httpx.Client, decision: Any, field: str) -> None:
+    answer = ask(fake_service, CROWD[0], decision=decision)
+    assert (answer["code"], answer["field"]) == ("invalid_request", field)
 
 
-def test_a_list_beyond_all_patience_is_too_large_for_the_cohort_rule_alone(fake_service: httpx.Client) -> None:
+def test_a_list_above_20_000_members_is_too_large_for_the_cohort_rule_only(fake_service: httpx.Client) -> None:
     member = '{"regNo": 1, "descriptor": "%s"}' % ("A" * 683 + "=")
     for rule, status in (("cohort", 413), ("threshold", 200)):
         body = f'{{"descriptor": "{"A" * 683}=", "decision": {{"rule": "{rule}"}}, "enrolled": [' + ",".join(

@@ -1,4 +1,4 @@
-"""Document 3's endpoints beyond its examples."""
+"""The door service's endpoints beyond its examples."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from colours import create, face
+from fake_photos import create_record, fake_photo
 from serving import photo, serving
 
 
@@ -29,39 +29,39 @@ def match(client: httpx.Client, image: bytes) -> httpx.Response:
     return client.post("/match_face", files={"image": image})
 
 
-def test_each_of_a_persons_faces_lets_him_in(client: httpx.Client) -> None:
-    assert enrol(client, "user123", *map(face, range(3))).json() == {"status": "success", "faces_stored": 3}
+def test_each_of_a_persons_faces_grants_access(client: httpx.Client) -> None:
+    assert enrol(client, "user123", *map(fake_photo, range(3))).json() == {"status": "success", "faces_stored": 3}
     for seed in range(3):
         granted = {"status": "access_granted", "user_id": "user123", "name": "John Doe"}
-        assert match(client, face(seed)).json() == granted
-    assert match(client, face(9)).json() == {"status": "access_denied"}
+        assert match(client, fake_photo(seed)).json() == granted
+    assert match(client, fake_photo(9)).json() == {"status": "access_denied"}
 
 
 @pytest.mark.parametrize("field", ["files", "images", "file", "image"])
 def test_photos_may_come_in_any_of_the_fields(client: httpx.Client, field: str) -> None:
-    files = [(field, ("a.png", face(1))), (field, ("b.png", face(2)))]
+    files = [(field, ("a.png", fake_photo(1))), (field, ("b.png", fake_photo(2)))]
     answer = client.post("/enroll_faces/user123", files=files, data={"name": "John Doe"})
     assert answer.json() == {"status": "success", "faces_stored": 2}
 
 
 def test_the_same_request_again_has_the_same_answer_and_stores_nothing(client: httpx.Client) -> None:
     for _ in range(3):
-        answer = enrol(client, "user123", face(1), face(2), face(2))
+        answer = enrol(client, "user123", fake_photo(1), fake_photo(2), fake_photo(2))
         assert answer.json() == {"status": "success", "faces_stored": 2}
     assert client.get("/records").json()["total_count"] == 2
 
 
-def test_four_faces_are_the_most_and_replace_makes_room(client: httpx.Client) -> None:
-    assert enrol(client, "user123", *map(face, range(5))).json()["code"] == "too_many_images"
-    enrol(client, "user123", *map(face, range(4)))
-    assert enrol(client, "user123", face(4)).status_code == 409
-    assert enrol(client, "user123", face(4), query="?replace=true").json()["faces_stored"] == 1
-    assert match(client, face(0)).json() == {"status": "access_denied"}
+def test_four_faces_are_the_maximum_and_replace_makes_room(client: httpx.Client) -> None:
+    assert enrol(client, "user123", *map(fake_photo, range(5))).json()["code"] == "too_many_images"
+    enrol(client, "user123", *map(fake_photo, range(4)))
+    assert enrol(client, "user123", fake_photo(4)).status_code == 409
+    assert enrol(client, "user123", fake_photo(4), query="?replace=true").json()["faces_stored"] == 1
+    assert match(client, fake_photo(0)).json() == {"status": "access_denied"}
     assert client.get("/records").json()["total_count"] == 1
 
 
 def test_one_bad_photo_stores_none_and_is_named(client: httpx.Client) -> None:
-    answer = enrol(client, "user123", face(1), b"GIF89a no image", face(2))
+    answer = enrol(client, "user123", fake_photo(1), b"GIF89a no image", fake_photo(2))
     assert answer.status_code == 400
     assert {name: answer.json()[name] for name in ("code", "index", "file_name")} == {
         "code": "bad_image",
@@ -72,19 +72,19 @@ def test_one_bad_photo_stores_none_and_is_named(client: httpx.Client) -> None:
 
 
 def test_another_persons_face_is_refused_and_says_which_photo(client: httpx.Client) -> None:
-    enrol(client, "user123", face(1))
-    answer = enrol(client, "user456", face(2), face(1), name="Jane Smith").json()
+    enrol(client, "user123", fake_photo(1))
+    answer = enrol(client, "user456", fake_photo(2), fake_photo(1), name="Jane Smith").json()
     assert (answer["code"], answer["user_id"], answer["index"]) == ("duplicate", "user123", 1)
-    assert (
-        enrol(client, "user456", face(2), face(1), name="Jane Smith", query="?force=true").json()["faces_stored"] == 2
-    )
+    forced = enrol(client, "user456", fake_photo(2), fake_photo(1), name="Jane Smith", query="?force=true")
+    assert forced.json()["faces_stored"] == 2
 
 
 def test_a_record_and_an_enrolled_face_find_each_other(client: httpx.Client) -> None:
-    record = create(client, face(1), "Jane Smith").json()["record"]
-    assert match(client, face(1)).json() == {"status": "access_granted", "user_id": record["id"], "name": "Jane Smith"}
-    enrol(client, "user123", face(2))
-    found = client.post("/records/match", files={"image": face(2)}).json()["best_match"]
+    record = create_record(client, fake_photo(1), "Jane Smith").json()["record"]
+    granted = {"status": "access_granted", "user_id": record["id"], "name": "Jane Smith"}
+    assert match(client, fake_photo(1)).json() == granted
+    enrol(client, "user123", fake_photo(2))
+    found = client.post("/records/match", files={"image": fake_photo(2)}).json()["best_match"]
     assert found["name"] == "John Doe"
     assert client.delete(f"/enroll_faces/{record['id']}").json()["faces_deleted"] == 1
     assert client.delete(f"/records/{found['id']}").status_code == 200
@@ -93,19 +93,19 @@ def test_a_record_and_an_enrolled_face_find_each_other(client: httpx.Client) -> 
 
 @pytest.mark.parametrize("user_id", ["7", "a/b", "é ü", "王😀", "../x", "%41"])
 def test_any_user_id_can_be_enrolled_and_erased(client: httpx.Client, user_id: str) -> None:
-    assert enrol(client, user_id, face(1)).status_code == 200
-    assert match(client, face(1)).json()["user_id"] == user_id
+    assert enrol(client, user_id, fake_photo(1)).status_code == 200
+    assert match(client, fake_photo(1)).json()["user_id"] == user_id
     assert client.delete(f"/enroll_faces/{quote(user_id, safe='')}").json() == {"status": "success", "faces_deleted": 1}
     assert client.delete(f"/enroll_faces/{quote(user_id, safe='')}").status_code == 404
 
 
-def test_what_is_missing_is_said(client: httpx.Client) -> None:
-    assert client.post("/enroll_faces/7", files={"file": face(1)}).json()["field"] == "name"
+def test_a_missing_field_is_named(client: httpx.Client) -> None:
+    assert client.post("/enroll_faces/7", files={"file": fake_photo(1)}).json()["field"] == "name"
     assert client.post("/enroll_faces/7", data={"name": "John Doe"}).status_code == 400
-    assert enrol(client, "x" * 256, face(1)).json()["field"] == "user_id"
+    assert enrol(client, "x" * 256, fake_photo(1)).json()["field"] == "user_id"
 
 
-def test_errors_of_the_door_say_access_denied(client: httpx.Client) -> None:
+def test_errors_of_match_face_say_access_denied(client: httpx.Client) -> None:
     answer = match(client, b"no image")
     assert (answer.status_code, answer.json()["status"]) == (415, "access_denied")
 
@@ -114,8 +114,8 @@ def test_the_gallery_survives_a_restart(tmp_path: Path) -> None:
     for turn in range(2):
         with serving(FACE128_ENGINES="fake", FACE128_DATA=str(tmp_path)) as client:
             if turn == 0:
-                enrol(client, "user123", face(1))
-            assert match(client, face(1)).json()["status"] == "access_granted"
+                enrol(client, "user123", fake_photo(1))
+            assert match(client, fake_photo(1)).json()["status"] == "access_granted"
 
 
 def test_without_a_place_to_write_posted_lists_still_match_and_the_gallery_says_why(tmp_path: Path) -> None:

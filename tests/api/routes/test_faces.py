@@ -1,4 +1,4 @@
-"""Documents 1 and 4 over real HTTP: every curl of theirs, read field by field."""
+"""The InsightFace and embeddings services over real HTTP: every request of their documents, field by field."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from face128.domain.model_card import ModelCard, find_card
 OBAMA, OBAMA_AGAIN, BIDEN = "obama-2012.jpg", "obama-2009.jpg", "biden-2010.jpg"
 
 
-# Where face_recognition sees the face of OBAMA, and where the insightface package does: left, top, right, bottom.
+# The face box of OBAMA (left, top, right, bottom) by face_recognition and by the insightface package.
 BOXES = {128: (349, 142, 617, 409), 512: insight_packs.GOLDEN[OBAMA][0]["box"]}
 
 
@@ -32,7 +32,7 @@ def card_of(service: httpx.Client) -> ModelCard:
 
 
 def true_distance(card: ModelCard, a: str, b: str) -> float:
-    """Between the faces of two photos, as face_recognition or the insightface package describes them."""
+    """Distance of the faces in two photos, as face_recognition or the insightface package describes them."""
     if card.dimension == 128:
         return float(np.linalg.norm(dlib_truth.descriptors(a)[0] - dlib_truth.descriptors(b)[0]))
     return 1 - float(insight_packs.golden_descriptors(a)[0] @ insight_packs.golden_descriptors(b)[0])
@@ -58,8 +58,8 @@ def two_people() -> bytes:
     return file.getvalue()
 
 
-# What a request can look like: multipart in either field, JSON with base64, plain or as a data: URL.
-WAYS: dict[str, Any] = {
+# How an image can be sent: multipart in either field, JSON with base64, plain or as a data: URL.
+IMAGE_FORMS: dict[str, Any] = {
     "image": lambda data: {"files": {"image": ("face.jpg", data, "image/jpeg")}},
     "file": lambda data: {"files": {"file": ("face.jpg", data, "image/jpeg")}},
     "base64": lambda data: {"json": {"image_base64": base64.b64encode(data).decode()}},
@@ -69,16 +69,16 @@ WAYS: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("form", IMAGE_FORMS)
 @pytest.mark.parametrize("path", ["/detect", "/verify-face", "/extract-embedding"])
-def test_an_image_is_taken_however_the_documents_send_it(fake_service: httpx.Client, path: str, way: str) -> None:
-    answer = fake_service.post(path, **WAYS[way](photo("hopper-1984.jpg")))
+def test_an_image_is_accepted_in_every_form_of_both_services(fake_service: httpx.Client, path: str, form: str) -> None:
+    answer = fake_service.post(path, **IMAGE_FORMS[form](photo("hopper-1984.jpg")))
     assert answer.status_code == 200
-    assert answer.json() == fake_service.post(path, **WAYS["image"](photo("hopper-1984.jpg"))).json()
+    assert answer.json() == fake_service.post(path, **IMAGE_FORMS["image"](photo("hopper-1984.jpg"))).json()
 
 
 class TestDetect:
-    def test_one_face_is_answered_as_document_1_has_it(self, either_service: httpx.Client) -> None:
+    def test_one_face_is_answered_as_by_the_insightface_service(self, either_service: httpx.Client) -> None:
         answer = either_service.post("/detect", files={"image": photo(OBAMA)})
         assert answer.status_code == 200
         body = answer.json()
@@ -110,7 +110,7 @@ class TestDetect:
 
 
 class TestVerifyFace:
-    def test_a_face_is_answered_as_document_4_has_it(self, either_service: httpx.Client) -> None:
+    def test_a_face_is_answered_as_by_the_embeddings_service(self, either_service: httpx.Client) -> None:
         answer = either_service.post("/verify-face", files={"file": photo(OBAMA)})
         assert answer.status_code == 200
         body = answer.json()
@@ -126,7 +126,7 @@ class TestVerifyFace:
 
 
 class TestExtractEmbedding:
-    def test_it_has_the_fields_of_both_documents_and_the_numbers_of_encode_image(
+    def test_it_has_the_fields_of_both_services_and_the_numbers_of_encode_image(
         self, either_service: httpx.Client
     ) -> None:
         answer = either_service.post("/extract-embedding", files={"image": photo(OBAMA)})
@@ -154,7 +154,7 @@ class TestExtractEmbedding:
         ],
         ids=["no face", "two faces", "text", "empty"],
     )
-    def test_what_cannot_be_described_is_an_error_in_both_documents_words(
+    def test_a_photo_without_one_face_is_an_error_with_the_fields_of_both_services(
         self, either_service: httpx.Client, image: bytes, status: int, code: str
     ) -> None:
         answer = either_service.post("/extract-embedding", files={"image": image})
@@ -315,7 +315,7 @@ class TestBatchExtract:
             assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
 
     def test_others_get_their_turn_and_a_full_queue_fails_no_image(self) -> None:
-        """One place to wait: the batch has to take turns, and must neither fill the queue nor fail in it."""
+        """With one place in the queue, the batch must leave room for others, and none of its photos may be refused."""
         with serving(FACE128_QUEUE="1", FACE128_THREADS="1") as client:
             answers: dict[str, Any] = {}
 
@@ -333,10 +333,10 @@ class TestBatchExtract:
             assert set(singles) == {200}
 
 
-def test_a_key_is_asked_for_everywhere_as_document_4_sends_it() -> None:
-    with serving(FACE128_ENGINES="fake", API_KEY="your-secret-key-of-document-4") as client:
+def test_every_route_needs_a_key_sent_as_to_the_embeddings_service() -> None:
+    with serving(FACE128_ENGINES="fake", API_KEY="your-secret-key-for-embeddings") as client:
         paths = ("/detect", "/verify-face", "/extract-embedding", "/compare", "/compare-faces", "/batch-extract")
         assert {client.post(path, json={}).status_code for path in paths} == {401}
-        header = {"Authorization": "Bearer your-secret-key-of-document-4"}
+        header = {"Authorization": "Bearer your-secret-key-for-embeddings"}
         answer = client.post("/verify-face", files={"file": photo(OBAMA)}, headers=header)
         assert answer.json()["face_detected"] is True

@@ -1,4 +1,4 @@
-"""The original contract over real HTTP: /match and /encode-image."""
+"""The original service's contract over real HTTP: /match and /encode-image."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def send(client: httpx.Client, image: bytes, **query: str) -> httpx.Response:
     return client.post("/encode-image", files={"image": ("photo", image)}, params=query)
 
 
-@pytest.mark.parametrize("name", dlib_truth.SINGLE)
+@pytest.mark.parametrize("name", dlib_truth.ONE_FACE_PHOTOS)
 def test_encode_image_is_bit_identical_to_face_recognition(exact_service: httpx.Client, name: str) -> None:
     answer = send(exact_service, photo(name))
     assert answer.status_code == 200
@@ -35,7 +35,7 @@ def test_encode_image_is_bit_identical_to_face_recognition(exact_service: httpx.
     assert answer.json()["face_count"] == 1
 
 
-@pytest.mark.parametrize("name", dlib_truth.SINGLE)
+@pytest.mark.parametrize("name", dlib_truth.ONE_FACE_PHOTOS)
 def test_the_default_settings_stay_close_to_face_recognition(service: httpx.Client, name: str) -> None:
     descriptor = send(service, photo(name)).json()["descriptor"]
     # 0.2 is half of the threshold; the median drift is measured in benchmarks/.
@@ -85,19 +85,19 @@ def test_a_photo_that_lies_on_its_side_is_turned_upright(exact_service: httpx.Cl
 def test_an_image_comes_as_multipart_in_base64_or_bare(fake_service: httpx.Client) -> None:
     image = photo("hopper-1984.jpg")
     text = base64.b64encode(image).decode()
-    ways = [
+    answers = [
         fake_service.post("/encode-image", files={"image": image}),
         fake_service.post("/encode-image", files={"file": ("x.bin", image)}),
         fake_service.post("/encode-image", json={"image_base64": text}),
         fake_service.post("/encode-image", json={"image_base64": f"data:image/jpeg;base64,{text}"}),
         fake_service.post("/encode-image", content=image, headers={"Content-Type": "image/jpeg"}),
     ]
-    assert [way.status_code for way in ways] == [200] * 5
-    assert len({way.text for way in ways}) == 1
+    assert [answer.status_code for answer in answers] == [200] * 5
+    assert len({answer.text for answer in answers}) == 1
 
 
 @pytest.mark.parametrize("degrees", [-14, 0, 14])
-def test_it_tells_how_far_the_head_is_tilted(service: httpx.Client, degrees: int) -> None:
+def test_the_answer_has_the_roll_of_the_head(service: httpx.Client, degrees: int) -> None:
     upright = send(service, photo("obama-2012.jpg")).json()["roll"]
     image = Image.open(io.BytesIO(photo("obama-2012.jpg"))).rotate(-degrees, Image.Resampling.BICUBIC)
     file = io.BytesIO()
@@ -169,7 +169,7 @@ def test_a_request_of_another_shape_is_a_bad_request(fake_service: httpx.Client,
     assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
 
 
-def test_base64_that_is_none_is_a_bad_image(fake_service: httpx.Client) -> None:
+def test_invalid_base64_is_a_bad_image(fake_service: httpx.Client) -> None:
     answer = fake_service.post("/encode-image", json={"image_base64": "!!!"})
     assert (answer.status_code, answer.json()["code"]) == (400, "bad_image")
 
@@ -196,7 +196,7 @@ def test_eight_clients_at_once_get_right_answers(service: httpx.Client) -> None:
 
 
 def test_bodies_of_every_size_one_after_the_other_leave_nothing_behind(fake_service: httpx.Client) -> None:
-    """The memory of a body is used again for the next."""
+    """The buffer of a body is reused for the next."""
     names = ("obama-2012.jpg", "biden-2010.jpg", "hopper-1984.jpg")
     probes = [dlib_truth.descriptors(name)[0].tolist() for name in names]
     for members in (400, 3, 1200, 1, 0, 50, 400):

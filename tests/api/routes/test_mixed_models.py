@@ -1,4 +1,4 @@
-"""face-api.js's descriptors and dlib's, met over HTTP: enrolled in a browser, seen by the server."""
+"""Descriptors of face-api.js (enrolled in a browser) compared with those of the server's engines, over HTTP."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def enrolled() -> list[dict[str, object]]:
 
 @pytest.fixture(scope="module")
 def gallery(enrolled: list[dict[str, object]], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The settings of a gallery into which the browser's descriptors were imported."""
+    """Settings of a gallery with the browser's descriptors."""
     folder = tmp_path_factory.mktemp("gallery")
     (folder / "members.json").write_text(json.dumps(enrolled))
     settings = {"FACE128_DATA": str(folder)}
@@ -67,7 +67,7 @@ def encode(service: httpx.Client, name: str, engine: str) -> dict[str, object]:
 
 @pytest.mark.parametrize("engine", ["faceapi", "dlib"])
 @pytest.mark.parametrize("name", SEEN)
-def test_whom_a_browser_enrolled_the_server_recognises(
+def test_the_server_recognises_members_enrolled_in_a_browser(
     service: httpx.Client,
     enrolled: list[dict[str, object]],
     name: str,
@@ -81,7 +81,7 @@ def test_whom_a_browser_enrolled_the_server_recognises(
     record_property("distance", answer["distance"])
     assert answer["regNo"] == SEEN[name]
     assert answer.get("mixed_models", False) == (engine == "dlib")
-    # In the one network strangers are further away than this, whoever made the descriptors.
+    # Both are descriptors of one network, in which strangers are further away than this.
     assert answer["runner_up"]["distance"] > 0.6
 
 
@@ -108,14 +108,14 @@ def test_another_persons_name_for_a_face_that_a_browser_enrolled_is_refused(serv
 
 
 @pytest.mark.parametrize("name", ["obama-2012.jpg", "hopper-1984.jpg"])
-def test_a_photo_sent_to_the_server_has_the_very_descriptor_of_the_browser(service: httpx.Client, name: str) -> None:
+def test_a_photo_sent_to_the_server_has_the_same_descriptor_as_in_the_browser(service: httpx.Client, name: str) -> None:
     answer = encode(service, name, "faceapi")
     assert answer["model"] == "faceapi-resnet-v1"
     (truth,) = faceapi_truth.golden(name, "ssd", "canvas")
     assert np.linalg.norm(np.array(answer["descriptor"]) - truth.descriptor) <= 1e-5
 
 
-def test_a_member_without_a_model_is_taken_for_the_probes(
+def test_a_member_without_a_model_has_the_model_of_the_probe(
     service: httpx.Client, enrolled: list[dict[str, object]]
 ) -> None:
     probe = encode(service, "obama-2012.jpg", "faceapi")

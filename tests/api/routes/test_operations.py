@@ -1,4 +1,4 @@
-"""/health, /ready, request ids and the one shape of errors, over real HTTP."""
+"""/health, /ready, request ids and the shape of errors, over real HTTP."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from face128 import __version__
 from face128.domain.model_card import DLIB
 
 
-def test_health_has_the_fields_of_both_documents(service: httpx.Client) -> None:
+def test_health_has_the_fields_of_both_services(service: httpx.Client) -> None:
     answer = service.get("/health")
     assert answer.status_code == 200
     assert answer.json() == {
@@ -95,7 +95,7 @@ def test_match_works_while_the_engine_cannot_be_loaded_and_ready_says_why(tmp_pa
 
 
 def wait_for(client: httpx.Client) -> httpx.Response:
-    """The first answer of /ready that says more than "still starting"."""
+    """The first answer of /ready that is not "still starting"."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         try:
@@ -117,8 +117,8 @@ def test_a_full_queue_is_overloaded_and_says_when_to_come_back() -> None:
         assert int(refused.headers["Retry-After"]) >= 1
         assert refused.json()["face_detected"] is False
         count = sum(answer.status_code == 503 for answer in answers)
-        told = 'face128_requests_total{code="503",method="POST",route="/encode-image"} '
-        assert f"{told}{count}.0" in client.get("/metrics").text
+        sample = 'face128_requests_total{code="503",method="POST",route="/encode-image"} '
+        assert f"{sample}{count}.0" in client.get("/metrics").text
         assert flood(client, 1)[0].status_code == 200
 
 

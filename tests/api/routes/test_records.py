@@ -1,4 +1,4 @@
-"""Document 2's endpoints beyond its examples: limits, errors, repeated requests."""
+"""The records service's endpoints beyond its examples: limits, errors, repeated requests."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 
 import httpx
 import pytest
-from colours import create, face
+from fake_photos import create_record, fake_photo
 from PIL import Image
 from serving import photo, serving
 
 
 @pytest.fixture
 def client() -> Iterator[httpx.Client]:
-    """The engine without weights: what is a face is not asked here."""
+    """With the engine without weights: these tests need no face detection."""
     with serving(FACE128_ENGINES="fake") as client:
         yield client
 
@@ -26,18 +26,18 @@ def match(client: httpx.Client, image: bytes, **fields: str) -> httpx.Response:
 
 
 def test_every_record_is_found_and_the_nearest_stand_first(client: httpx.Client) -> None:
-    ids = [create(client, face(seed), f"Person {seed}").json()["record"]["id"] for seed in range(7)]
-    answer = match(client, face(3)).json()
+    ids = [create_record(client, fake_photo(seed), f"Person {seed}").json()["record"]["id"] for seed in range(7)]
+    answer = match(client, fake_photo(3)).json()
     assert answer["best_match"]["id"] == ids[3]
     assert (answer["best_match"]["distance"], answer["best_match"]["confidence"]) == (0, 1)
     assert len(answer["top_matches"]) == 5
     distances = [one["distance"] for one in answer["top_matches"]]
     assert distances == sorted(distances)
-    assert [len(match(client, face(3), top_k=k).json()["top_matches"]) for k in ("1", "7", "100")] == [1, 7, 7]
+    assert [len(match(client, fake_photo(3), top_k=k).json()["top_matches"]) for k in ("1", "7", "100")] == [1, 7, 7]
 
 
 def test_embedding_index_and_pages_follow_the_order_of_creation(client: httpx.Client) -> None:
-    created = [create(client, face(seed), f"Person {seed}").json()["record"] for seed in range(5)]
+    created = [create_record(client, fake_photo(seed), f"Person {seed}").json()["record"] for seed in range(5)]
     assert [record["embedding_index"] for record in created] == [0, 1, 2, 3, 4]
     client.delete(f"/records/{created[1]['id']}")
     page = client.get("/records?skip=1&limit=2").json()
@@ -47,20 +47,20 @@ def test_embedding_index_and_pages_follow_the_order_of_creation(client: httpx.Cl
 
 
 def test_a_record_that_is_sent_twice_is_answered_as_it_stands(client: httpx.Client) -> None:
-    first = create(client, face(1), metadata='{"a": 1}').json()
-    assert create(client, face(1), metadata='{"a": 2}').json() == first
+    first = create_record(client, fake_photo(1), metadata='{"a": 1}').json()
+    assert create_record(client, fake_photo(1), metadata='{"a": 2}').json() == first
     assert client.get("/records").json()["total_count"] == 1
 
 
 def test_another_persons_face_is_refused_unless_forced(client: httpx.Client) -> None:
-    create(client, face(1), "John Doe")
-    refusal = create(client, face(1), "Jane Smith")
+    create_record(client, fake_photo(1), "John Doe")
+    refusal = create_record(client, fake_photo(1), "Jane Smith")
     assert (refusal.status_code, refusal.json()["name"], refusal.json()["success"]) == (409, "John Doe", False)
-    assert create(client, face(1), "Jane Smith", "?force=true").status_code == 200
+    assert create_record(client, fake_photo(1), "Jane Smith", "?force=true").status_code == 200
 
 
 def test_json_with_base64_works_as_well(client: httpx.Client) -> None:
-    body = {"image_base64": base64.b64encode(face(1)).decode(), "name": "John Doe", "metadata": {"a": [1, None]}}
+    body = {"image_base64": base64.b64encode(fake_photo(1)).decode(), "name": "John Doe", "metadata": {"a": [1, None]}}
     assert client.post("/records", json=body).json()["record"]["metadata"] == {"a": [1, None]}
     assert client.post("/records/match", json={**body, "top_k": 1, "threshold": 0.1}).json()["recognized"] is True
 
@@ -78,7 +78,7 @@ def test_json_with_base64_works_as_well(client: httpx.Client) -> None:
     ],
 )
 def test_a_field_that_cannot_be_stored_is_named(client: httpx.Client, fields: dict[str, str], field: str) -> None:
-    answer = create(client, face(1), **fields)
+    answer = create_record(client, fake_photo(1), **fields)
     assert (answer.status_code, answer.json()["code"], answer.json()["field"]) == (422, "invalid_request", field)
 
 
@@ -87,7 +87,7 @@ def test_a_field_that_cannot_be_stored_is_named(client: httpx.Client, fields: di
     [{"top_k": "0"}, {"top_k": "101"}, {"top_k": "1.5"}, {"top_k": "x"}, {"threshold": "0"}, {"threshold": "nan"}],
 )
 def test_bounds_of_a_search_are_kept(client: httpx.Client, fields: dict[str, str]) -> None:
-    answer = match(client, face(1), **fields)
+    answer = match(client, fake_photo(1), **fields)
     assert (answer.status_code, answer.json()["field"]) == (422, next(iter(fields)))
 
 
@@ -99,10 +99,10 @@ def test_bounds_of_a_page_are_kept(client: httpx.Client, query: str) -> None:
 def test_a_bad_file_is_400_and_no_face_is_422(client: httpx.Client) -> None:
     plain = io.BytesIO()
     Image.new("RGB", (32, 32)).save(plain, "PNG")
-    for send, flag in ((create, "success"), (match, "face_detected")):
+    for send, flag in ((create_record, "success"), (match, "face_detected")):
         for image, status, code in (
             (b"", 400, "bad_image"),
-            (face(1)[:90], 400, "bad_image"),
+            (fake_photo(1)[:90], 400, "bad_image"),
             (plain.getvalue(), 422, "no_face"),
         ):
             answer = send(client, image)
@@ -118,7 +118,7 @@ def test_a_record_that_is_not_there_is_404(client: httpx.Client, identifier: str
 
 def test_match_without_enrolled_asks_the_gallery(either_service: httpx.Client) -> None:
     service = either_service
-    stored = create(service, photo("obama-2009.jpg"), "Barack Obama").json()["record"]
+    stored = create_record(service, photo("obama-2009.jpg"), "Barack Obama").json()["record"]
     probe = service.post("/encode-image", files={"image": photo("obama-2012.jpg")}).json()
     asked = {"descriptor": probe["descriptor"], "model": probe["model"]}
     enrolled = service.post("/encode-image", files={"image": photo("obama-2009.jpg")}).json()["descriptor"]

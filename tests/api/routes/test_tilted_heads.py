@@ -1,4 +1,4 @@
-"""FACE128_MAX_ROLL: a head that is tilted too far is not enrolled, whichever engine looks; it is still recognised."""
+"""FACE128_MAX_ROLL, by every engine: a head that is tilted too far is not enrolled, but still recognised."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from serving import photo, serving
 
-MOST = 12
+MAX_ROLL = 12  # degrees
 
 
 def turned(degrees: float) -> bytes:
@@ -25,12 +25,12 @@ def turned(degrees: float) -> bytes:
 
 @pytest.fixture(scope="module")
 def bounded() -> Iterator[httpx.Client]:
-    """All three engines in one service with a bound."""
+    """A service with all three engines and a limit."""
     packs = {
         "FACE128_FACEAPI_MODELS": str(faceapi_truth.models()),
         "FACE128_INSIGHTFACE_PACK": str(insight_packs.sample_pack()),
     }
-    with serving(FACE128_ENGINES="dlib,faceapi,insightface", FACE128_MAX_ROLL=str(MOST), **packs) as client:
+    with serving(FACE128_ENGINES="dlib,faceapi,insightface", FACE128_MAX_ROLL=str(MAX_ROLL), **packs) as client:
         while "loading" in (states := client.get("/ready").json()["engines"]).values():
             time.sleep(0.1)
         assert set(states.values()) == {"ready"}
@@ -51,7 +51,7 @@ def test_a_tilted_head_is_refused_with_its_roll_to_either_side(
     files = [("files", ("a.png", turned(0))), ("files", ("b.png", image))]
     enrolled = bounded.post(f"/enroll_faces/7?engine={engine}", files=files, data={"name": "x"})
     for answer in (record, enrolled):
-        assert (answer.status_code, answer.json()["code"], answer.json()["max_roll"]) == (422, "head_tilted", MOST)
+        assert (answer.status_code, answer.json()["code"], answer.json()["max_roll"]) == (422, "head_tilted", MAX_ROLL)
         assert answer.json()["roll"] == pytest.approx(degrees, abs=3)
         assert f"{abs(answer.json()['roll']):g} degrees" in answer.json()["error"]
     assert (enrolled.json()["index"], enrolled.json()["file_name"]) == (1, "b.png")

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from face128.engines.dlib.dat_file import read_resnet
-from face128.engines.dlib.weight_files import RESNET, find_weights
+from face128.engines.dlib.weight_files import RESNET_FILE, find_weights
 from face128.errors import ConfigurationError
 
 
 @pytest.fixture(scope="module")
 def data():
-    return (find_weights() / RESNET).read_bytes()
+    return (find_weights() / RESNET_FILE).read_bytes()
 
 
 def refuses(data):

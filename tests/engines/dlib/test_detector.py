@@ -10,7 +10,8 @@ from paths import LFW
 from PIL import Image
 from serving import photo
 
-from face128.engines.dlib.detector import DOUBTFUL, Hit, HogDetector
+from face128.engines.dlib.detection import HogDetection
+from face128.engines.dlib.detector import MIN_CLEAR_SCORE, HogDetector
 from face128.photos.photo import Photo, open_photo
 
 FAST, EXACT = HogDetector("fast"), HogDetector("exact")
@@ -45,7 +46,7 @@ def test_the_face_is_found_at_every_size_of_photo(factor: float) -> None:
     assert np.abs(np.array(hit.box) - wanted).max() < 0.15 * 268 * factor
 
 
-def test_a_small_face_in_a_large_photo_is_found_by_looking_closer() -> None:
+def test_a_small_face_in_a_large_photo_is_found_in_a_crop() -> None:
     portrait = Image.open(io.BytesIO(photo("hopper-1984.jpg"))).resize((171, 200), Image.Resampling.LANCZOS)
     wide = Image.new("RGB", (2000, 1500), "grey")
     wide.paste(portrait, (1500, 1000))
@@ -61,20 +62,20 @@ def test_a_photo_without_a_face_has_none_at_any_size() -> None:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 900), (3000, 1), (79, 79), (16, 2000)])
-def test_photos_of_odd_shapes_are_searched_without_harm(size: tuple[int, int]) -> None:
+def test_photos_of_odd_shapes_are_searched_without_error(size: tuple[int, int]) -> None:
     assert FAST.find(Photo.from_rgb(np.zeros((size[1], size[0], 3), np.uint8))) == []
 
 
-def test_a_doubtful_hit_makes_it_look_as_closely_as_exact() -> None:
+def test_a_doubtful_detection_makes_it_search_as_exact_does() -> None:
     collins = open_photo(photo("collins-1999.png"))
     hits = FAST.find(collins)
     assert [hit.box for hit in hits] == [hit.box for hit in EXACT.find(collins)]
-    assert hits[1].score < DOUBTFUL
+    assert hits[1].score < MIN_CLEAR_SCORE
 
 
 def test_confidence_is_half_at_the_detectors_own_threshold_and_rises() -> None:
     scores = [0.0, 0.2, 0.5, 1.0, 2.0, 4.0]
-    confidences = [Hit((0, 0, 1, 1), score).confidence for score in scores]
+    confidences = [HogDetection((0, 0, 1, 1), score).confidence for score in scores]
     assert confidences[0] == 0.5
     assert confidences == sorted(set(confidences))
     assert confidences[-1] < 1
@@ -97,22 +98,20 @@ def test_a_small_portrait_is_not_searched_exactly(monkeypatch: pytest.MonkeyPatc
     small = Photo.from_rgb(np.asarray(portrait))
     (wanted,) = EXACT.find(small)
     fast = HogDetector("fast")
-    monkeypatch.setattr(fast, "_exact", lambda _: pytest.fail("it was"))
+    monkeypatch.setattr(fast, "_exact", lambda _: pytest.fail("it was searched exactly"))
     (hit,) = fast.find(small)
     assert np.abs(np.array(hit.box) - wanted.box).max() < 0.15 * wanted.width
 
 
 @pytest.mark.parametrize("name", ["obama-2010.jpg", "biden-2010.jpg"])
-def test_beyond_the_first_copy_a_portrait_is_only_looked_at_where_there_is_something(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_after_the_first_copy_only_crops_of_a_portrait_are_searched(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     image = Image.open(io.BytesIO(photo(name))).convert("RGB")
     scale = 1100 / max(image.size)
     portrait = Photo.from_rgb(np.asarray(image.resize((round(image.width * scale), round(image.height * scale)))))
     (wanted,) = EXACT.find(portrait)
     fast, searched = HogDetector("fast"), []
-    search = fast._at
-    monkeypatch.setattr(fast, "_at", lambda *how: searched.append(how) or search(*how))
+    search = fast._search
+    monkeypatch.setattr(fast, "_search", lambda *call: searched.append(call) or search(*call))
     (hit,) = fast.find(portrait)
     assert len(searched) == 1
     assert np.abs(np.array(hit.box) - wanted.box).max() < 0.1 * wanted.width
@@ -123,6 +122,6 @@ def test_two_clear_faces_of_a_small_photo_are_counted_without_an_exact_search(mo
     small = Photo.from_rgb(np.asarray(both))
     wanted = sorted(hit.box for hit in EXACT.find(small))
     fast = HogDetector("fast")
-    monkeypatch.setattr(fast, "_exact", lambda _: pytest.fail("it was"))
+    monkeypatch.setattr(fast, "_exact", lambda _: pytest.fail("it was searched exactly"))
     assert np.abs(np.array(sorted(hit.box for hit in fast.find(small))) - wanted).max() < 10
     assert len(wanted) == 2

@@ -33,23 +33,23 @@ def describe(engine: DlibEngine, name: str) -> np.ndarray:
     return engine.describe(engine.crop(opened, engine.detect(opened)))
 
 
-@pytest.mark.parametrize("name", dlib_truth.ALL)
+@pytest.mark.parametrize("name", dlib_truth.ALL_PHOTOS)
 def test_exact_with_dlibs_network_is_bit_identical_to_face_recognition(reference: DlibEngine, name: str) -> None:
     assert np.array_equal(describe(reference, name), dlib_truth.descriptors(name))
 
 
-@pytest.mark.parametrize("name", dlib_truth.ALL)
+@pytest.mark.parametrize("name", dlib_truth.ALL_PHOTOS)
 def test_exact_with_onnx_is_face_recognition_to_1e_5(name: str) -> None:
     found = describe(DlibEngine(find_weights(), "onnx", "exact"), name)
     assert np.linalg.norm(found - dlib_truth.descriptors(name), axis=1).max() < 1e-5
 
 
-@pytest.mark.parametrize("name", dlib_truth.ALL)
+@pytest.mark.parametrize("name", dlib_truth.ALL_PHOTOS)
 def test_fast_finds_the_faces_that_exact_finds(engine: DlibEngine, name: str) -> None:
     assert len(engine.detect(open_photo(photo(name)))) == len(dlib_truth.descriptors(name))
 
 
-def test_the_card_names_the_way_of_detecting(engine: DlibEngine, reference: DlibEngine) -> None:
+def test_the_card_names_the_detection_mode(engine: DlibEngine, reference: DlibEngine) -> None:
     assert engine.card.name == reference.card.name == DLIB.name
     assert engine.card.pipeline.startswith("hog-fast")
     assert reference.card.pipeline.startswith("hog-exact")
@@ -63,14 +63,14 @@ def test_no_faces_have_no_descriptors(engine: DlibEngine, reference: DlibEngine)
 
 
 def test_confidences_are_between_half_and_one_and_fall_along_the_list(engine: DlibEngine) -> None:
-    faces = engine.detect(open_photo(photo(dlib_truth.SEVERAL)))
+    faces = engine.detect(open_photo(photo(dlib_truth.TWO_FACE_PHOTO)))
     confidences = [face.confidence for face in faces]
     assert confidences == sorted(confidences, reverse=True)
     assert 0.5 < confidences[1] < 0.6 < 0.9 < confidences[0] < 1  # a patch on a sleeve, and a face
 
 
 def test_landmarks_lie_in_the_face(engine: DlibEngine) -> None:
-    for name in dlib_truth.SINGLE:
+    for name in dlib_truth.ONE_FACE_PHOTOS:
         (face,) = engine.detect(open_photo(photo(name)))
         left, top, right, bottom = face.box
         assert len(face.landmarks) == 5

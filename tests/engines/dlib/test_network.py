@@ -8,8 +8,8 @@ from paths import FIXTURES, LFW
 
 from face128.engines.dlib.dat_file import read_resnet
 from face128.engines.dlib.network import load_network
-from face128.engines.dlib.weight_files import LANDMARKS, RESNET, find_weights
-from face128.engines.resnet.network import Network
+from face128.engines.dlib.weight_files import LANDMARKS_FILE, RESNET_FILE, find_weights
+from face128.engines.resnet.network import DescriptorNetwork
 from face128.engines.resnet.onnx_graph import to_onnx
 
 PHOTOS = sorted((FIXTURES / "photos").iterdir())
@@ -24,23 +24,23 @@ def folder():
 
 @pytest.fixture(scope="module")
 def data(folder):
-    return (folder / RESNET).read_bytes()
+    return (folder / RESNET_FILE).read_bytes()
 
 
 @pytest.fixture(scope="module")
 def network(folder):
-    return load_network(folder / RESNET)
+    return load_network(folder / RESNET_FILE)
 
 
 @pytest.fixture(scope="module")
 def reference(folder):
-    return reference_network(folder / RESNET)
+    return reference_network(folder / RESNET_FILE)
 
 
 @pytest.fixture(scope="module")
 def cut(folder):
     """Cuts chips out of photos exactly as face_recognition does."""
-    detect, landmarks = dlib.get_frontal_face_detector(), dlib.shape_predictor(str(folder / LANDMARKS))
+    detect, landmarks = dlib.get_frontal_face_detector(), dlib.shape_predictor(str(folder / LANDMARKS_FILE))
 
     def chips(paths):
         images = (dlib.load_rgb_image(str(path)) for path in paths)
@@ -101,10 +101,10 @@ def test_convolutions_with_biases_are_as_dlib_computes_them(reference, chips, da
         at = data.index(convolution.filters.tobytes()) + convolution.filters.nbytes
         biases = random.normal(0, 0.1, convolution.biases.shape).astype("<f4").tobytes()
         other[at : at + len(biases)] = biases
-    (tmp_path / RESNET).write_bytes(other)
-    expected = reference_network(tmp_path / RESNET)(chips)
+    (tmp_path / RESNET_FILE).write_bytes(other)
+    expected = reference_network(tmp_path / RESNET_FILE)(chips)
     assert furthest(expected, reference(chips)) > 0.01
-    assert furthest(Network(to_onnx(read_resnet(bytes(other))))(chips), expected) <= PARITY
+    assert furthest(DescriptorNetwork(to_onnx(read_resnet(bytes(other))))(chips), expected) <= PARITY
 
 
 @pytest.mark.parametrize("count", range(1, 10))

@@ -1,4 +1,4 @@
-"""The pyramid's levels against the scores and boxes that dlib's own search of the whole photo gives."""
+"""The pyramid's scores and boxes against those of dlib's own search of the whole photo."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 from serving import photo
 
-from face128.engines.dlib.fhog_state import single_level
+from face128.engines.dlib.fhog_state import single_level_detector
 from face128.engines.dlib.pyramid import Pyramid
 
 WHOLE = dlib.get_frontal_face_detector()
-LEVEL = single_level(WHOLE)
+LEVEL = single_level_detector(WHOLE)
 SIZES = [(150, 187), (187, 150), (251, 250), (316, 316), (90, 640)]
 """Odd and even sides."""
 
@@ -37,7 +37,7 @@ def test_near_a_face_it_gives_dlibs_box_and_score(size: tuple[int, int], mistake
         width = right - left
         middle = (left + right) / 2 + x * width, (top + bottom) / 2 + y * width
         about = [round(m + sign * scale * width / 2) for sign in (-1, 1) for m in middle]
-        found = dict(Pyramid(rgb).around(LEVEL, tuple(about)))
+        found = dict(Pyramid(rgb).search_around(LEVEL, tuple(about)))
         assert found.get((left, top, right, bottom)) == pytest.approx(score, abs=1e-5)
 
 
@@ -53,17 +53,17 @@ def test_a_face_over_the_edge_has_dlibs_score_too(corner: tuple[int, int]) -> No
     x, y = corner[0] * (230 - 70), corner[1] * (200 - 70)
     rgb[y : y + 70, x : x + 70] = np.asarray(portrait.resize((70, 70), Image.Resampling.BOX))
     ((box, score),) = whole(rgb)
-    assert dict(Pyramid(rgb).around(LEVEL, box)).get(box) == pytest.approx(score, abs=1e-5)
+    assert dict(Pyramid(rgb).search_around(LEVEL, box)).get(box) == pytest.approx(score, abs=1e-5)
 
 
 @pytest.mark.parametrize("shift", [80, 28])
-def test_what_is_elsewhere_is_not_told(shift: int) -> None:
+def test_a_face_elsewhere_is_not_reported(shift: int) -> None:
     rgb = small((251, 250))
     ((left, top, right, bottom), _) = whole(rgb)[0]
-    assert list(Pyramid(rgb).around(LEVEL, (left - shift, top, right - shift, bottom))) == []
+    assert list(Pyramid(rgb).search_around(LEVEL, (left - shift, top, right - shift, bottom))) == []
 
 
-def test_what_is_much_larger_is_not_told() -> None:
+def test_a_much_larger_face_is_not_reported() -> None:
     rgb = small((251, 250))
     ((left, top, right, bottom), _) = whole(rgb)[0]
-    assert list(Pyramid(rgb).around(LEVEL, (left + 20, top + 20, right - 20, bottom - 20))) == []
+    assert list(Pyramid(rgb).search_around(LEVEL, (left + 20, top + 20, right - 20, bottom - 20))) == []

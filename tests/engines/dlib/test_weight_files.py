@@ -7,12 +7,12 @@ from paths import ROOT
 
 from face128.engines.dlib.network import load_network
 from face128.engines.dlib.weight_files import (
-    LANDMARKS,
+    LANDMARKS_FILE,
     LANDMARKS_SHA256,
-    RESNET,
+    RESNET_FILE,
     RESNET_SHA256,
     find_weights,
-    read_weights,
+    read_verified,
 )
 from face128.errors import ConfigurationError
 
@@ -24,7 +24,7 @@ def folder():
 
 @pytest.fixture(scope="module")
 def data(folder):
-    return (folder / RESNET).read_bytes()
+    return (folder / RESNET_FILE).read_bytes()
 
 
 DAMAGE = {
@@ -32,28 +32,28 @@ DAMAGE = {
     "one byte flipped": lambda data, folder: data[:1_000_000] + bytes([data[1_000_000] ^ 1]) + data[1_000_001:],
     "one byte more": lambda data, folder: data + b"\0",
     "empty": lambda data, folder: b"",
-    "another file of dlib's": lambda data, folder: (folder / LANDMARKS).read_bytes(),
+    "another file of dlib's": lambda data, folder: (folder / LANDMARKS_FILE).read_bytes(),
 }
 
 
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE.keys())
 def test_a_changed_weight_file_is_refused_by_its_name(data, folder, tmp_path, damage):
-    (tmp_path / RESNET).write_bytes(damage(data, folder))
-    with pytest.raises(ConfigurationError, match=RESNET) as refused:
-        load_network(tmp_path / RESNET)
+    (tmp_path / RESNET_FILE).write_bytes(damage(data, folder))
+    with pytest.raises(ConfigurationError, match=RESNET_FILE) as refused:
+        load_network(tmp_path / RESNET_FILE)
     assert str(tmp_path) not in str(refused.value)
 
 
 def test_a_missing_weight_file_is_refused_by_its_name(tmp_path):
-    with pytest.raises(ConfigurationError, match=RESNET) as refused:
-        load_network(tmp_path / RESNET)
+    with pytest.raises(ConfigurationError, match=RESNET_FILE) as refused:
+        load_network(tmp_path / RESNET_FILE)
     assert str(tmp_path) not in str(refused.value)
 
 
 def test_the_landmarks_have_the_pinned_checksum_and_other_files_have_not(folder):
-    assert read_weights(folder / LANDMARKS, LANDMARKS_SHA256) == (folder / LANDMARKS).read_bytes()
-    with pytest.raises(ConfigurationError, match=LANDMARKS):
-        read_weights(folder / LANDMARKS, RESNET_SHA256)
+    assert read_verified(folder / LANDMARKS_FILE, LANDMARKS_SHA256) == (folder / LANDMARKS_FILE).read_bytes()
+    with pytest.raises(ConfigurationError, match=LANDMARKS_FILE):
+        read_verified(folder / LANDMARKS_FILE, RESNET_SHA256)
 
 
 def test_the_weights_are_found_without_importing_their_package():

@@ -15,7 +15,7 @@ import pytest
 
 from face128.engines.faceapi.engine import FaceapiEngine
 from face128.engines.faceapi.graphs import tiny_face_detector
-from face128.engines.faceapi.manifest import KNOWN, read_weights
+from face128.engines.faceapi.manifest import KNOWN_SHA256, read_weights
 from face128.errors import ConfigurationError
 from face128.photos.photo import Photo
 
@@ -48,7 +48,7 @@ def test_a_tensor_is_its_bytes_times_scale_plus_minimum() -> None:
 def test_shards_as_face_api_js_0_22_2_has_them_give_the_same_descriptors(
     folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for model in KNOWN:
+    for model in KNOWN_SHA256:
         manifest = folder / f"{model}_model-weights_manifest.json"
         data = (folder / f"{model}_model.bin").read_bytes()
         (folder / f"{model}_model.bin").unlink()
@@ -60,7 +60,7 @@ def test_shards_as_face_api_js_0_22_2_has_them_give_the_same_descriptors(
             groups[0]["paths"].append(name)
         manifest.write_text(json.dumps(groups))
     assert (folder / f"{RECOGNITION}-shard2").exists()
-    photo = Photo.from_rgb(faceapi_truth.pixels("hopper-1984.jpg"))
+    photo = Photo.from_rgb(faceapi_truth.fixture_pixels("hopper-1984.jpg"))
     for engine in (whole := faceapi_truth.engine(), FaceapiEngine(folder)):
         descriptors = engine.describe(engine.crop(photo, engine.detect(photo)))
         expected = whole.describe(whole.crop(photo, whole.detect(photo)))

@@ -1,4 +1,4 @@
-"""Packs that are written here, tiny and with known answers: what is read, how it runs, and what is refused."""
+"""Tiny packs with known results: what is read, how it runs, and what is refused."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import onnx
 import pytest
 
 from face128.domain.model_card import find_card
-from face128.engines.insightface.engine import InsightEngine
+from face128.engines.insightface.engine import InsightfaceEngine
 from face128.engines.insightface.pack import read_pack
 from face128.engines.loader import load_engine
 from face128.errors import ConfigurationError
@@ -37,34 +37,34 @@ def chips(count: int) -> np.ndarray:
 @pytest.mark.parametrize("stride", [8, 16, 32])
 def test_a_face_is_where_its_cell_says(tmp_path: Path, stride: int, batched: bool) -> None:
     insight_packs.tiny_pack(tmp_path)
-    insight_packs.detector(tmp_path / "det_tiny.onnx", bright=stride, batched=batched)
-    (face,) = InsightEngine(tmp_path, 320).detect(bright_cells(320, stride, (6, 3)))
+    insight_packs.write_detector(tmp_path / "det_tiny.onnx", bright=stride, batched=batched)
+    (face,) = InsightfaceEngine(tmp_path, 320).detect(bright_cells(320, stride, (6, 3)))
     x, y = 6 * stride, 3 * stride
-    left, top, right, bottom = (stride * side for side in insight_packs.BOX)
+    left, top, right, bottom = (stride * side for side in insight_packs.CELL_BOX)
     assert face.box == (x - left, y - top, x + right, y + bottom)
-    offsets = np.array(insight_packs.POINTS).reshape(5, 2) * stride
+    offsets = np.array(insight_packs.CELL_POINTS).reshape(5, 2) * stride
     assert face.points == tuple(complex(x + dx, y + dy) for dx, dy in offsets)
     assert face.confidence == pytest.approx(1 / (1 + np.exp(27.9 - 30 * 127.5 / 128)), abs=1e-4)
 
 
 def test_a_box_is_scaled_back_to_the_photo(tmp_path: Path) -> None:
     small, large = (
-        InsightEngine(insight_packs.tiny_pack(tmp_path), 320).detect(bright_cells(320 * n, 32 * n, (6, 3)))[0]
+        InsightfaceEngine(insight_packs.tiny_pack(tmp_path), 320).detect(bright_cells(320 * n, 32 * n, (6, 3)))[0]
         for n in (1, 3)
     )
-    # A cell of 32 pixels holds 4x4 cells of the stride that sees them: of boxes that overlap, the first is kept.
+    # A cell of 32 pixels holds 4x4 cells of the smallest stride: of their overlapping boxes, the first is kept.
     assert large.box == tuple(3 * side for side in small.box)
 
 
 def test_of_boxes_that_overlap_one_is_kept(tmp_path: Path) -> None:
-    engine = InsightEngine(insight_packs.tiny_pack(tmp_path), 320)
+    engine = InsightfaceEngine(insight_packs.tiny_pack(tmp_path), 320)
     assert len(engine.detect(bright_cells(320, 8, (6, 6), (7, 6)))) == 1
     assert len(engine.detect(bright_cells(320, 8, (6, 6), (9, 6)))) == 2
 
 
 @pytest.mark.parametrize("kind", [{}, {"batch": 1}, {"quantised": True}], ids=["any batch", "one", "quantised"])
-def test_a_chip_gets_the_same_descriptor_in_any_company(tmp_path: Path, kind: dict[str, object]) -> None:
-    engine = InsightEngine(insight_packs.tiny_pack(tmp_path, **kind))
+def test_a_chip_gets_the_same_descriptor_in_any_batch(tmp_path: Path, kind: dict[str, object]) -> None:
+    engine = InsightfaceEngine(insight_packs.tiny_pack(tmp_path, **kind))
     many = chips(19)
     alone = np.concatenate([engine.describe(chip[None]) for chip in many])
     assert alone.shape == (19, 512)
@@ -75,14 +75,14 @@ def test_a_chip_gets_the_same_descriptor_in_any_company(tmp_path: Path, kind: di
 
 def test_a_graph_that_scales_pixels_itself_gets_them_as_they_are(tmp_path: Path) -> None:
     plain, own = (
-        InsightEngine(insight_packs.tiny_pack(tmp_path / str(scales), own_scale=scales)) for scales in (False, True)
+        InsightfaceEngine(insight_packs.tiny_pack(tmp_path / str(scales), own_scale=scales)) for scales in (False, True)
     )
     assert np.abs(plain.describe(chips(3)) - own.describe(chips(3))).max() < 1e-5
 
 
 def test_another_file_is_another_model_even_under_the_same_name(tmp_path: Path) -> None:
     first, same, other = (
-        read_pack(insight_packs.tiny_pack(tmp_path / name, own_scale=name == "other")).model
+        read_pack(insight_packs.tiny_pack(tmp_path / name, own_scale=name == "other")).model_name
         for name in ("first", "same", "other")
     )
     assert first == same != other
@@ -92,7 +92,7 @@ def test_another_file_is_another_model_even_under_the_same_name(tmp_path: Path) 
 def test_the_name_of_any_file_makes_a_name_that_match_knows(tmp_path: Path) -> None:
     insight_packs.tiny_pack(tmp_path)
     (tmp_path / "tiny.onnx").rename(tmp_path / f"gesichter für 'alle' {'x' * 60}.onnx")
-    name = read_pack(tmp_path).model
+    name = read_pack(tmp_path).model_name
     assert len(name) <= 64
     card = find_card(name)
     assert card is not None
@@ -104,10 +104,10 @@ def test_a_name_that_no_engine_gives_is_not_known(name: object) -> None:
     assert find_card(name) is None
 
 
-def test_other_networks_of_a_pack_are_passed_over(tmp_path: Path) -> None:
+def test_other_networks_of_a_pack_are_ignored(tmp_path: Path) -> None:
     insight_packs.tiny_pack(tmp_path)
     for name, side in (("1k3d68", 192), ("genderage", 96), ("inswapper", 128)):
-        insight_packs.save(
+        insight_packs.save_model(
             tmp_path / f"{name}.onnx",
             [onnx.helper.make_node("Identity", ["in"], ["out"])],
             [],
@@ -145,11 +145,11 @@ DAMAGE = {
     "half a detector": (truncate("det_tiny.onnx"), "det_tiny.onnx"),
     "half a recogniser": (truncate("tiny.onnx"), "tiny.onnx"),
     "a detector of one size": (
-        lambda folder: insight_packs.detector(folder / "det_tiny.onnx", side=320),
+        lambda folder: insight_packs.write_detector(folder / "det_tiny.onnx", side=320),
         "FACE128_INSIGHTFACE_DETECTION_SIZE to 320",
     ),
     "128 numbers": (
-        lambda folder: insight_packs.recogniser(folder / "tiny.onnx", numbers=128),
+        lambda folder: insight_packs.write_recogniser(folder / "tiny.onnx", dimension=128),
         "tiny.onnx.*512 numbers",
     ),
     "no numbers": (poison, "tiny.onnx"),
@@ -167,12 +167,14 @@ def test_a_pack_that_cannot_be_used_is_one_sentence_without_a_path(tmp_path: Pat
     assert "\n" not in str(refusal.value)
 
 
-def test_a_detector_of_other_outputs_is_no_detector_of_ours(tmp_path: Path) -> None:
+def test_a_detector_with_other_outputs_is_refused(tmp_path: Path) -> None:
     insight_packs.tiny_pack(tmp_path)
     nodes = [onnx.helper.make_node("Identity", ["in"], [f"out{i}"]) for i in range(9)]
-    insight_packs.save(tmp_path / "det_tiny.onnx", nodes, [], {"in": [1, 3, "h", "w"]}, [f"out{i}" for i in range(9)])
+    insight_packs.save_model(
+        tmp_path / "det_tiny.onnx", nodes, [], {"in": [1, 3, "h", "w"]}, [f"out{i}" for i in range(9)]
+    )
     with pytest.raises(ConfigurationError, match=r"det_tiny\.onnx"):
-        InsightEngine(tmp_path)
+        InsightfaceEngine(tmp_path)
 
 
 def test_without_a_pack_the_engine_says_what_to_set() -> None:

@@ -1,4 +1,4 @@
-"""face128 audit: it finds each defect that was planted among 2,000 members, and none that was not."""
+"""face128 audit: it finds each defect that was planted among 2,000 members, and nothing else."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from serving import photo
 from face128.domain.descriptors import from_base64, to_base64
 from face128.jobs.audit import network_origin
 from face128.jobs.audit.audit import audit
-from face128.jobs.audit.close_pairs import BLOCK, pairs_within
-from face128.jobs.audit.network_origin import from_faceapi
+from face128.jobs.audit.close_pairs import BLOCK_ROWS, close_pairs
+from face128.jobs.audit.network_origin import looks_like_faceapi
 
 
 def people(count: int, dimension: int = 128) -> np.ndarray:
@@ -46,7 +46,7 @@ def found(members: object, **options: Any) -> set[tuple[str, tuple[Any, ...]]]:
 
 @pytest.fixture(scope="module")
 def clean() -> list[dict[str, Any]]:
-    """2,000 members, some with two photos of theirs."""
+    """2,000 members, some with two photos."""
     vectors = people(2000)
     return [member(i, v, moved(v, 0.3)) if i % 10 == 0 else member(i, v) for i, v in enumerate(vectors)]
 
@@ -84,7 +84,7 @@ def test_each_planted_defect_is_found_and_nothing_else(clean: list[dict[str, Any
         ("unknown_model", (15,)),
         ("invalid_member", (None,)),
         ("invalid_descriptor", (17,)),
-        ("too_far", (21,)),  # a member who stands twice is one person
+        ("too_far", (21,)),  # a member who is listed twice is one person
         ("duplicate", (22, "22")),
     }
 
@@ -117,7 +117,9 @@ def test_what_is_no_list_of_members_is_one_sentence_and_exit_status_2(tmp_path: 
 
 @pytest.mark.parametrize("metric", ["euclidean", "cosine"])
 def test_near_pairs_are_those_of_brute_force(metric: Any) -> None:
-    vectors = people(BLOCK + 150, dimension=6)  # so few dimensions that many are near, across the border of a block
+    vectors = people(
+        BLOCK_ROWS + 150, dimension=6
+    )  # so few dimensions that many are near, across the border of a block
     owners = np.arange(len(vectors)) % 30
     limit = 0.4 if metric == "euclidean" else 0.05
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -128,7 +130,7 @@ def test_near_pairs_are_those_of_brute_force(metric: Any) -> None:
             key = int(owners[i]), int(owners[j])
             if key[0] < key[1]:
                 expected[key] = min(expected.get(key, np.inf), float(apart[j]))
-    pairs = pairs_within(vectors, owners, metric, limit)
+    pairs = close_pairs(vectors, owners, metric, limit)
     assert len(expected) > 50
     assert {(pair.first, pair.second) for pair in pairs} == expected.keys()
     for pair in pairs:
@@ -137,11 +139,12 @@ def test_near_pairs_are_those_of_brute_force(metric: Any) -> None:
 
 
 def test_dlibs_own_descriptors_are_told_to_be_dlibs(service: httpx.Client) -> None:
-    theirs = np.concatenate([dlib_truth.descriptors(name)[:1] for name in dlib_truth.ALL])
+    theirs = np.concatenate([dlib_truth.descriptors(name)[:1] for name in dlib_truth.ALL_PHOTOS])
     served = [
-        service.post("/encode-image?num_jitters=5", files={"image": photo(name)}).json() for name in dlib_truth.SINGLE
+        service.post("/encode-image?num_jitters=5", files={"image": photo(name)}).json()
+        for name in dlib_truth.ONE_FACE_PHOTOS
     ]
-    assert not from_faceapi(np.concatenate([theirs, [answer["descriptor"] for answer in served]])).any()
+    assert not looks_like_faceapi(np.concatenate([theirs, [answer["descriptor"] for answer in served]])).any()
 
 
 GOLDEN = FIXTURES / "faceapi" / "golden.json"
@@ -151,7 +154,7 @@ def test_face_api_js_own_descriptors_are_told_to_be_its_own() -> None:
     golden = json.loads(GOLDEN.read_text())
     faces = [face for ways in golden.values() for found in ways.values() if isinstance(found, list) for face in found]
     assert len(faces) >= 20
-    assert from_faceapi(np.array([from_base64(face["descriptor"]) for face in faces])).all()
+    assert looks_like_faceapi(np.array([from_base64(face["descriptor"]) for face in faces])).all()
 
 
 def test_descriptors_that_look_foreign_inform_and_do_not_alarm(clean: list[dict[str, Any]]) -> None:

@@ -1,4 +1,4 @@
-"""What audit and calibrate say of the enrolled set alone, against brute force over every pair."""
+"""The estimates of audit and calibrate from the enrolled set alone, against brute force over every pair."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import pytest
 from command_line import face128
 from PIL import Image
 
-from face128.jobs.audit.lenient_reader import read_suspects
-from face128.jobs.audit.stranger_risk import Crowd, crowds_of
-from face128.jobs.report.html_page import alpha_to_set, percent, to_set
+from face128.jobs.audit.lenient_reader import read_unchecked
+from face128.jobs.audit.stranger_risk import StrangerRisk, stranger_risks
+from face128.jobs.report.html_page import format_alpha, format_threshold, percent
 
 FACEAPI = "faceapi-resnet-v1"
 
@@ -31,13 +31,13 @@ def members(count: int, seed: int = 0, photos: int = 1) -> list[dict[str, Any]]:
     return found
 
 
-def crowd(enrolled: list[dict[str, Any]], **options: Any) -> Crowd:
-    (one,) = crowds_of(read_suspects(json.dumps(enrolled).encode()), **options)
+def stranger_risk(enrolled: list[dict[str, Any]], **options: Any) -> StrangerRisk:
+    (one,) = stranger_risks(read_unchecked(json.dumps(enrolled).encode()), **options)
     return one
 
 
-def nearest_by_hand(enrolled: list[dict[str, Any]]) -> list[tuple[str, float, str, float]]:
-    """Of each descriptor: whose it is, its share in him, the nearest other member, and how far he is."""
+def nearest_by_brute_force(enrolled: list[dict[str, Any]]) -> list[tuple[str, float, str, float]]:
+    """For each descriptor: its member, its weight, the nearest other member, and the distance to them."""
     there = [(one["regNo"], np.array(row)) for one in enrolled for row in one.get("descriptors", [])]
     photos = {name: sum(other == name for other, _ in there) for name, _ in there}
     found = []
@@ -48,47 +48,47 @@ def nearest_by_hand(enrolled: list[dict[str, Any]]) -> list[tuple[str, float, st
 
 
 @pytest.mark.parametrize("photos", [1, 3])
-def test_expected_shares_and_doorways_are_those_of_brute_force(photos: int) -> None:
+def test_expected_shares_and_hubs_are_those_of_brute_force(photos: int) -> None:
     enrolled = members(240, photos=photos)
-    by_hand, found = nearest_by_hand(enrolled), crowd(enrolled)
-    assert found.members == 240
-    assert sorted(found.expected) == [0.38, 0.42, 0.45, 0.5, 0.55, 0.6]
-    for threshold, estimate in found.expected.items():
-        share = sum(weight for *_, weight, _, apart in by_hand if apart <= threshold) / 240
+    expected, found = nearest_by_brute_force(enrolled), stranger_risk(enrolled)
+    assert found.member_count == 240
+    assert sorted(found.expected_fpir) == [0.38, 0.42, 0.45, 0.5, 0.55, 0.6]
+    for threshold, estimate in found.expected_fpir.items():
+        share = sum(weight for *_, weight, _, apart in expected if apart <= threshold) / 240
         assert estimate.share == pytest.approx(share)
         assert estimate.low <= share <= estimate.high
-    assert 0.1 < found.expected[0.38].share < 1
-    attracted = {name: (0.0, 0.0) for name, *_ in by_hand}
-    for _, weight, other, apart in by_hand:
+    assert 0.1 < found.expected_fpir[0.38].share < 1
+    attracted = {name: (0.0, 0.0) for name, *_ in expected}
+    for _, weight, other, apart in expected:
         every, within = attracted[other]
         attracted[other] = every + weight, within + weight * (apart <= 0.38)
-    told = [(one.nearest_to, one.within) for one in found.doorways]
-    assert [(one.nearest_to, one.within) for one in found.doorways] == [
-        pytest.approx(attracted[one.member]) for one in found.doorways
+    counts = [(one.nearest_to, one.within) for one in found.hubs]
+    assert [(one.nearest_to, one.within) for one in found.hubs] == [
+        pytest.approx(attracted[one.member]) for one in found.hubs
     ]
     most = sorted((every for every, _ in attracted.values() if every >= 3 - 1e-9), reverse=True)[:10]
-    assert [every for every, _ in told] == pytest.approx(most)
+    assert [every for every, _ in counts] == pytest.approx(most)
     assert len(most) > 2
-    assert [apart for *_, apart in by_hand] == pytest.approx(found.nearest.tolist())
+    assert [apart for *_, apart in expected] == pytest.approx(found.nearest_distances.tolist())
 
 
-def test_what_to_set_keeps_the_promise_and_more_would_not() -> None:
+def test_the_recommended_threshold_keeps_the_share_and_a_greater_one_would_not() -> None:
     enrolled = members(240)
-    apart = np.sort([one[3] for one in nearest_by_hand(enrolled)])
-    promise = crowd(enrolled).promises[0.01]
-    # 1 % of 241 is two: the stranger, and he whom the stranger resembles. So nobody may have another one as near.
-    assert promise.threshold == pytest.approx(apart[0])
-    assert float(to_set(promise)) < apart[0]
-    assert (promise.alpha, promise.at_most) == (0.01, 2 / 241)
+    apart = np.sort([one[3] for one in nearest_by_brute_force(enrolled)])
+    advice = stranger_risk(enrolled).recommendations[0.01]
+    # 1 % of 241 is two: the stranger and the member they resemble. So no member may have another one as near.
+    assert advice.threshold == pytest.approx(apart[0])
+    assert float(format_threshold(advice)) < apart[0]
+    assert (advice.alpha, advice.at_most) == (0.01, 2 / 241)
 
 
 @pytest.mark.parametrize(("count", "threshold", "alpha"), [(98, False, False), (99, False, True), (199, True, True)])
 def test_too_few_members_are_said_to_be_too_few(count: int, threshold: bool, alpha: bool) -> None:
-    promise = crowd(members(count)).promises[0.01]
-    assert (promise.threshold is not None, promise.alpha is not None) == (threshold, alpha)
-    assert (promise.threshold_needs, promise.alpha_needs) == (199, 99)
-    assert (to_set(promise) == "not enough members to say: it takes 199") is not threshold
-    assert (alpha_to_set(promise) == "not enough members to say: it takes 99") is not alpha
+    advice = stranger_risk(members(count)).recommendations[0.01]
+    assert (advice.threshold is not None, advice.alpha is not None) == (threshold, alpha)
+    assert (advice.threshold_needs, advice.alpha_needs) == (199, 99)
+    assert (format_threshold(advice) == "not enough members to say: it takes 199") is not threshold
+    assert (format_alpha(advice) == "not enough members to say: it takes 99") is not alpha
 
 
 def test_each_model_has_a_crowd_and_a_member_alone_has_none() -> None:
@@ -97,16 +97,16 @@ def test_each_model_has_a_crowd_and_a_member_alone_has_none() -> None:
         for i in range(1, 4)
     ]
     several = [*members(20), *(one for one in pack)]
-    found = crowds_of(read_suspects(json.dumps(several).encode()))
-    assert [(one.card.metric, one.members) for one in found] == [("euclidean", 20), ("cosine", 3)]
-    assert crowds_of(read_suspects(json.dumps(members(1, photos=3)).encode())) == []
+    found = stranger_risks(read_unchecked(json.dumps(several).encode()))
+    assert [(one.card.metric, one.member_count) for one in found] == [("euclidean", 20), ("cosine", 3)]
+    assert stranger_risks(read_unchecked(json.dumps(members(1, photos=3)).encode())) == []
     mixed = [one | {"model": FACEAPI} if i % 4 == 0 else one for i, one in enumerate(members(20))]
-    assert crowd(mixed).members == 20
+    assert stranger_risk(mixed).member_count == 20
 
 
 def test_a_threshold_of_ones_own_is_among_them() -> None:
-    found = crowd(members(60), threshold=0.47)
-    assert (found.threshold, 0.47 in found.expected, 0.38 in found.expected) == (0.47, True, True)
+    found = stranger_risk(members(60), threshold=0.47)
+    assert (found.threshold, 0.47 in found.expected_fpir, 0.38 in found.expected_fpir) == (0.47, True, True)
 
 
 def test_audit_tells_the_crowd_and_keeps_its_exit_status(tmp_path: Path) -> None:
@@ -116,10 +116,10 @@ def test_audit_tells_the_crowd_and_keeps_its_exit_status(tmp_path: Path) -> None
     (tmp_path / "e.json").write_text(json.dumps(far_apart))
     run = face128("audit", tmp_path / "e.json", "--json", "--out", tmp_path / "out")
     assert run.returncode == 0, run.stderr
-    (told,) = json.loads(run.stdout)["crowds"]
-    assert told["members"] == 9
-    assert told["expected_fpir"][0]["threshold"] == 0.38
-    assert told["wanted_fpir"][0]["threshold"] is None
+    (risk,) = json.loads(run.stdout)["crowds"]
+    assert risk["members"] == 9
+    assert risk["expected_fpir"][0]["threshold"] == 0.38
+    assert risk["wanted_fpir"][0]["threshold"] is None
     assert Image.open(tmp_path / "out" / "crowd.png").size[0] > 600
     table = face128("audit", tmp_path / "e.json").stdout
     assert "FPIR" in table
@@ -131,17 +131,17 @@ def test_calibrate_makes_a_page_of_the_gallery_alone(tmp_path: Path) -> None:
     (tmp_path / "e.json").write_text(json.dumps({"model": "dlib-resnet-v1", "enrolled": hostile}))
     run = face128("calibrate", "--gallery", tmp_path / "e.json", "--out", tmp_path / "page", "--json")
     assert run.returncode == 0, run.stderr
-    found = crowd(hostile)
-    assert json.loads(run.stdout) == {"crowds": [json.loads(json.dumps(found.answer()))]}
+    found = stranger_risk(hostile)
+    assert json.loads(run.stdout) == {"crowds": [json.loads(json.dumps(found.to_json()))]}
     page = (tmp_path / "page" / "calibration.html").read_text()
     assert page.count("<img") == 1
     assert "$" not in page
     assert "<b>m" not in page
     for outside in ("http://", "https://", 'src="/', "@import"):
         assert outside not in page
-    assert percent(found.expected[0.38].share) in page
-    assert to_set(found.promises[0.01]) in page
-    assert f"&lt;b&gt;{found.doorways[0].member[3:]}" in page  # type: ignore[index]
+    assert percent(found.expected_fpir[0.38].share) in page
+    assert format_threshold(found.recommendations[0.01]) in page
+    assert f"&lt;b&gt;{found.hubs[0].member[3:]}" in page  # type: ignore[index]
     assert Image.open(tmp_path / "page" / "crowd.png").size[0] > 600
 
 

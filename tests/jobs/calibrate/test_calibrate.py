@@ -15,12 +15,12 @@ from command_line import face128
 from lfw import LFW, needs_lfw
 from PIL import Image
 
-from face128.jobs.calibrate.bootstrap import ENOUGH_PEOPLE, Rate, rates, threshold_for
-from face128.jobs.calibrate.gallery_size_risk import counted, estimated
-from face128.jobs.calibrate.photo_pairs import Sample, sample
+from face128.jobs.calibrate.bootstrap import MIN_ACCEPTED_PEOPLE, RateEstimate, far_and_frr, threshold_for_far
+from face128.jobs.calibrate.gallery_size_risk import counted_risk, extrapolated_risk
+from face128.jobs.calibrate.photo_pairs import PhotoPairs, pair_photos
 
 
-def population(people: int, photos: int = 3, seed: int = 0) -> Sample:
+def population(people: int, photos: int = 3, seed: int = 0) -> PhotoPairs:
     """People around whom their photos lie; distances overlap, so that every rate is strictly between 0 and 1."""
     draw = np.random.default_rng(seed)
     described = {}
@@ -28,7 +28,7 @@ def population(people: int, photos: int = 3, seed: int = 0) -> Sample:
         centre = draw.normal(size=16)
         for photo in range(photos):
             described[Path(f"{person:04}/{photo}.jpg")] = (centre + draw.normal(size=16) * 0.6).astype(np.float32)
-    return sample(described, "euclidean")
+    return pair_photos(described, "euclidean")
 
 
 @pytest.fixture(scope="module")
@@ -94,50 +94,50 @@ def test_a_folder_without_people_is_one_sentence(tmp_path: Path) -> None:
 def test_rates_are_the_shares_that_brute_force_counts() -> None:
     people = population(12)
     thresholds = [2.0, 3.0, 4.0, 5.0]
-    far, frr = rates(people, thresholds)
+    far, frr = far_and_frr(people, thresholds)
     for i, threshold in enumerate(thresholds):
-        assert far[i].value == pytest.approx(np.mean(people.apart[~people.same] <= threshold))
-        assert frr[i].value == pytest.approx(np.mean(people.apart[people.same] > threshold))
+        assert far[i].value == pytest.approx(np.mean(people.distances[~people.genuine] <= threshold))
+        assert frr[i].value == pytest.approx(np.mean(people.distances[people.genuine] > threshold))
         assert far[i].low <= far[i].value <= far[i].high
 
 
-def test_ninety_five_per_cent_intervals_hold_the_truth_about_so_often() -> None:
+def test_ninety_five_per_cent_intervals_hold_the_truth_about_that_often() -> None:
     threshold = 4.4
-    truth = rates(population(300, seed=999), [threshold])[0][0].value
-    intervals = [rates(population(40, seed=seed), [threshold])[0][0] for seed in range(60)]
+    truth = far_and_frr(population(300, seed=999), [threshold])[0][0].value
+    intervals = [far_and_frr(population(40, seed=seed), [threshold])[0][0] for seed in range(60)]
     held = sum(rate.low <= truth <= rate.high for rate in intervals)
     assert held >= 50  # pairs taken for independent would hold it far less often
     naive = [1.96 * math.sqrt(rate.value * (1 - rate.value) / (120 * 117 / 2)) for rate in intervals]
     assert sum(abs(rate.value - truth) <= n for rate, n in zip(intervals, naive, strict=True)) < 40
 
 
-def test_no_event_at_all_is_no_certainty() -> None:
-    far: Rate = rates(population(12), [0.1])[0][0]
+def test_a_rate_of_zero_has_an_interval_too() -> None:
+    far: RateEstimate = far_and_frr(population(12), [0.1])[0][0]
     assert far.value == 0
     assert far.high == pytest.approx(1 - 0.05 ** (1 / 6))
-    frr = rates(population(12), [50.0])[1][0]
+    frr = far_and_frr(population(12), [50.0])[1][0]
     assert frr.value == 0
     assert frr.high == pytest.approx(1 - 0.05 ** (1 / 12))
 
 
 def test_no_upper_end_exceeds_that_of_a_looser_threshold() -> None:
-    far, frr = rates(population(12), np.linspace(0.1, 6, 60).tolist())
+    far, frr = far_and_frr(population(12), np.linspace(0.1, 6, 60).tolist())
     assert [rate.high for rate in far] == sorted(rate.high for rate in far)
     assert [rate.high for rate in frr] == sorted((rate.high for rate in frr), reverse=True)
 
 
 def test_the_threshold_for_a_far_is_the_greatest_that_keeps_it() -> None:
     people = population(60)
-    others = people.apart[~people.same]
-    threshold = threshold_for(people, 0.01)
+    others = people.distances[~people.genuine]
+    threshold = threshold_for_far(people, 0.01)
     assert threshold is not None
     assert np.mean(others <= threshold) <= 0.01 < np.mean(others <= np.sort(others)[int(0.01 * len(others))])
     assert threshold >= np.sort(others)[int(0.01 * len(others)) - 1]
 
 
 def test_too_few_people_say_nothing_about_a_small_far() -> None:
-    assert threshold_for(population(ENOUGH_PEOPLE - 1), 0.2) is None
-    assert threshold_for(population(40), 0.0001) is None
+    assert threshold_for_far(population(MIN_ACCEPTED_PEOPLE - 1), 0.2) is None
+    assert threshold_for_far(population(40), 0.0001) is None
 
 
 def test_the_growth_is_what_drawing_members_at_random_gives() -> None:
@@ -146,6 +146,6 @@ def test_the_growth_is_what_drawing_members_at_random_gives() -> None:
     hits = [
         np.mean([min(draw.sample(range(others), enrolled)) < k for _ in range(20_000)]) for k in neighbours.tolist()
     ]
-    assert counted(neighbours, others, enrolled) == pytest.approx(np.mean(hits), abs=0.01)
-    assert counted(np.array([0, 1]), others, others) == 0.5
-    assert estimated(0.1, 60) == pytest.approx(1 - 0.9**60)
+    assert counted_risk(neighbours, others, enrolled) == pytest.approx(np.mean(hits), abs=0.01)
+    assert counted_risk(np.array([0, 1]), others, others) == 0.5
+    assert extrapolated_risk(0.1, 60) == pytest.approx(1 - 0.9**60)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from face128.errors import BadRequest
-from face128.jobs.calibrate.lfw_pairs import Pair, read_pairs
+from face128.jobs.calibrate.lfw_pairs import LabelledPair, read_pairs
 
 GOOD = "1\nAda\t1\t12\nAda\t3\tGrace Hopper\t1\n"
 
@@ -15,8 +15,8 @@ GOOD = "1\nAda\t1\t12\nAda\t3\tGrace Hopper\t1\n"
 def test_a_pair_of_one_person_and_a_pair_of_two_are_told_apart(tmp_path: Path) -> None:
     (tmp_path / "pairs.txt").write_text(GOOD)
     assert read_pairs(tmp_path / "pairs.txt", Path("images")) == [
-        Pair(Path("images/Ada/Ada_0001.jpg"), Path("images/Ada/Ada_0012.jpg"), same=True),
-        Pair(Path("images/Ada/Ada_0003.jpg"), Path("images/Grace Hopper/Grace Hopper_0001.jpg"), same=False),
+        LabelledPair(Path("images/Ada/Ada_0001.jpg"), Path("images/Ada/Ada_0012.jpg"), same=True),
+        LabelledPair(Path("images/Ada/Ada_0003.jpg"), Path("images/Grace Hopper/Grace Hopper_0001.jpg"), same=False),
     ]
 
 

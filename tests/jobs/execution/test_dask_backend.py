@@ -1,4 +1,4 @@
-"""The same job on a real Dask cluster of two worker processes, one of which may die."""
+"""The same job on a real Dask cluster of two worker processes, which may die or hang."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import dask
 import pytest
 from distributed import LocalCluster
 from reencoding import crops, failed, journal
 
 from face128.errors import ConfigurationError
-from face128.jobs.execution.backends import LocalWorkers, Workers
-from face128.jobs.execution.dask_backend import ClusterWorkers
+from face128.jobs.execution.backend import Backend, Batch
+from face128.jobs.execution.dask_backend import DaskBackend
+from face128.jobs.execution.local_backend import LocalBackend
 from face128.jobs.execution.recipe import Recipe
 from face128.jobs.reencode.member_photos import read_members
 from face128.jobs.reencode.reencode import reencode
@@ -27,7 +29,15 @@ PHOTOS = 120
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[LocalCluster]:
-    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as running:
+    settings = {
+        # Else a worker that is killed again and again, or starts slowly on a busy machine, is not started any more.
+        "distributed.deploy.lost-worker-timeout": "5 minutes",
+        "distributed.scheduler.allowed-failures": 1,
+    }
+    with (
+        dask.config.set(settings),
+        LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as running,
+    ):
         yield running
 
 
@@ -40,28 +50,28 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def expected(photos: Path) -> bytes:
-    return run(photos, photos.parent / "local.json", LocalWorkers(2))
+    return run(photos, photos.parent / "local.json", LocalBackend(2, photo_timeout_s=30))
 
 
-def run(photos: Path, out: Path, workers: Workers) -> bytes:
-    reencode(read_members(photos), Recipe.from_settings(load_settings(), "fake"), out, workers)
+def run(photos: Path, out: Path, backend: Backend) -> bytes:
+    reencode(read_members(photos), Recipe.from_settings(load_settings(), "fake"), out, backend)
     return out.read_bytes()
 
 
-@pytest.mark.parametrize("photos_travel", [True, False])
+@pytest.mark.parametrize("sends_photos", [True, False])
 def test_a_cluster_gives_the_file_that_one_machine_gives(
-    photos: Path, expected: bytes, cluster: LocalCluster, tmp_path: Path, photos_travel: bool
+    photos: Path, expected: bytes, cluster: LocalCluster, tmp_path: Path, sends_photos: bool
 ) -> None:
     out = tmp_path / "enrolled.json"
-    assert run(photos, out, ClusterWorkers(cluster.scheduler_address, photos_travel)) == expected
+    assert run(photos, out, DaskBackend(cluster.scheduler_address, sends_photos)) == expected
     assert failed(out) == {"7777_Broken.jpg": "bad_image"}
 
 
-class Counting(ClusterWorkers):
-    def run(self, task: Any, items: Iterable[Any]) -> Any:
-        for item, result in super().run(task, items):
-            counted.extend(item)  # a group
-            yield item, result
+class CountingBackend(DaskBackend):
+    def run_batches(self, task: Any, batches: Iterable[Any]) -> Any:
+        for batch, results in super().run_batches(task, batches):
+            counted.extend(batch)
+            yield batch, results
 
 
 counted: list[Any] = []
@@ -73,7 +83,7 @@ def test_a_second_run_sends_nothing_that_is_done(
     out = tmp_path / "enrolled.json"
     for sent in (PHOTOS + 1, 0):
         counted.clear()
-        assert run(photos, out, Counting(cluster.scheduler_address, photos_travel=True)) == expected
+        assert run(photos, out, CountingBackend(cluster.scheduler_address, sends_photos=True)) == expected
         assert len(counted) == sent
 
 
@@ -93,25 +103,43 @@ def test_a_worker_killed_midway_changes_nothing(
 
     thread = threading.Thread(target=kill)
     thread.start()
-    assert run(photos, out, ClusterWorkers(cluster.scheduler_address, photos_travel=True)) == expected
+    assert run(photos, out, DaskBackend(cluster.scheduler_address, sends_photos=True)) == expected
     thread.join()
     assert killed[0] < PHOTOS, "the job was over before the worker died"
     assert len(journal(out)) == PHOTOS + 1
 
 
 def test_a_photo_that_kills_every_worker_is_named_and_all_others_are_done(cluster: LocalCluster) -> None:
-    def deadly(number: int) -> int:
-        if number == 5:
+    def deadly(numbers: Batch[int]) -> list[int]:
+        if 5 in numbers:
             os.kill(os.getpid(), signal.SIGKILL)
-        return 2 * number
+        return [2 * number for number in numbers]
 
-    done = dict(ClusterWorkers(cluster.scheduler_address, photos_travel=True).run(deadly, range(12)))
+    done = dict(DaskBackend(cluster.scheduler_address, sends_photos=True).run(deadly, range(12), 12))
     assert done == {number: None if number == 5 else 2 * number for number in range(12)}
+
+
+def test_a_photo_that_hangs_its_worker_ends_the_job_with_one_sentence(
+    cluster: LocalCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hang(numbers: Batch[int]) -> list[int]:
+        if 5 in numbers:
+            (tmp_path / str(os.getpid())).touch()
+            time.sleep(3600)
+        return [2 * number for number in numbers]
+
+    monkeypatch.setattr("face128.jobs.execution.dask_backend.STALL_TIMEOUT_S", 20)
+    done: list[tuple[int, int | None]] = []
+    with pytest.raises(ConfigurationError, match=r"finished no photo.*The same command goes on where this one stopped"):
+        done.extend(DaskBackend(cluster.scheduler_address, sends_photos=True).run(hang, range(12), 12))
+    assert all(result == 2 * number and number != 5 for number, result in done)
+    for path in tmp_path.iterdir():
+        os.kill(int(path.name), signal.SIGKILL)
 
 
 def test_a_scheduler_that_is_away_is_one_of_our_errors(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("face128.jobs.execution.dask_backend.PATIENCE", 0.5)
+    monkeypatch.setattr("face128.jobs.execution.dask_backend.CONNECT_TIMEOUT_S", 0.5)
     with pytest.raises(ConfigurationError):
-        run(photos, tmp_path / "enrolled.json", ClusterWorkers("tcp://127.0.0.1:9", photos_travel=True))
+        run(photos, tmp_path / "enrolled.json", DaskBackend("tcp://127.0.0.1:9", sends_photos=True))

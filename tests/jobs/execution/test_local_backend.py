@@ -1,4 +1,4 @@
-"""One task on many items: in every process, and in spite of items that kill one."""
+"""Batches in the processes of this machine: items that kill or hang a process lose their own result only."""
 
 from __future__ import annotations
 
@@ -11,70 +11,101 @@ from pathlib import Path
 
 import pytest
 
-from face128.jobs.execution.backends import LocalWorkers
-from face128.jobs.execution.local_backend import GROUP, groups, run, run_in_groups
+from face128.errors import ConfigurationError
+from face128.jobs.execution.backend import MAX_BATCH_PHOTOS, Batch, batches
+from face128.jobs.execution.local_backend import LocalBackend
 
 DEADLY = {7, 30}
+HANGING = 5
+HOUR_S = 3600
 
 
-def double(number: int) -> tuple[int, int]:
-    if number in DEADLY:
+def double_all(numbers: Batch[int]) -> list[tuple[int, int]]:
+    if DEADLY.intersection(numbers):
         os.kill(os.getpid(), signal.SIGKILL)
-    return 2 * number, os.getpid()
+    return [(2 * number, os.getpid()) for number in numbers]
 
 
-def double_all(numbers: tuple[int, ...]) -> list[tuple[int, int]]:
-    return [double(number) for number in numbers]
+def hang_on_one(numbers: Batch[int]) -> list[int]:
+    if HANGING in numbers:
+        time.sleep(HOUR_S)
+    return [2 * number for number in numbers]
 
 
-def fail(number: int) -> int:
-    raise ValueError(number)
+def stop_process(numbers: Batch[int]) -> list[int]:
+    os.kill(os.getpid(), signal.SIGSTOP)
+    return list(numbers)
 
 
-def test_an_item_that_kills_its_process_is_named_and_all_others_are_done() -> None:
-    done = dict(run(double, range(40), processes=2))
+def fail(numbers: Batch[int]) -> list[int]:
+    raise ValueError(numbers)
+
+
+def one_by_one(numbers: range) -> list[Batch[int]]:
+    return [(number,) for number in numbers]
+
+
+def test_a_batch_that_kills_its_process_is_named_and_all_others_are_done() -> None:
+    done = dict(LocalBackend(2, HOUR_S).run_batches(double_all, one_by_one(range(40))))
+    assert {number for (number,), results in done.items() if results is None} == DEADLY
+    doubled = {number: results[0][0] for (number,), results in done.items() if results is not None}
+    assert doubled == {number: 2 * number for number in range(40) if number not in DEADLY}
+
+
+def test_of_a_batch_only_the_item_that_kills_is_lost() -> None:
+    done = dict(LocalBackend(2, HOUR_S).run(double_all, range(100), 100))
     assert {number for number, result in done.items() if result is None} == DEADLY
-    results = {number: result[0] for number, result in done.items() if result is not None}
-    assert results == {number: 2 * number for number in range(40) if number not in DEADLY}
+    doubled = {number: result[0] for number, result in done.items() if result is not None}
+    assert doubled == {number: 2 * number for number in range(100) if number not in DEADLY}
 
 
-def test_of_a_group_only_the_item_that_kills_is_lost() -> None:
-    done = dict(run_in_groups(LocalWorkers(2).run, double_all, range(100), 100))
-    assert {number for number, result in done.items() if result is None} == DEADLY
-    results = {number: result[0] for number, result in done.items() if result is not None}
-    assert results == {number: 2 * number for number in range(100) if number not in DEADLY}
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> LocalBackend:
+    """The limits count from the start of a task, so the start of a process may take longer on a busy machine."""
+    monkeypatch.setattr("face128.jobs.execution.local_backend.ENGINE_LOAD_TIMEOUT_S", 2)
+    return LocalBackend(2, photo_timeout_s=0.1)
 
 
-def test_groups_are_full_at_first_and_single_at_the_end() -> None:
+def test_an_item_that_hangs_its_process_is_named_and_all_others_are_done(impatient: LocalBackend) -> None:
+    done = dict(impatient.run(hang_on_one, range(40), 40))
+    assert done == {number: None if number == HANGING else 2 * number for number in range(40)}
+
+
+def test_processes_that_are_stopped_end_the_job_with_one_sentence(impatient: LocalBackend) -> None:
+    with pytest.raises(ConfigurationError, match="No photo was finished"):
+        list(impatient.run(stop_process, range(4), 4))
+
+
+def test_batches_are_full_at_first_and_single_at_the_end() -> None:
     for total in (0, 1, 5, 40, 1000):
-        some = list(groups(iter(range(total)), total))
-        assert [item for group in some for item in group] == list(range(total))
-        sizes = [len(group) for group in some]
+        some = list(batches(iter(range(total)), total))
+        assert [item for batch in some for item in batch] == list(range(total))
+        sizes = [len(batch) for batch in some]
         assert sizes == sorted(sizes, reverse=True)
         assert sizes[-1:] in ([], [1])
-        assert max(sizes, default=1) == min(GROUP, max(1, total // GROUP))
+        assert max(sizes, default=1) == min(MAX_BATCH_PHOTOS, max(1, total // MAX_BATCH_PHOTOS))
 
 
 def test_more_items_than_were_announced_are_done_too() -> None:
-    assert [item for group in groups(range(50), 10) for item in group] == list(range(50))
+    assert [item for batch in batches(range(50), 10) for item in batch] == list(range(50))
 
 
 def test_the_work_is_done_in_other_processes() -> None:
-    pids = {result[1] for _, result in run(double, range(40, 60), processes=2) if result is not None}
+    pids = {result[1] for _, result in LocalBackend(2, HOUR_S).run(double_all, range(40, 60), 20) if result is not None}
     assert pids
     assert os.getpid() not in pids
 
 
-def test_what_a_task_raises_is_raised() -> None:
+def test_an_exception_of_the_task_is_raised() -> None:
     with pytest.raises(ValueError, match="1"):
-        list(run(fail, [1], processes=1))
+        list(LocalBackend(1, HOUR_S).run(fail, [1], 1))
 
 
 def test_no_process_stays_behind_when_the_first_is_killed() -> None:
     here = Path(__file__).parent
     script = (
-        "import sys; from face128.jobs.execution.local_backend import run; from test_local_backend import double\n"
-        "for number, (_, pid) in run(double, range(1000, 10**9), processes=1):\n"
+        "from face128.jobs.execution.local_backend import LocalBackend; from test_local_backend import double_all\n"
+        "for number, (_, pid) in LocalBackend(1, 3600).run(double_all, range(1000, 10**9), 10**9):\n"
         "    print(pid, flush=True)\n"
     )
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(here), *sys.path])}

@@ -1,4 +1,4 @@
-"""recipe.py: a group of photos gives what each gives alone, in its order, whatever the others are."""
+"""recipe.py: photos described together give the same as each alone, in order, whatever the others are."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from serving import photo
 
 from face128.encoding.encode import encode
 from face128.errors import BadImage, Face128Error, NoFace
-from face128.jobs.execution.recipe import KEPT, Recipe
+from face128.jobs.execution.recipe import MAX_WAITING_PIXELS, Recipe
 from face128.photos.photo import Limits
 from face128.settings import Settings
 
@@ -41,7 +41,7 @@ def test_a_group_gives_what_each_photo_gives_alone(choice: Literal["one", "large
     recipe = Recipe.from_settings(Settings(), choice=choice)
     engine = recipe.load()
     group: list[bytes] = [photo("obama-2009.jpg"), two(500), two(1600), b"no photo", photo("hopper-1984.jpg")]
-    assert {pixels(data) > KEPT for data in group if data != b"no photo"} == {True, False}
+    assert {pixels(data) > MAX_WAITING_PIXELS for data in group if data != b"no photo"} == {True, False}
     alone: list[object] = []
     for data in group:
         try:
@@ -52,11 +52,11 @@ def test_a_group_gives_what_each_photo_gives_alone(choice: Literal["one", "large
     assert kinds == ([list, tuple, tuple, tuple, list] if choice == "one" else [list, list, list, tuple, list])
     for order in list(permutations(range(len(group))))[::17]:
         outcomes = recipe.describe([group[i] for i in order])
-        told = [
+        together = [
             outcome.tolist() if isinstance(outcome, np.ndarray) else (type(outcome), outcome.context)
             for outcome in outcomes
         ]
-        assert told == [alone[i] for i in order]
+        assert together == [alone[i] for i in order]
 
 
 def test_what_is_no_photo_stays_the_error_that_it_was() -> None:

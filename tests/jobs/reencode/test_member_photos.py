@@ -1,4 +1,4 @@
-"""Whose photo it is: folders, patterns, CSV and JSON."""
+"""Reading the members' photos from folders, patterns, CSV and JSON."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_the_usual_names_of_files_and_folders_are_understood(tmp_path: Path) -> 
 
 def test_a_name_that_says_nothing_is_reported_and_hidden_files_are_passed_over(tmp_path: Path) -> None:
     listing = read_members(folder(tmp_path, "holiday.jpg", "1029 (2).jpg", ".DS_Store", ".trash/1_A.jpg", "5_B.jpg"))
-    assert listing.nameless == ["1029 (2).jpg", "holiday.jpg"]
+    assert listing.unnamed_files == ["1029 (2).jpg", "holiday.jpg"]
     assert [item.reg_no for item in listing.photos] == [5]
 
 
@@ -48,7 +48,7 @@ def test_a_pattern_says_how_files_are_named(tmp_path: Path) -> None:
     folder(tmp_path, "Vicky T/1029-1.jpg", "Vicky T/1029-2.jpg", "stray.jpg")
     listing = read_members(tmp_path, "{name}/{regNo}-*")
     assert [(item.reg_no, item.name) for item in listing.photos] == [(1029, "Vicky T")] * 2
-    assert listing.nameless == ["stray.jpg"]
+    assert listing.unnamed_files == ["stray.jpg"]
 
 
 @pytest.mark.parametrize("pattern", ["{name}", "{regNo}{regNo}", "*"])

@@ -32,7 +32,7 @@ def hard(tmp_path: Path) -> Path:
     (folder / "empty.jpg").write_bytes(b"")
     (folder / "text.jpg").write_text("no photo at all")
     Image.open(PHOTOS / "biden-2010.jpg").crop((0, 0, 150, 60)).save(folder / "faceless.jpg")
-    faces = [Image.open(PHOTOS / name).resize((400, 500)) for name in dlib_truth.SINGLE[2:5]]
+    faces = [Image.open(PHOTOS / name).resize((400, 500)) for name in dlib_truth.ONE_FACE_PHOTOS[2:5]]
     three = Image.new("RGB", (1200, 500))
     for i, face in enumerate(faces):
         three.paste(face, (400 * i, 0))
@@ -75,9 +75,10 @@ def test_match_takes_the_file_as_it_is(service: httpx.Client, tmp_path: Path) ->
     assert face128("reencode", folder, "--out", out).returncode == 0
     body = json.loads(out.read_text())
     served = [
-        service.post("/encode-image", files={"image": photo(name)}).json()["descriptor"] for name in dlib_truth.SINGLE
+        service.post("/encode-image", files={"image": photo(name)}).json()["descriptor"]
+        for name in dlib_truth.ONE_FACE_PHOTOS
     ]
-    by_name = dict(zip(dlib_truth.SINGLE, served, strict=True))
+    by_name = dict(zip(dlib_truth.ONE_FACE_PHOTOS, served, strict=True))
     assert body["enrolled"] == [
         {"regNo": 1029, "name": None, "descriptors": [by_name["obama-2009.jpg"], by_name["obama-2010.jpg"]]},
         {"regNo": 1030, "name": "Joe Biden", "descriptor": by_name["biden-2010.jpg"]},

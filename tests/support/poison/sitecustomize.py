@@ -1,8 +1,8 @@
-"""For processes with this folder on PYTHONPATH: the engine ``fake`` does to some photos what native code can do.
+"""For processes with this folder on PYTHONPATH: the engine ``fake`` fails on some photos as native code can.
 
-A photo 13 pixels wide: a segmentation fault. 17: an endless loop under the GIL. 19: two seconds of work. 29: no end.
-31: an error whose message nobody should read in a log, and a warning.
-Each photo that is begun adds a line to the file POISON_LOG.
+A photo 13 pixels wide: a segmentation fault. 17: an endless loop under the GIL. 19: two seconds of work. 29: endless
+sleep. 31: an error whose message must not be logged, and a warning.
+Each photo adds a line to the file POISON_LOG.
 """
 
 import ctypes

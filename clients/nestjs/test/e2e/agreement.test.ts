@@ -16,7 +16,7 @@ before(async () => {
 });
 after(() => service.kill());
 
-/** Both answers to one question, with their distances. Throws what the local matcher throws. */
+/** Both answers to a question, with their distances. Throws what the local matcher throws. */
 async function both({ probe, enrolled, threshold }: Case): Promise<ShadowComparison> {
   const faces = new FaceService({ url: service.url, apiKey: KEY, mode: 'shadow', threshold, timeoutMs: 20_000 });
   const compared = once(faces.events, 'shadow') as Promise<[ShadowComparison]>;
@@ -24,7 +24,7 @@ async function both({ probe, enrolled, threshold }: Case): Promise<ShadowCompari
   return (await compared)[0];
 }
 
-test(`the local matcher and the service give the same answer and the same distance, to the bit, in ${CASES} random cases`, async () => {
+test(`the local matcher and the service give the same answer and exactly the same distance in ${CASES} random cases`, async () => {
   const random = seeded(128);
   const seen = { match: 0, none: 0, onTheThreshold: 0, tie: 0, empty: 0 };
   for (let i = 0; i < CASES; i++) {
@@ -40,7 +40,7 @@ test(`the local matcher and the service give the same answer and the same distan
   for (const [kind, count] of Object.entries(seen)) assert.ok(count > CASES / 20, `${kind}: ${count}`);
 });
 
-test('they give the same answers to every question of the contract, and both the one that it asks for', async () => {
+test('both give the answer of every contract vector', async () => {
   for (const { name, request, status, response } of contractVectors()) {
     if (status !== 200 || request === undefined) continue;
     const threshold = (request['threshold'] ?? 0.38) as number;
@@ -60,13 +60,13 @@ test('what the local matcher refuses, the service refuses with the same status, 
       headers: { 'content-type': 'application/json', authorization: `Bearer ${KEY}` },
       body: JSON.stringify(request),
     });
-    const said = { ...((await response.json()) as object), error: '' };
+    const body = { ...((await response.json()) as object), error: '' };
     const threshold = request['threshold'] as number | undefined;
     const question = { probe: request['descriptor'] as Descriptor, enrolled: request['enrolled'] as Member[] };
     await assert.rejects(
       async () => both({ ...question, threshold: threshold ?? 0.38 }),
       (error: { body?: object; status?: number }) => {
-        assert.deepEqual([error.status, { ...error.body, error: '' }], [response.status, said], name);
+        assert.deepEqual([error.status, { ...error.body, error: '' }], [response.status, body], name);
         return true;
       },
     );

@@ -9,7 +9,7 @@ import type { NestExpressApplication } from '@nestjs/platform-express';
 import { FaceModule, type FaceModuleOptions, FaceService, type Member } from '../../src';
 
 /** What a browser sends: a descriptor, a photo in base64, or both. */
-interface Seen {
+interface FindRequest {
   readonly descriptor?: number[];
   readonly photo?: string;
 }
@@ -22,7 +22,7 @@ class MembersController {
 
   @Post('find-by-face')
   @HttpCode(200)
-  async find(@Body() { descriptor, photo }: Seen): Promise<object> {
+  async find(@Body() { descriptor, photo }: FindRequest): Promise<object> {
     const image = photo === undefined ? undefined : Buffer.from(photo, 'base64');
     const probe = image ? { image, descriptor: descriptor ?? null } : (descriptor ?? []);
     return (await this.faces.findMemberByFace(probe, enrolled)) ?? { match: false };
@@ -31,8 +31,8 @@ class MembersController {
 
 export interface Application {
   readonly faces: FaceService;
-  /** Status and body of the answer to what was seen. */
-  find(seen: object): Promise<{ status: number; body: Readonly<Record<string, unknown>> }>;
+  /** Status and body of the answer. */
+  find(request: object): Promise<{ status: number; body: Readonly<Record<string, unknown>> }>;
   close(): Promise<void>;
 }
 
@@ -46,11 +46,11 @@ export async function start(members: readonly Member[], options: FaceModuleOptio
   const { port } = application.getHttpServer().address() as AddressInfo;
   return {
     faces: application.get(FaceService),
-    async find(seen) {
+    async find(request) {
       const response = await fetch(`http://127.0.0.1:${port}/members/find-by-face`, {
         method: 'POST',
         headers: { 'content-type': 'application/json' },
-        body: JSON.stringify(seen),
+        body: JSON.stringify(request),
       });
       return { status: response.status, body: (await response.json()) as Readonly<Record<string, unknown>> };
     },

@@ -6,7 +6,7 @@ export interface Case {
   readonly probe: Descriptor;
   readonly enrolled: readonly Member[];
   readonly threshold: number;
-  /** Several descriptors are nearest. */
+  /** Several descriptors have the smallest distance. */
   readonly tie?: boolean;
 }
 
@@ -18,14 +18,14 @@ const pick = <T>(random: Random, ...choices: readonly [T, ...T[]]): T =>
 const DOUBLE = new Float64Array(1);
 const BITS = new BigInt64Array(DOUBLE.buffer);
 
-/** The double next to a positive one, `step` doubles further. */
-function neighbour(x: number, step: bigint): number {
+/** The double that is `step` doubles above a positive one. */
+function nextDouble(x: number, step: bigint): number {
   DOUBLE[0] = x;
   BITS[0] = (BITS[0] ?? 0n) + step;
   return DOUBLE[0];
 }
 
-/** A descriptor in any of the forms that a database may hold. A typed array or base64 would round: only float32 goes there. */
+/** A descriptor in a random form. Only float32 numbers are put into a Float32Array or base64, which would round others. */
 function form(random: Random, numbers: number[]): Descriptor {
   if (!numbers.every((x) => Math.fround(x) === x)) return pick<Descriptor>(random, numbers, Object.assign({}, numbers));
   const single = Float32Array.from(numbers);
@@ -33,7 +33,7 @@ function form(random: Random, numbers: number[]): Descriptor {
   return pick<Descriptor>(random, numbers, single, object, Buffer.from(single.buffer).toString('base64'));
 }
 
-/** Seven kinds of members: near, far, at a tie with another to the bit or nearly so, extreme, not enrolled. */
+/** A random kind of member: near, far, exactly or nearly tied with another, extreme, not enrolled. */
 function descriptorOf(random: Random, probe: readonly number[], others: readonly number[][]): number[] | null {
   const round = pick(random, Math.fround, (x: number) => x);
   const moved = (by: number): number[] => probe.map((x) => round(x + (random() - 0.5) * by));
@@ -44,10 +44,10 @@ function descriptorOf(random: Random, probe: readonly number[], others: readonly
     case 1:
       return [...other];
     case 2:
-      // The mirror image: the same distance, if no rounding comes between.
+      // The mirror image: the same distance, except for rounding.
       return probe.map((x, i) => 2 * x - (other[i] ?? 0));
     case 3: {
-      // The same differences in another order: another sum, by the last bits.
+      // The same differences in another order: the sum may differ in the last bits.
       const differences = other.map((x, i) => x - (probe[i] ?? 0)).reverse();
       return probe.map((x, i) => x + (differences[i] ?? 0));
     }
@@ -66,7 +66,7 @@ function descriptorOf(random: Random, probe: readonly number[], others: readonly
   }
 }
 
-/** One random question; its threshold is now and then the very distance of a member, or a double beside it. */
+/** A random question; in half of them the threshold is the smallest distance, or a double next to it. */
 export function randomCase(random: Random): Case {
   const probe = randomDescriptor(random).map(pick(random, Math.fround, (x: number) => x));
   const vectors: (number[] | null)[] = [];
@@ -82,7 +82,7 @@ export function randomCase(random: Random): Case {
   const distances = vectors.flatMap((v) => (v ? [distance(Float64Array.from(probe), Float64Array.from(v))] : []));
   const nearest = Math.min(...distances);
   const possible = nearest > 1e-9 && nearest < 1.9;
-  const threshold = possible && random() < 0.5 ? neighbour(nearest, pick(random, 0n, 0n, 1n, -1n)) : 0.38;
+  const threshold = possible && random() < 0.5 ? nextDouble(nearest, pick(random, 0n, 0n, 1n, -1n)) : 0.38;
   const enrolled = vectors.map((vector, i): Member => {
     const regNo = pick<number | string>(random, i, `R-${i}`, 0, 1.5);
     const descriptor = vector && form(random, vector);

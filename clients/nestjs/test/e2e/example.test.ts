@@ -7,10 +7,10 @@ import { after, before, test } from 'node:test';
 
 import { answering, Face128, freePort, KEY, PACKAGE } from './face128';
 
-/** The Nest to try, such as 11; the newest by default. */
+/** The Nest version to test, such as 11; the newest by default. */
 const NEST = process.env['NEST'];
 
-// Outside the repository, so that nothing is found there that the application did not install.
+// Outside the repository, so that only what the application installed is found.
 const folder = mkdtempSync(join(tmpdir(), 'face128-example-'));
 const example = join(folder, 'examples/nestjs-app');
 const shell = (command: string, cwd: string): string => execFileSync('sh', ['-c', command], { cwd, encoding: 'utf8' });
@@ -36,7 +36,7 @@ after(async () => {
   rmSync(folder, { recursive: true });
 });
 
-test('the package holds what is needed, and nothing else', () => {
+test('the package has the files it needs, and no others', () => {
   const code = packed.filter((path) => /^dist\/[a-z.-]+\.(js|d\.ts)$/.test(path));
   assert.deepEqual(packed.filter((path) => !code.includes(path)).sort(), ['LICENSE', 'README.md', 'package.json']);
   assert.ok(code.includes('dist/index.js') && code.includes('dist/index.d.ts'));
@@ -49,7 +49,7 @@ test('the public types have no any', () => {
   }
 });
 
-test('the example application is installed, built and used as its README says, with the service and without', async () => {
+test("the commands of the example application's README work, with the service and without", async () => {
   const readme = readFileSync(join(PACKAGE, 'examples/nestjs-app/README.md'), 'utf8');
   const [set, use] = Array.from(readme.matchAll(/```sh\n([^]*?)```/g), (block) => block[1] ?? '');
   assert.ok(set && use);
@@ -57,7 +57,7 @@ test('the example application is installed, built and used as its README says, w
   const [install = '', build = '', start = ''] = set.split('\n');
   shell(`${install} && ${build}`, example);
   const environment = { ...process.env, PORT: String(port), FACE_SERVICE_API_KEY: KEY };
-  // npm would stand between the test and the process that it ends.
+  // Without npm, so that the test can kill the process itself.
   const command = `exec env ${start.replace('http://127.0.0.1:8000', service.url).replace('npm start', 'node dist/main.js')}`;
   const application = spawn('sh', ['-c', command], { cwd: example, env: environment, stdio: 'ignore' });
   try {

@@ -10,7 +10,7 @@ export const PACKAGE = resolve(__dirname, '../../..');
 const REPOSITORY = resolve(PACKAGE, '../..');
 const PYTHON = process.env['FACE128_PYTHON'] ?? resolve(REPOSITORY, '.venv/bin/python');
 
-/** The key that the service asks for. */
+/** The API key of the service. */
 export const KEY = 'key-of-the-end-to-end-tests';
 
 export const fixture = (path: string): Buffer => readFileSync(resolve(REPOSITORY, 'fixtures', path));
@@ -25,7 +25,7 @@ export async function freePort(): Promise<number> {
   return typeof address === 'object' && address ? address.port : 0;
 }
 
-/** Wait until the URL answers with what is `wanted`; throws after half a minute. */
+/** Wait until the URL's answer is `wanted`; throws after 30 s. */
 export async function answering(
   url: string,
   wanted: (body: Readonly<Record<string, unknown>>) => boolean,
@@ -40,7 +40,7 @@ export async function answering(
   throw new Error(`${url} does not answer`);
 }
 
-/** A real face128 in a process of its own, that can be killed, frozen and started again on its port. */
+/** A real face128 process that can be killed, frozen and restarted on its port. */
 export class Face128 {
   private process: ChildProcess | undefined;
 
@@ -57,11 +57,11 @@ export class Face128 {
     return `http://127.0.0.1:${this.port}`;
   }
 
-  /** Start it, and wait until it is ready for photos. */
+  /** Start it, and wait until it can encode photos. */
   async restart(): Promise<void> {
     const environment = { ...process.env, API_KEY: KEY, FACE128_LOG_LEVEL: 'error' };
     const command = ['-m', 'face128', 'serve', '--port', String(this.port)];
-    // From the repository, so that its own code runs, whatever is installed.
+    // In the repository, so that its code runs and not an installed package.
     this.process = spawn(PYTHON, command, {
       cwd: REPOSITORY,
       env: environment,

@@ -62,8 +62,8 @@ afterEach(end);
 const answers = async (application: Application, seen: object, expected: object): Promise<void> => {
   assert.deepEqual(await application.find(seen), { status: 200, body: expected });
 };
-/** The service answered: nothing was said of a failure. */
-const calm = (): void => {
+/** No failure of the service was logged. */
+const assertNoFailure = (): void => {
   assert.deepEqual(
     log.filter((line) => line.startsWith('warn')),
     [],
@@ -79,18 +79,18 @@ test('a member among 500 is found and a stranger is not, by descriptor and by ph
   await answers(app, { photo: HERE.toString('base64') }, OBAMA);
   await answers(app, { photo: STRANGER.toString('base64') }, { match: false });
   assert.equal(app.faces.shadowReport().compared, 0);
-  calm();
+  assertNoFailure();
   assert.equal((await app.faces.health()).service, 'up');
 });
 
-test('a wrong key is an error of this application, not a fallback and not its caller’s', async () => {
+test('a wrong key is an error of the application: no fallback, and status 500', async () => {
   const app = await begin(members, { apiKey: 'wrong' });
   const { status, body } = await app.find({ descriptor: here });
   assert.deepEqual([status, body['code']], [500, 'unauthorized']);
   assert.equal(await state(app), 'closed');
 });
 
-test('two faces, no photo, and half a descriptor, are the caller’s errors in the words of the service', async () => {
+test('two faces, an invalid photo and an invalid descriptor are errors of the request, with the codes of the service', async () => {
   const app = await begin(members);
   const refused = async (seen: object): Promise<unknown[]> => {
     const { status, body } = await app.find(seen);
@@ -100,7 +100,7 @@ test('two faces, no photo, and half a descriptor, are the caller’s errors in t
   assert.deepEqual(await refused({ photo: TWO.toString('base64'), descriptor: here }), [422, 'multiple_faces']);
   assert.deepEqual(await refused({ photo: '' }), [400, 'bad_image']);
   assert.deepEqual(await refused({ descriptor: here.slice(1) }), [422, 'invalid_descriptor']);
-  calm();
+  assertNoFailure();
 });
 
 test('killed, members are still found; started again, the service is used again', async () => {
@@ -126,24 +126,28 @@ test('killed, members are still found; started again, the service is used again'
   );
 });
 
-test('frozen, a caller waits for the timeout at most, and after three nobody waits', { timeout: 30_000 }, async () => {
-  const app = await begin(members, { timeoutMs: 300, retryAfterMs: 60_000 });
-  service.freeze();
-  try {
-    for (let i = 0; i < 3; i++) await answers(app, { descriptor: here }, OBAMA);
-    assert.equal(await state(app), 'open');
-    // Were these to wait, they would take a minute together, and the test would be cut off.
-    for (let i = 0; i < 200; i++) await answers(app, { descriptor: here }, OBAMA);
-    assert.deepEqual(
-      log.filter((line) => line.startsWith('warn')),
-      ['warn: The face service fails at /match: no answer within 300 ms. Matching locally.'],
-    );
-  } finally {
-    service.thaw();
-  }
-});
+test(
+  'frozen, callers wait at most for the timeout, and after three failures not at all',
+  { timeout: 30_000 },
+  async () => {
+    const app = await begin(members, { timeoutMs: 300, retryAfterMs: 60_000 });
+    service.freeze();
+    try {
+      for (let i = 0; i < 3; i++) await answers(app, { descriptor: here }, OBAMA);
+      assert.equal(await state(app), 'open');
+      // If these waited, they would take a minute together, more than the test's limit.
+      for (let i = 0; i < 200; i++) await answers(app, { descriptor: here }, OBAMA);
+      assert.deepEqual(
+        log.filter((line) => line.startsWith('warn')),
+        ['warn: The face service fails at /match: no answer within 300 ms. Matching locally.'],
+      );
+    } finally {
+      service.thaw();
+    }
+  },
+);
 
-test('something else that listens there, and answers garbage, deceives nobody', async () => {
+test('garbage from another server on that port never becomes an answer', async () => {
   const garbage = [
     '',
     '<html>',

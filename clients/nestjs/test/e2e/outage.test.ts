@@ -9,7 +9,7 @@ import { Face128, fixture, KEY } from './face128';
 const CALLS = 2000;
 const CALLERS = 4;
 const TIMEOUT_MS = 300;
-/** What a call may take beyond the timeout, on a machine that others keep busy; who hangs waits as long as the service is frozen. */
+/** Allowed beyond the timeout on a busy machine; a hanging call would wait as long as the service is frozen. */
 const MARGIN_MS = 1000;
 const RETRY_MS = 300;
 
@@ -49,7 +49,7 @@ after(async () => {
   await service.kill();
 });
 
-test(`${CALLS} calls while the service is killed, frozen and restarted: all answered, none wrong, none left hanging`, async (t) => {
+test(`${CALLS} calls while the service is killed, frozen and restarted: all answered, none wrong, none hanging`, async (t) => {
   let over = false;
   const states = new Set<string>();
   const watch = async (): Promise<void> => {

@@ -14,7 +14,7 @@ before(async () => {
 });
 after(() => service.kill());
 
-/** Until the service's answers to all these calls are in. */
+/** Wait until the service's answers to this many calls have come. */
 async function settled(faces: FaceService, calls: number): Promise<void> {
   const done = (): number => faces.shadowReport().compared + faces.shadowReport().unanswered;
   await until(() => done() >= calls);
@@ -41,7 +41,7 @@ test('shadow mode reports the planted disagreements and no others', async () => 
   faces.events.on('shadow', (comparison) => {
     if (!comparison.agreed) differed.push(comparison);
   });
-  // The browser's descriptor is of the person in the photo, but where a disagreement is planted: then it is of the next one.
+  // The browser's descriptor is that of the person in the photo, except in planted disagreements: that of the next person.
   const planted = [3, 7, 8, 17];
   const expected: (number | undefined)[][] = [];
   for (let call = 0; call < 24; call++) {
@@ -52,22 +52,22 @@ test('shadow mode reports the planted disagreements and no others', async () => 
     await settled(faces, call + 1);
     if (seen !== person) expected.push([seen, person]);
   }
-  const who = ({ local, service: remote }: ShadowComparison): unknown[] => [
+  const matches = ({ local, service: remote }: ShadowComparison): unknown[] => [
     local.match?.regNo,
     'match' in remote ? remote.match?.regNo : remote.code,
   ];
   const report = faces.shadowReport();
   assert.deepEqual([report.agreed, report.differed, report.unanswered], [20, 4, 0]);
-  assert.deepEqual(report.differences.map(who), expected);
-  assert.deepEqual(differed.map(who), expected);
+  assert.deepEqual(report.differences.map(matches), expected);
+  assert.deepEqual(differed.map(matches), expected);
   assert.deepEqual(
     report.distanceGap,
     { mean: 0, max: 0 },
-    'each is at distance 0 from his own descriptor, on both sides',
+    'each person is at distance 0 from their own descriptor in both answers',
   );
 });
 
-test('a service that dies costs shadow mode nothing but answers to compare', async () => {
+test('without the service, shadow mode still answers locally', async () => {
   const faces = new FaceService({ url: service.url, apiKey: KEY, mode: 'shadow' });
   const members: Member[] = [{ regNo: 1, name: 'x', descriptor: new Float32Array(128) }];
   log.length = 0;

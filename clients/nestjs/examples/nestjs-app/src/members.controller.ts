@@ -1,10 +1,10 @@
 import { type Descriptor, type FaceHealth, FaceService, type Match, type Member } from '@face128/nestjs';
 import { Body, Controller, Get, HttpCode, Post } from '@nestjs/common';
 
-/** The original controller: members are enrolled with face-api.js's descriptor, and found by it. */
+/** Enrols members with face-api.js's descriptors, and finds them by face. */
 @Controller('members')
 export class MembersController {
-  /** A real application has a database. */
+  /** In memory; a real application has a database. */
   private readonly members: Member[] = [];
 
   constructor(private readonly faces: FaceService) {}

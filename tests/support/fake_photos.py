@@ -1,4 +1,4 @@
-"""Photos for the engine without weights, each of a person of its own, and how one is enrolled over HTTP."""
+"""Photos for the fake engine, one person for each seed, and a request that enrols one."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import numpy as np
 from PIL import Image
 
 
-def face(seed: int) -> bytes:
-    """A photo of its own: strips of random grey, far from every other seed's."""
+def fake_photo(seed: int) -> bytes:
+    """Strips of random grey, at a large distance from every other seed's."""
     strips = np.random.default_rng(seed).integers(0, 256, 128, np.uint8)
     stream = io.BytesIO()
     Image.fromarray(np.repeat(strips, 2)[:, None, None].repeat(8, 1).repeat(3, 2)).save(stream, "PNG")
     return stream.getvalue()
 
 
-def create(
+def create_record(
     client: httpx.Client, image: bytes, name: str = "John Doe", query: str = "", **fields: str
 ) -> httpx.Response:
     return client.post(f"/records{query}", files={"image": image}, data={"name": name, **fields})

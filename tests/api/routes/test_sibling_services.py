@@ -1,4 +1,4 @@
-"""The examples of the sibling documents, replayed: the fields that they show, with their types and nesting."""
+"""Replays the examples of the InsightFace and embeddings services: the fields that they show, types and nesting."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import pytest
 from paths import FIXTURES
 
 EXAMPLES = [
-    pytest.param(example, id=f"{path.stem}: {example['name']}")
-    for path in sorted((FIXTURES / "contracts").glob("document-*.json"))
-    for example in json.loads(path.read_text())
+    pytest.param(example, id=f"{service}: {example['name']}")
+    for service in ("insightface-service", "embeddings-service")
+    for example in json.loads((FIXTURES / "contracts" / f"{service}.json").read_text())
 ]
 
 
@@ -26,7 +26,7 @@ def in_base64(value: Any) -> Any:
 
 
 def assert_alike(example: Any, answer: Any, at: str) -> None:
-    """Every field of the example stands in the answer, with its type; every item of a list is like the example's."""
+    """The answer has every field of the example, with its type; every item of a list is like the example's first."""
     if isinstance(example, dict):
         assert isinstance(answer, dict), at
         for name, value in example.items():
@@ -42,9 +42,7 @@ def assert_alike(example: Any, answer: Any, at: str) -> None:
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
-def test_the_documents_own_example_is_answered_in_its_shape(
-    either_service: httpx.Client, example: dict[str, Any]
-) -> None:
+def test_an_example_is_answered_in_its_shape(either_service: httpx.Client, example: dict[str, Any]) -> None:
     request = dict(example["request"])
     files = {field: (FIXTURES / name).read_bytes() for field, name in request.pop("files", {}).items()}
     body = in_base64(request.pop("base64", {}))

@@ -1,4 +1,7 @@
-"""Request bodies for OpenAPI, with descriptors of the photos in fixtures/: "Try it out" in /docs gives a match."""
+"""Schemas of the request bodies for OpenAPI.
+
+The example of /match has descriptors of the photos in fixtures/: "Try it out" in /docs gives a match.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,8 @@ from typing import Any
 _EXAMPLE: dict[str, Any] = json.loads(files("face128.api.openapi").joinpath("match_example.json").read_text())
 
 _DESCRIPTOR = {
-    "description": "128 numbers (512 of an InsightFace model), the object of JSON.stringify(Float32Array), or base64 "
-    "of little-endian float32.",
+    "description": "128 numbers (512 for an InsightFace model), the object that JSON.stringify(Float32Array) makes, "
+    "or base64 of little-endian float32.",
     "anyOf": [
         {"type": "array", "items": {"type": "number"}, "minItems": 128, "maxItems": 128},
         {"type": "array", "items": {"type": "number"}, "minItems": 512, "maxItems": 512},
@@ -81,8 +84,8 @@ def _object(**properties: Any) -> dict[str, Any]:
 
 
 def _body(**content: Any) -> dict[str, Any]:
-    kinds = {"form": "multipart/form-data", "json": "application/json"}
-    return {"required": True, "content": {kinds[kind]: schema for kind, schema in content.items()}}
+    media_types = {"form": "multipart/form-data", "json": "application/json"}
+    return {"required": True, "content": {media_types[kind]: schema for kind, schema in content.items()}}
 
 
 IMAGE = _body(form=_object(image=_FILE), json=_object(image_base64=_BASE64))
@@ -101,14 +104,14 @@ def _form(required: list[str], **properties: dict[str, Any]) -> dict[str, Any]:
     return {"required": True, "content": {"multipart/form-data": {"schema": schema}}}
 
 
-_CONTROLS = r"\x00-\x1f\x7f-\x9f"
+_CONTROL_CHARACTERS = r"\x00-\x1f\x7f-\x9f"
 _NAME = {
     "type": "string",
     "minLength": 1,
     "maxLength": 255,
-    "pattern": rf"^[^{_CONTROLS}]*[^\s{_CONTROLS}][^{_CONTROLS}]*$",
+    "pattern": rf"^[^{_CONTROL_CHARACTERS}]*[^\s{_CONTROL_CHARACTERS}][^{_CONTROL_CHARACTERS}]*$",
 }
-USER_ID = {**_NAME, "pattern": rf"^[^\s{_CONTROLS}]([^{_CONTROLS}]*[^\s{_CONTROLS}])?$"}
+USER_ID = {**_NAME, "pattern": rf"^[^\s{_CONTROL_CHARACTERS}]([^{_CONTROL_CHARACTERS}]*[^\s{_CONTROL_CHARACTERS}])?$"}
 
 RECORD = _form(
     ["image", "name"],
@@ -129,12 +132,12 @@ ENROL = _form(
 )
 
 
-def _link(method: str, path: str, parameter: str, where: str) -> dict[str, Any]:
+def _link(method: str, path: str, parameter: str, value: str) -> dict[str, Any]:
     reference = f"#/paths/{path.replace('/', '~1')}/{method}"
-    return {"operationRef": reference, "parameters": {parameter: where}}
+    return {"operationRef": reference, "parameters": {parameter: value}}
 
 
 _RECORD = ("/records/{record_id}", "record_id", "$response.body#/record/id")
 RECORD_LINKS = {"read": _link("get", *_RECORD), "erase": _link("delete", *_RECORD)}
 ENROL_LINKS = {"erase": _link("delete", "/enroll_faces/{user_id}", "user_id", "$request.path.user_id")}
-"""How an answer leads on to another route (OpenAPI's links)."""
+"""OpenAPI links: which route takes a value of this answer."""

@@ -11,24 +11,22 @@ from PIL import Image
 from face128.engines.base import Engine, Face
 from face128.engines.dlib.engine import DlibEngine
 from face128.engines.dlib.weight_files import find_weights
-from face128.engines.head_roll import roll
-from face128.engines.insightface.engine import InsightEngine
+from face128.engines.insightface.engine import InsightfaceEngine
 from face128.photos.photo import Photo
 
 
 @pytest.fixture(params=["dlib", "faceapi", "insightface"])
 def engine(request: pytest.FixtureRequest) -> Engine:
     if request.param == "insightface":
-        return InsightEngine(insight_packs.sample_pack())
+        return InsightfaceEngine(insight_packs.sample_pack())
     return DlibEngine(find_weights()) if request.param == "dlib" else faceapi_truth.engine()
 
 
 def roll_of(engine: Engine, clockwise: float) -> float:
-    image = Image.fromarray(faceapi_truth.pixels("obama-2012.jpg")).rotate(-clockwise)
+    image = Image.fromarray(faceapi_truth.fixture_pixels("obama-2012.jpg")).rotate(-clockwise)
     (face,) = engine.detect(Photo.from_rgb(np.asarray(image)))
-    degrees = roll(face)
-    assert degrees is not None
-    return degrees
+    assert face.roll_degrees is not None
+    return face.roll_degrees
 
 
 def test_an_upright_head_has_no_roll(engine: Engine) -> None:
@@ -41,4 +39,4 @@ def test_turning_the_photo_clockwise_adds_to_the_roll(engine: Engine, clockwise:
 
 
 def test_other_landmarks_have_no_roll() -> None:
-    assert roll(Face((0, 0, 2, 2), ((0, 0), (2, 2)), 1.0)) is None
+    assert Face((0, 0, 2, 2), ((0, 0), (2, 2)), 1.0).roll_degrees is None

@@ -1,4 +1,7 @@
-"""Documents 2 and 3, example by example, and document 2's Python client: on every database, with both lengths."""
+"""Every example of the records and door services, and the records service's Python client, on every database.
+
+Each with descriptors of 128 and of 512 numbers.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +19,12 @@ from replay import replay
 from serving import PHOTOS, serving
 
 SEED = SHARED / "seeds" / "2-records-deepface-faiss.md"
-EVERYWHERE = [(kind, engine) for kind in ("sqlite", "mariadb", "postgresql") for engine in ("dlib", "insightface")]
+DATABASES_AND_ENGINES = [
+    (kind, engine) for kind in ("sqlite", "mariadb", "postgresql") for engine in ("dlib", "insightface")
+]
 
 
-@pytest.fixture(scope="module", params=EVERYWHERE, ids="-".join)
+@pytest.fixture(scope="module", params=DATABASES_AND_ENGINES, ids="-".join)
 def service(request: pytest.FixtureRequest, new_database: Callable[[str], str]) -> Iterator[httpx.Client]:
     kind, engine = request.param
     pack = {"FACE128_INSIGHTFACE_PACK": str(insight_packs.sample_pack())} if engine == "insightface" else {}
@@ -36,13 +41,13 @@ def client(service: httpx.Client) -> Iterator[httpx.Client]:
 
 
 def test_every_example_is_answered_as_documented(client: httpx.Client) -> None:
-    assert replay(client, "records.json") == 9
-    assert replay(client, "access.json") == 8
+    assert replay(client, "records-service.json") == 9
+    assert replay(client, "door-service.json") == 8
 
 
-def test_the_python_client_of_document_2_runs_unchanged_apart_from_file_names(client: httpx.Client) -> None:
+def test_the_records_service_s_python_client_runs_unchanged_apart_from_file_names(client: httpx.Client) -> None:
     if not SEED.exists():
-        pytest.skip("the documents are not here")
+        pytest.skip("the document of the records service is not here")
     code = next(
         block for block in re.findall(r"```python\n(.*?)```", SEED.read_text(), re.DOTALL) if "BASE_URL" in block
     )

@@ -5,21 +5,21 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cohort_truth import binomial_tails, plain_standing, population
+from cohort_truth import binomial_tails, conformal_score_by_definition, population
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from face128.domain.descriptors import Metric, distances
 from face128.errors import TooFewMembers
-from face128.matching.cohort import FEWEST, Cohort, Standing, check_promise, members_needed
-from face128.matching.fast_distances import rough_distances
+from face128.matching.conformal import MIN_MEMBERS, Cohort, ConformalScore, members_needed, require_enough_members
+from face128.matching.fast_distances import approximate_distances
 
 
-def stand(vectors: Any, people: Any, probe: Any, metric: Metric = "euclidean") -> Standing | None:
+def conformal_score(vectors: Any, people: Any, probe: Any, metric: Metric = "euclidean") -> ConformalScore | None:
     cohort = Cohort.of(vectors, np.asarray(people), metric)
-    rough = rough_distances(vectors, probe, metric)
-    rows = cohort.involved(rough * (1 - 1e-9), rough * (1 + 1e-9))
-    return cohort.standing(rows, distances(vectors[rows], probe, metric))
+    approximate = approximate_distances(vectors, probe, metric)
+    rows = cohort.affected_rows(approximate * (1 - 1e-9), approximate * (1 + 1e-9))
+    return cohort.conformal_score(rows, distances(vectors[rows], probe, metric))
 
 
 # A coarse grid, so that ties and identical faces are common; and members with several descriptors.
@@ -36,9 +36,9 @@ def test_score_and_risk_are_those_of_the_definition_in_plain_loops(rows: list[li
     wanted = data.draw(st.integers(7, len(vectors)))
     people = [*range(wanted), *(data.draw(st.integers(0, wanted - 1)) for _ in vectors[wanted:])]
     people = data.draw(st.permutations(people))
-    found = stand(np.array(vectors), people, probe)
+    found = conformal_score(np.array(vectors), people, probe)
     assert found is not None
-    score, risk = plain_standing(vectors, people, probe)
+    score, risk = conformal_score_by_definition(vectors, people, probe)
     assert (found.score, found.stranger_risk) == (pytest.approx(score, abs=1e-12), pytest.approx(risk, abs=1e-8))
 
 
@@ -48,7 +48,9 @@ def test_the_order_of_the_list_changes_nothing(seed: int, members: int, metric: 
     people = np.concatenate([np.arange(members), random.integers(0, members, 12)])
     vectors, probe = random.normal(size=(len(people), 6)), random.normal(size=6)
     order, names = random.permutation(len(people)), random.permutation(members)
-    assert stand(vectors, people, probe, metric) == stand(vectors[order], names[people[order]], probe, metric)
+    assert conformal_score(vectors, people, probe, metric) == conformal_score(
+        vectors[order], names[people[order]], probe, metric
+    )
 
 
 @settings(max_examples=12, deadline=None)
@@ -59,36 +61,36 @@ def test_of_strangers_like_the_members_exactly_alpha_are_let_in(seed: int, kind:
     alpha = k / (members + 1)
     hits = 0
     for _ in range(trials):
-        *crowd, stranger = population(random, kind, members + 1)
-        found = stand(np.array(crowd), np.arange(members), stranger)
+        *enrolled, stranger = population(random, kind, members + 1)
+        found = conformal_score(np.array(enrolled), np.arange(members), stranger)
         hits += found is not None and found.stranger_risk <= alpha
     assert min(binomial_tails(trials, alpha, hits)) > 1e-7
 
 
-def test_only_the_involved_rows_matter() -> None:
-    """Among them are the lonely ones who have the probe among their nearest, though it has not them."""
+def test_only_the_affected_rows_matter() -> None:
+    """They include isolated members who have the probe among their nearest, but are not among its nearest."""
     random = np.random.default_rng(8)
     people = np.concatenate([np.arange(70), random.integers(0, 70, 30)])
     beyond = 0
     for _ in range(50):
         vectors, probe = random.normal(size=(100, 2)) ** 3, random.normal(size=2)
         cohort, exact = Cohort.of(vectors, people, "euclidean"), distances(vectors, probe, "euclidean")
-        rows = cohort.involved(exact, exact)
-        assert cohort.standing(rows, exact[rows]) == cohort.standing(np.arange(100), exact)
+        rows = cohort.affected_rows(exact, exact)
+        assert cohort.conformal_score(rows, exact[rows]) == cohort.conformal_score(np.arange(100), exact)
         beyond += len(rows) < 100 and exact[rows].max() > np.sort(exact)[len(rows) - 1]
     assert beyond
 
 
 @pytest.mark.parametrize("few", [5, 40, 2000])
 @pytest.mark.parametrize("nearest", [8, 25, 100])
-def test_the_nearest_and_a_few_besides_are_all_that_matters(
+def test_the_nearest_and_a_few_others_are_all_that_matters(
     nearest: int, few: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of people in clouds and of lonely ones, with probes in a cloud, beside somebody, and far from all."""
-    monkeypatch.setattr("face128.matching.cohort.FEW", few)
+    """Members in clouds and isolated ones; probes in a cloud, next to a member, and far from all."""
+    monkeypatch.setattr("face128.matching.conformal.MAX_SCANNED_ROWS", few)
     random = np.random.default_rng(nearest)
     people = np.concatenate([np.arange(70), random.integers(0, 70, 30)])
-    told = besides = 0
+    decided = rescored = 0
     for turn in range(300):
         vectors = random.normal(size=(100, 2)) ** random.choice([1, 3])
         vectors[turn % 100] = vectors[(turn + 1) % 100]
@@ -98,31 +100,31 @@ def test_the_nearest_and_a_few_besides_are_all_that_matters(
         cohort, exact = Cohort.of(vectors, people, "euclidean"), distances(vectors, probe, "euclidean")
         order = np.argsort(exact)
         rows, beyond = order[:nearest], math.inf if nearest == 100 else exact[order[nearest]]
-        whole = cohort.standing(np.arange(100), exact)
-        own = cohort.own_score(rows, exact[rows], beyond)
-        others = None if own is None else cohort.besides(own, beyond)
+        whole = cohort.conformal_score(np.arange(100), exact)
+        own = cohort.probe_score(rows, exact[rows], beyond)
+        others = None if own is None else cohort.rows_to_rescore(own, beyond)
         for alpha in (0.02, 0.1, 0.5):
-            if own is not None and (lowest := cohort.lowest(alpha)) is not None:
-                assert cohort.risk_at_least(own, lowest, exact[lowest]) <= whole.stranger_risk
+            if own is not None and (lowest := cohort.lowest_rows(alpha)) is not None:
+                assert cohort.min_stranger_risk(own, lowest, exact[lowest]) <= whole.stranger_risk
         if own is None or others is None:
             continue
         assert own == whole.score
-        told += 1
-        besides += len(np.setdiff1d(others, rows)) > 0
+        decided += 1
+        rescored += len(np.setdiff1d(others, rows)) > 0
         assert len(others) <= few
         rows = np.union1d(rows, others)
-        assert cohort.standing(rows, exact[rows]) == whole
-    assert told > 15
-    assert besides or few == 5 or nearest == 100
+        assert cohort.conformal_score(rows, exact[rows]) == whole
+    assert decided > 15
+    assert rescored or few == 5 or nearest == 100
 
 
 def test_the_nearest_are_not_enough_where_they_are_of_too_few_people() -> None:
     vectors = np.arange(20.0)[:, None]
     people = np.repeat(np.arange(10), 2)
     cohort, exact = Cohort.of(vectors, people, "euclidean"), distances(vectors, np.zeros(1), "euclidean")
-    assert cohort.own_score(np.arange(10), exact[:10], 10.0) is None
-    assert cohort.own_score(np.arange(11), exact[:11], 10.0) is None  # the next may be another's, and as near
-    assert cohort.own_score(np.arange(11), exact[:11], 10.5) is not None
+    assert cohort.probe_score(np.arange(10), exact[:10], 10.0) is None
+    assert cohort.probe_score(np.arange(11), exact[:11], 10.0) is None  # the next may be another's, and as near
+    assert cohort.probe_score(np.arange(11), exact[:11], 10.5) is not None
 
 
 @pytest.mark.parametrize("alpha", [0.02, 0.2])
@@ -134,22 +136,22 @@ def test_the_lowest_scores_refuse_most_strangers_and_nobody_else(alpha: float) -
     for turn in range(200):
         probe = random.normal(size=8) if turn % 2 else vectors[turn] + random.normal(0, 0.3, 8)
         exact = distances(vectors, probe, "euclidean")
-        whole, lowest = cohort.standing(np.arange(400), exact), cohort.lowest(alpha)
+        whole, lowest = cohort.conformal_score(np.arange(400), exact), cohort.lowest_rows(alpha)
         assert whole is not None
         assert lowest is not None
-        sure = cohort.risk_at_least(whole.score, lowest, exact[lowest]) > alpha
+        sure = cohort.min_stranger_risk(whole.score, lowest, exact[lowest]) > alpha
         assert whole.stranger_risk > alpha or not sure
         refused, strangers = refused + sure, strangers + (whole.stranger_risk > alpha)
     assert strangers < 200
     assert refused > 0.9 * strangers
 
 
-def test_a_members_several_descriptors_do_not_vouch_for_each_other() -> None:
+def test_a_members_several_descriptors_are_not_strangers_to_each_other() -> None:
     """Twenty pictures of everybody, all but the same: each is as much a stranger as with one picture."""
     random = np.random.default_rng(4)
     faces, probe = random.normal(size=(12, 16)), random.normal(size=16)
     pictures = faces.repeat(20, axis=0) + random.normal(0, 1e-9, (240, 16))
-    one, many = stand(faces, np.arange(12), probe), stand(pictures, np.arange(12).repeat(20), probe)
+    one, many = conformal_score(faces, np.arange(12), probe), conformal_score(pictures, np.arange(12).repeat(20), probe)
     assert one is not None
     assert many is not None
     assert many.score == pytest.approx(one.score, abs=1e-7)
@@ -161,7 +163,7 @@ def test_a_member_of_a_hundred_pictures_counts_once() -> None:
     faces = 10 * np.eye(9)
     faces[1] = faces[0] + 0.1
     people = np.array([0] * 100 + list(range(1, 9)))
-    found = stand(faces[people], people, np.array([51.0] + [50.0] * 8))
+    found = conformal_score(faces[people], people, np.array([51.0] + [50.0] * 8))
     assert found is not None
     assert found.score > 0.99
     assert found.stranger_risk == 3 / 10
@@ -169,35 +171,35 @@ def test_a_member_of_a_hundred_pictures_counts_once() -> None:
 
 def test_a_face_that_is_a_members_own_has_the_least_risk() -> None:
     vectors = np.random.default_rng(5).normal(size=(199, 128))
-    found = stand(vectors, np.arange(199), vectors[7])
-    assert found == Standing(0.0, 2 / 200)  # 1 for the probe, 1 for the member whom it resembles that much
+    found = conformal_score(vectors, np.arange(199), vectors[7])
+    assert found == ConformalScore(0.0, 2 / 200)  # 1 for the probe, 1 for the member whom it resembles that much
 
 
-def test_faces_that_are_all_the_same_picture_are_everybodys() -> None:
-    assert stand(np.full((30, 4), 0.1), np.arange(30), np.full(4, 0.1)) == Standing(1.0, 1.0)
+def test_nobody_is_accepted_where_all_faces_are_the_same_picture() -> None:
+    assert conformal_score(np.full((30, 4), 0.1), np.arange(30), np.full(4, 0.1)) == ConformalScore(1.0, 1.0)
 
 
 def test_what_has_no_distance_is_never_near() -> None:
     vectors = np.random.default_rng(6).normal(size=(20, 4))
     vectors[3:] = 1e200
-    assert stand(vectors, np.arange(20), vectors[0]) == Standing(1.0, 1.0)
-    assert stand(vectors, np.arange(20), np.full(4, 1e200)) == Standing(1.0, 1.0)
+    assert conformal_score(vectors, np.arange(20), vectors[0]) == ConformalScore(1.0, 1.0)
+    assert conformal_score(vectors, np.arange(20), np.full(4, 1e200)) == ConformalScore(1.0, 1.0)
 
 
-@pytest.mark.parametrize("members", range(FEWEST))
-def test_too_few_members_are_no_crowd(members: int) -> None:
-    assert stand(np.eye(9)[:members], np.arange(members), np.eye(9)[8]) is None
+@pytest.mark.parametrize("members", range(MIN_MEMBERS))
+def test_too_few_members_have_no_score(members: int) -> None:
+    assert conformal_score(np.eye(9)[:members], np.arange(members), np.eye(9)[8]) is None
 
 
 @given(st.integers(1, 100_000), st.floats(1e-5, 0.999))
 def test_the_members_that_it_takes_are_the_fewest_that_can_promise(beyond: int, alpha: float) -> None:
-    for share in (alpha, 1 / (beyond + FEWEST)):
+    for share in (alpha, 1 / (beyond + MIN_MEMBERS)):
         needed = members_needed(share)
         assert 1 / (needed + 1) <= share
-        assert needed == FEWEST or 1 / needed > share
-        check_promise(needed, share)
+        assert needed == MIN_MEMBERS or 1 / needed > share
+        require_enough_members(needed, share)
         with pytest.raises(TooFewMembers) as refused:
-            check_promise(needed - 1, share)
+            require_enough_members(needed - 1, share)
         assert refused.value.context == {"members": needed - 1, "members_needed": needed}
 
 
@@ -208,4 +210,4 @@ def test_one_percent_takes_ninety_nine_members() -> None:
 def test_an_alpha_next_to_nothing_takes_more_members_than_there_are() -> None:
     for alpha in (1e-300, 5e-324):
         with pytest.raises(TooFewMembers):
-            check_promise(20_000, alpha)
+            require_enough_members(20_000, alpha)
