@@ -1,4 +1,4 @@
-"""keys.py and throttle.py: what opens, and who waits. The outside truths: sha256sum, and the RFCs' own addresses."""
+"""api_keys.py and throttle.py: valid keys and throttling, checked against sha256sum and the RFCs' own addresses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Puts the service together. No work at import: settings are checked here, weights are loaded in the lifespan."""
+"""Builds the application. Importing does no work: settings are checked here, weights are loaded in the lifespan."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from fastapi import FastAPI
 from face128 import __version__
 from face128.api.auth.guard import Guard
 from face128.api.metrics.prometheus import Metrics
-from face128.api.middleware.overload import Admission, BodyMemory
-from face128.api.middleware.request_log import RequestId
+from face128.api.middleware.body_memory import BodyMemory
+from face128.api.middleware.overload import OverloadControl
+from face128.api.middleware.request_log import RequestLog
 from face128.api.openapi import swagger_page
 from face128.api.openapi.document import DocumentedApp
 from face128.api.responses.error_handlers import install_error_handlers
@@ -25,25 +26,24 @@ from face128.workers.process_pool import ProcessPool
 DESCRIPTION = """
 Whose face is this? 128-d face descriptors, exactly dlib's and much faster.
 
-Every error is `{"error": sentence, "code": code, ...}` with a stable code. Where API keys are set, send
+Every error is `{"error": sentence, "code": code, ...}` with a stable code. If the service has API keys, send
 `Authorization: Bearer KEY` or `X-API-Key: KEY`; `/health` and `/ready` need none. Each route needs one scope of the
-key: `match` (whose face it is, and whether two are one), `encode` (photos to boxes and descriptors), `gallery` (who is
-enrolled) or `admin` (metrics and maintenance). It stands beside the route as the role of its security scheme.
+key: `match` (search and compare faces), `encode` (photos to boxes and descriptors), `gallery` (who is enrolled) or
+`admin` (metrics and maintenance). The route's security scheme names it as its role.
 """
 
 
 def create_app(settings: Settings | None = None, process_pool: ProcessPool | None = None) -> FastAPI:
     """Build the application; without ``settings`` they are read from the environment.
 
-    ``process_pool`` is one that loads its engines already. Raises ConfigurationError where the settings
-    are wrong.
+    ``process_pool`` is one that already loads its engines. Raises ConfigurationError if the settings are wrong.
     """
     service = Service(settings or load_settings(), process_pool)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
         service.start()
-        yield {"service": service}  # for the server: server.py
+        yield {"service": service}  # for server/connection.py
         await service.stop()
 
     app = DocumentedApp(
@@ -52,9 +52,9 @@ def create_app(settings: Settings | None = None, process_pool: ProcessPool | Non
     app.state.service = service
     metrics = app.state.metrics = Metrics()
     set_listener(metrics)
-    app.add_middleware(Admission, BodyMemory(service.settings.max_body_memory))
+    app.add_middleware(OverloadControl, BodyMemory(service.settings.max_body_memory))
     app.state.guard = Guard(service.settings.api_keys)
-    app.add_middleware(RequestId, metrics)
+    app.add_middleware(RequestLog, metrics)
     install_error_handlers(app)
     app.include_router(match_and_encode.router)
     app.include_router(faces.router)

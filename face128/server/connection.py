@@ -23,7 +23,7 @@ class Connection(H11Protocol):
     """Closes a connection whose request head, or whose reading of an answer, takes longer than ``client_seconds``.
 
     Where there are as many connections as there may be, the one that has been idle longest is closed; where none is
-    idle, the new one is marked as ``crowded`` (api/middleware/overload.py).
+    idle, the new one is marked as ``over_connection_limit`` (api/middleware/overload.py).
     """
 
     _idle: dict[Connection, None] = {}  # noqa: RUF012  (one server a process; the longest idle first)
@@ -91,7 +91,7 @@ class Connection(H11Protocol):
         elif len(self.connections) > self._settings.max_connections + RESERVED_CONNECTIONS:
             self.transport.abort()
         else:
-            self.app_state = {**self.app_state, "crowded": True}
+            self.app_state = {**self.app_state, "over_connection_limit": True}
 
     def _start_deadline(self) -> None:
         """Break the connection after ``client_seconds``, unless the deadline is cleared before."""

@@ -1,4 +1,4 @@
-"""server.py and api/admission.py: clients that are slow, silent, gone, or too many; over real sockets."""
+"""connection.py and api/middleware: clients that are slow, silent, gone, or too many; over real sockets."""
 
 from __future__ import annotations
 

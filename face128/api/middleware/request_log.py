@@ -1,11 +1,11 @@
-"""A request id in every answer and every log line, one log line a request, and an answer to errors nobody foresaw."""
+"""A request id in every answer and log line, one log line a request, and the answer to unexpected errors."""
 
 from __future__ import annotations
 
 import logging
 import re
+import secrets
 import time
-import uuid
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
@@ -17,15 +17,15 @@ from face128.logs import request_id
 
 log = logging.getLogger("face128.access")
 
-PROBES = ("/health", "/ready", "/metrics")
-"""Asked every few seconds by supervisors and Prometheus: their good answers are no news."""
+PROBE_ROUTES = ("/health", "/ready", "/metrics")
+"""Supervisors and Prometheus ask these every few seconds: good answers are logged at debug only."""
 
-# A caller's own id is kept where it is harmless in a log.
-_SAFE = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+_SAFE_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")  # harmless in a log
+CLIENT_GONE = 499  # nginx's status for a request whose client left before the answer
 
 
-class RequestId:
-    """ASGI middleware: takes the caller's X-Request-ID or makes one, and sends it back."""
+class RequestLog:
+    """ASGI middleware: takes the caller's X-Request-ID or makes one, sends it back, and logs the request."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self.app = app
@@ -36,7 +36,7 @@ class RequestId:
             await self.app(scope, receive, send)
             return
         given = Headers(scope=scope).get("x-request-id", "")
-        identifier = given if _SAFE.fullmatch(given) else uuid.uuid4().hex
+        identifier = given if _SAFE_ID.fullmatch(given) else secrets.token_hex(16)
         token = request_id.set(identifier)
         start = time.perf_counter()
         status = 0
@@ -50,24 +50,24 @@ class RequestId:
 
         try:
             await self.app(scope, receive, send_with_id)
-        except Exception:  # a bug: the traceback goes into the log under this id, never into the answer
+        except Exception:  # a bug: the traceback goes into the log with this id, never into the answer
             log.exception("internal error %s", identifier)
             if status:
-                raise  # half an answer has left: the connection has to break
+                raise  # the answer has begun: all that is left is to break the connection
             self._metrics.count_error(Face128Error.code)
             body = {**scope.get("state", {}).get("error_fields", {}), **Face128Error().body(), "id": identifier}
             await JSONResponse(body, 500)(scope, receive, send_with_id)
         finally:
-            # The path of the route, not of the request: a user's id belongs into no log.
-            route = getattr(scope.get("route"), "path", None) or scope.get("state", {}).get("refused", "-")
+            # The route's path, not the request's: a user's id must not be logged.
+            route = getattr(scope.get("route"), "path", None) or scope.get("state", {}).get("refused_path", "-")
             seconds = time.perf_counter() - start
-            status = status or 499  # nobody was there to answer: what nginx writes into its log for it
+            status = status or CLIENT_GONE
             self._metrics.count_request(route, scope["method"], status, seconds)
-            _tell(scope["method"], route, status, 1000 * seconds)
+            _log_request(scope["method"], route, status, 1000 * seconds)
             request_id.reset(token)
 
 
-def _tell(method: str, route: str, status: int, milliseconds: float) -> None:
-    level = logging.WARNING if status >= 500 else logging.DEBUG if route in PROBES else logging.INFO
+def _log_request(method: str, route: str, status: int, milliseconds: float) -> None:
+    level = logging.WARNING if status >= 500 else logging.DEBUG if route in PROBE_ROUTES else logging.INFO
     fields = {"method": method, "route": route, "status": status, "milliseconds": round(milliseconds, 1)}
     log.log(level, "%s %s %d %.1f ms", *fields.values(), extra={"fields": fields})

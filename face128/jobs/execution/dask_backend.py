@@ -21,7 +21,7 @@ CLOSE_TIMEOUT_S = 10  # to tell the scheduler that the job is over
 STALL_TIMEOUT_S = 900
 """The job ends when no batch was finished for so long. Eight photos with --num-jitters 100 and FACE128_NETWORK=dlib,
 the slowest of all batches, take 70 s on one core (measured on 29 November 2026: 8.6 s a photo)."""
-RUN_AGAIN = "The same command goes on where this one stopped."
+RUN_AGAIN = "The same command goes on where this one stopped"
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,11 @@ class DaskBackend(Backend):
             except (Empty, TimeoutError):
                 minutes = STALL_TIMEOUT_S / 60
                 raise ConfigurationError(
-                    f"The Dask cluster finished no photo for {minutes:g} minutes: look at its workers. {RUN_AGAIN}"
+                    f"The Dask cluster finished no photo for {minutes:g} minutes: look at its workers. {RUN_AGAIN}; "
+                    "without --cluster it also gets past a photo that hangs its worker."
                 ) from None
             except (CancelledError, OSError):
-                raise ConfigurationError(f"The connection to the Dask cluster was lost. {RUN_AGAIN}") from None
+                raise ConfigurationError(f"The connection to the Dask cluster was lost. {RUN_AGAIN}.") from None
 
 
 @contextmanager

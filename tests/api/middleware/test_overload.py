@@ -1,4 +1,4 @@
-"""api/admission.py: what is refused while the event loop is behind. Under real load: test_overload_under_load.py."""
+"""overload.py: what is refused while the event loop is behind. Under real load: test_overload_under_load.py."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import httpx
 from fastapi import FastAPI
 
 from face128.api.metrics.prometheus import Metrics
-from face128.api.middleware.overload import LATE, MANY, Admission, BodyMemory
+from face128.api.middleware.body_memory import BodyMemory
+from face128.api.middleware.overload import MAX_LAG_S, MIN_REQUESTS_OF_OVERLOAD, OverloadControl
 
 
 async def behind(requests: int) -> dict[str, httpx.Response]:
-    """What three paths are answered while so many requests wait and the loop has been held up; ``later``, when it has
-    come to itself again."""
+    """The answers of three paths while so many requests wait and the loop is late; ``later``: once it is not."""
     released = asyncio.Event()
     app = FastAPI()
     app.state.metrics = Metrics()
-    app.add_middleware(Admission, BodyMemory(2**20))
+    app.add_middleware(OverloadControl, BodyMemory(2**20))
 
     @app.get("/{path}")
     async def route(path: str) -> dict[str, Any]:
@@ -30,7 +30,7 @@ async def behind(requests: int) -> dict[str, httpx.Response]:
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as client:
         slow = [asyncio.create_task(client.get("/slow")) for _ in range(requests)]
         await asyncio.sleep(0.1)
-        time.sleep(3 * LATE)  # noqa: ASYNC251  (this is what holds the loop up)
+        time.sleep(3 * MAX_LAG_S)  # noqa: ASYNC251  (this is what holds the loop up)
         answers = {path: await client.get(f"/{path}") for path in ("any", "encode-image", "health")}
         await asyncio.sleep(0.1)
         answers["later"] = await client.get("/any")
@@ -40,7 +40,7 @@ async def behind(requests: int) -> dict[str, httpx.Response]:
 
 
 def test_while_the_loop_is_behind_with_many_requests_the_next_are_refused_but_health_is_not() -> None:
-    answers = asyncio.run(behind(MANY + 1))
+    answers = asyncio.run(behind(MIN_REQUESTS_OF_OVERLOAD + 1))
     assert answers["any"].status_code == 503
     assert answers["any"].json()["code"] == "overloaded"
     assert int(answers["any"].headers["retry-after"]) >= 1
@@ -51,4 +51,4 @@ def test_while_the_loop_is_behind_with_many_requests_the_next_are_refused_but_he
 
 
 def test_a_moment_in_which_the_machine_stood_still_refuses_nobody() -> None:
-    assert {reply.status_code for reply in asyncio.run(behind(MANY - 1)).values()} == {200}
+    assert {reply.status_code for reply in asyncio.run(behind(MIN_REQUESTS_OF_OVERLOAD - 1)).values()} == {200}

@@ -96,7 +96,8 @@ def test_a_worker_killed_midway_changes_nothing(
     killed = []
 
     def kill() -> None:
-        while not path.exists() or path.stat().st_size < 2000:
+        deadline = time.monotonic() + 120
+        while (not path.exists() or path.stat().st_size < 2000) and time.monotonic() < deadline:
             time.sleep(0.001)
         os.kill(victim, signal.SIGKILL)
         killed.append(path.read_bytes().count(b"\n"))

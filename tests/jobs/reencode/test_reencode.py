@@ -179,7 +179,7 @@ def test_a_full_disk_is_one_sentence_and_the_next_run_goes_on(tmp_path: Path) ->
     folder, out = crops(tmp_path / "photos", 12), tmp_path / "enrolled.json"
     command = [sys.executable, "-m", "face128", "reencode", str(folder), "--out", str(out), "--engine", "fake"]
     limited = ["bash", "-c", 'ulimit -f 5; exec "$@"', "-", *command]  # files of at most 5 KiB
-    run = subprocess.run(limited, env=environment(), capture_output=True, text=True)
+    run = subprocess.run(limited, env=environment(), capture_output=True, text=True, timeout=120)
     assert run.returncode == 2
     assert len(run.stderr.splitlines()) == 1, run.stderr
     assert not out.exists()

@@ -10,6 +10,8 @@ from command_line import face128
 from reencoding import failed
 from serving import photo, serving
 
+from face128.jobs.reencode.remote_enrolment import MAX_RETRY_AFTER_S, _retry_after_s
+
 KEY = "a-key-of-this-test"
 
 
@@ -46,6 +48,20 @@ def test_members_are_enrolled_once_and_found_at_the_door(tmp_path: Path) -> None
         (folder / "1032_Twin of Joe.jpg").write_bytes(photo("biden-2010.jpg"))
         face128(*command, API_KEY=KEY)
         assert failed(out) == {"1031_Nobody.jpg": "bad_image", "1032_Twin of Joe.jpg": "duplicate"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"Retry-After": "3"}, 3),
+        ({"Retry-After": "86400"}, MAX_RETRY_AFTER_S),
+        ({"Retry-After": "nan"}, 0),
+        ({"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"}, 1),
+        ({}, 1),
+    ],
+)
+def test_a_busy_service_is_tried_again_within_a_minute(headers: dict[str, str], seconds: float) -> None:
+    assert _retry_after_s(httpx.Response(503, headers=headers)) == seconds
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9", "ftp://127.0.0.1/"])
