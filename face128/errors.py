@@ -1,31 +1,6 @@
-"""The error classes: each has a stable code, an HTTP status and a default sentence.
+"""The error classes: each has a stable code, an HTTP status and a default sentence, or inherits them.
 
-Face128Error
-├── ConfigurationError        the service cannot start like this
-├── BadRequest          400   bad_request
-│   └── BadImage        400   bad_image
-├── Unauthorized        401   unauthorized
-├── Forbidden           403   forbidden, with the scope
-├── NotFound            404   not_found
-├── ModelMismatch       409   model_mismatch
-├── TooSlow             408   too_slow
-├── TooManyImages       409   too_many_images
-├── Duplicate           409   duplicate
-├── TooLarge            413   too_large
-├── UnsupportedFormat   415   unsupported_format
-├── InvalidRequest      422   invalid_request
-│   ├── InvalidDescriptor     invalid_descriptor
-│   └── TooFewMembers         too_few_members
-├── NoFace              422   no_face
-├── MultipleFaces       422   multiple_faces
-├── HeadTilted          422   head_tilted
-├── Throttled           429   throttled, with Retry-After
-├── ClientGone          499   client_gone: only logged
-├── Overloaded          503   overloaded, with Retry-After
-└── NotReady            503   not_ready
-    └── DatabaseUnavailable
-
-Raise one with a more precise sentence and with context that helps the caller:
+Raise one with a precise sentence (the default may be too general) and with context that helps the caller:
 ``raise InvalidDescriptor("It has 127 numbers, not 128.", field="enrolled[17].descriptor", regNo=1029)``.
 Sentence and context must not contain a path, a traceback or the caller's input.
 """
@@ -45,6 +20,9 @@ class Face128Error(Exception):
     status: ClassVar[int] = 500
     sentence: ClassVar[str] = "Something went wrong inside the service."
 
+    def __init_subclass__(cls, *, code: str = "", status: int = 0, sentence: str = "") -> None:
+        cls.code, cls.status, cls.sentence = code or cls.code, status or cls.status, sentence or cls.sentence
+
     def __init__(self, sentence: str | None = None, **context: Any) -> None:
         super().__init__(sentence or self.sentence)
         self.context = context
@@ -54,124 +32,80 @@ class Face128Error(Exception):
         return {"error": str(self), "code": self.code, **self.context}
 
 
-class ConfigurationError(Face128Error):
+class ConfigurationError(Face128Error, code="configuration"):
     """Settings, weights or packages with which the service cannot start."""
 
-    code = "configuration"
-    sentence = "The settings do not allow the service to start."
+
+class BadRequest(Face128Error, code="bad_request", status=400): ...
 
 
-class BadRequest(Face128Error):
-    code = "bad_request"
-    status = 400
-    sentence = "The request could not be read."
+class BadImage(BadRequest, code="bad_image", sentence="The image is empty, truncated or damaged."): ...
 
 
-class BadImage(BadRequest):
-    code = "bad_image"
-    sentence = "The image is empty, truncated or damaged."
+class Unauthorized(
+    Face128Error,
+    code="unauthorized",
+    status=401,
+    sentence="A valid API key is needed: Authorization: Bearer KEY, or X-API-Key: KEY.",
+): ...
 
 
-class Unauthorized(Face128Error):
-    code = "unauthorized"
-    status = 401
-    sentence = "A valid API key is needed: Authorization: Bearer KEY, or X-API-Key: KEY."
-
-
-class Forbidden(Face128Error):
+class Forbidden(Face128Error, code="forbidden", status=403):
     """A valid key without the scope that is needed, which ``scope`` names."""
 
-    code = "forbidden"
-    status = 403
-    sentence = "This API key does not have the scope that is needed."
+
+class NotFound(Face128Error, code="not_found", status=404, sentence="There is nothing here."): ...
 
 
-class NotFound(Face128Error):
-    code = "not_found"
-    status = 404
-    sentence = "There is nothing here."
+class TooSlow(Face128Error, code="too_slow", status=408, sentence="The body arrives too slowly."): ...
 
 
-class TooSlow(Face128Error):
-    code = "too_slow"
-    status = 408
-    sentence = "The body arrives too slowly."
+class ModelMismatch(
+    Face128Error, code="model_mismatch", status=409, sentence="Descriptors of these models cannot be compared."
+): ...
 
 
-class ModelMismatch(Face128Error):
-    code = "model_mismatch"
-    status = 409
-    sentence = "Descriptors of these models cannot be compared."
+class TooManyImages(Face128Error, code="too_many_images", status=409): ...
 
 
-class TooManyImages(Face128Error):
-    code = "too_many_images"
-    status = 409
-    sentence = "The request has too many images."
+class Duplicate(Face128Error, code="duplicate", status=409): ...
 
 
-class Duplicate(Face128Error):
-    code = "duplicate"
-    status = 409
-    sentence = "This face is already enrolled as another person."
+class TooLarge(Face128Error, code="too_large", status=413): ...
 
 
-class TooLarge(Face128Error):
-    code = "too_large"
-    status = 413
-    sentence = "The request is larger than this service accepts."
+class UnsupportedFormat(
+    Face128Error,
+    code="unsupported_format",
+    status=415,
+    sentence="This is not an image in a supported format: JPEG, PNG, WebP, BMP, GIF, TIFF, AVIF or HEIC.",
+): ...
 
 
-class UnsupportedFormat(Face128Error):
-    code = "unsupported_format"
-    status = 415
-    sentence = "This is not an image in a supported format: JPEG, PNG, WebP, BMP, GIF, TIFF, AVIF or HEIC."
+class InvalidRequest(Face128Error, code="invalid_request", status=422): ...
 
 
-class InvalidRequest(Face128Error):
-    code = "invalid_request"
-    status = 422
-    sentence = "The request has a field that is missing or invalid."
+class InvalidDescriptor(InvalidRequest, code="invalid_descriptor"): ...
 
 
-class InvalidDescriptor(InvalidRequest):
-    code = "invalid_descriptor"
-    sentence = "A descriptor is 128 finite numbers."
-
-
-class TooFewMembers(InvalidRequest):
+class TooFewMembers(
+    InvalidRequest, code="too_few_members", sentence="There are too few enrolled members for this alpha."
+):
     """For the cohort rule, which needs ``members_needed`` members."""
 
-    code = "too_few_members"
-    sentence = "There are too few enrolled members for this alpha."
+
+class NoFace(Face128Error, code="no_face", status=422, sentence="No face was found in the image."): ...
 
 
-class NoFace(Face128Error):
-    code = "no_face"
-    status = 422
-    sentence = "No face was found in the image."
+class MultipleFaces(Face128Error, code="multiple_faces", status=422): ...
 
 
-class MultipleFaces(Face128Error):
-    code = "multiple_faces"
-    status = 422
-    sentence = "More than one face was found in the image."
-
-
-class ClientGone(Face128Error):
+class ClientGone(Face128Error, code="client_gone", status=499, sentence="The client has disconnected."):
     """The client disconnected before it had sent its body. 499 is the status that nginx logs for this."""
 
-    code = "client_gone"
-    status = 499
-    sentence = "The client has disconnected."
 
-
-class HeadTilted(Face128Error):
+class HeadTilted(Face128Error, code="head_tilted", status=422):
     """Refuses an enrolment above FACE128_MAX_ROLL; ``roll`` and ``max_roll`` are in degrees."""
-
-    code = "head_tilted"
-    status = 422
-    sentence = "The head is tilted further than enrolment allows."
 
 
 class TryLater(Face128Error):
@@ -182,29 +116,19 @@ class TryLater(Face128Error):
         self.retry_after = retry_after
 
 
-class Throttled(TryLater):
-    """Too many wrong keys from one address."""
-
-    code = "throttled"
-    status = 429
-    sentence = "Too many wrong API keys came from this address. Wait before the next."
-
-
-class Overloaded(TryLater):
-    """The queue is full."""
-
-    code = "overloaded"
-    status = 503
-    sentence = "The service is busy. Try again shortly."
+class Throttled(
+    TryLater,
+    code="throttled",
+    status=429,
+    sentence="Too many wrong API keys came from this address. Wait before the next.",
+): ...
 
 
-class NotReady(Face128Error):
-    code = "not_ready"
-    status = 503
-    sentence = "The service is still starting."
+class Overloaded(TryLater, code="overloaded", status=503, sentence="The service is busy. Try again shortly."): ...
 
 
-class DatabaseUnavailable(NotReady):
+class NotReady(Face128Error, code="not_ready", status=503, sentence="The service is still starting."): ...
+
+
+class DatabaseUnavailable(NotReady, sentence="The gallery's database cannot be reached."):
     """The gallery cannot be reached. The next request tries again; requests without the gallery are not affected."""
-
-    sentence = "The gallery's database cannot be reached."

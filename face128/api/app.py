@@ -47,7 +47,14 @@ def create_app(settings: Settings | None = None, process_pool: ProcessPool | Non
         await service.stop()
 
     app = DocumentedApp(
-        title="face128", version=__version__, description=DESCRIPTION, lifespan=lifespan, docs_url=None, redoc_url=None
+        title="face128",
+        version=__version__,
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        # FastAPI would report requests, with the ids in their paths, to an OpenTelemetry SDK that happens to be there.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.service = service
     metrics = app.state.metrics = Metrics()

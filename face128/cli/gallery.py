@@ -21,12 +21,8 @@ app = typer.Typer(no_args_is_help=True, help="Who is enrolled: list, export, imp
 
 PAGE_RECORDS = 1000
 
-Force = Annotated[
-    bool, typer.Option("--force", help="Also import faces that two people share, or of a model that is not comparable.")
-]
-Model = Annotated[
-    str | None, typer.Option("--model", help="The model of the faces to export, if the gallery has several.")
-]
+Force = Annotated[bool, typer.Option("--force", help="Also faces that two people share, or of a model not comparable.")]
+Model = Annotated[str | None, typer.Option("--model", help="The model to export, if the gallery has several.")]
 
 
 @app.command("list")

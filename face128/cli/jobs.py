@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from face128.jobs.execution.backend import Backend
 
 EngineOption = Annotated[str | None, typer.Option("--engine", help="dlib by default.")]
+ClusterOption = Annotated[
+    str | None,
+    typer.Option("--cluster", help="A Dask scheduler: tcp://host:8786. Ends if no photo is finished for 15 minutes."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, with every name.")]
 
 
@@ -28,13 +32,7 @@ def reencode(
     num_jitters: Annotated[int, typer.Option("--num-jitters", min=1, max=100, help="Copies whose mean counts.")] = 1,
     pattern: Annotated[str | None, typer.Option("--pattern", help="The names of the files: {name}/{regNo}-*")] = None,
     post: Annotated[str | None, typer.Option("--post", help="Also enrol in the service at this URL.")] = None,
-    cluster: Annotated[
-        str | None,
-        typer.Option(
-            "--cluster",
-            help="A Dask scheduler: tcp://scheduler:8786. The job ends if no photo is finished for 15 minutes.",
-        ),
-    ] = None,
+    cluster: ClusterOption = None,
     shared: Annotated[bool, typer.Option("--shared", help="The cluster's workers can read the photos' paths.")] = False,
 ) -> None:
     """Describe every member's photos, on all cores or on a cluster. A second run goes on where the first stopped.
@@ -75,11 +73,7 @@ def audit(
     from face128.jobs.audit.audit import audit as run_audit
     from face128.jobs.report.console_tables import print_audit
 
-    try:
-        data = enrolled.read_bytes()
-    except OSError as error:
-        raise BadRequest(f"The file cannot be read: {error.strerror}.") from None
-    result = run_audit(data, threshold)
+    result = run_audit(_read(enrolled), threshold)
     if out:
         _write(out, _stranger_risk_plots(result.stranger_risks))
     if as_json:
@@ -137,7 +131,7 @@ def calibrate(
         raise BadRequest("calibrate takes PHOTOS, --gallery ENROLLED.json, or both.")
     settings = load_settings()
     recipe = Recipe.from_settings(settings, engine, "central")
-    risks = read_stranger_risks(gallery) if gallery else []
+    risks = read_stranger_risks(_read(gallery)) if gallery else []
     result = run_calibrate(photos, recipe, _local_backend(settings), pairs) if photos else None
     if out:
         from face128.jobs.report.html_page import render_page
@@ -168,6 +162,13 @@ def _stranger_risk_plots(risks: Sequence[StrangerRisk]) -> dict[str, bytes]:
 
     names = ["crowd.png"] if len(risks) == 1 else [f"crowd-{risk.card.name}.png" for risk in risks]
     return {name: draw(plot_nearest_others, risk) for name, risk in zip(names, risks, strict=True)}
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise BadRequest(f"The file cannot be read: {error.strerror}.") from None
 
 
 def _write(folder: Path, files: dict[str, bytes]) -> None:

@@ -65,7 +65,8 @@ class CohortSnapshot:
         ids, approximate = found
         complete = len(ids) < FIRST_CANDIDATES
         beyond = math.inf if complete else lower_bound(float(approximate[-1]), float(np.linalg.norm(probe)))
-        graph, cohort, rows = self._graph, self._cohort, self._rows(ids)
+        graph, cohort = self._graph, self._cohort
+        rows = self._rows_by_id[np.searchsorted(self._ids, ids, sorter=self._rows_by_id)]
         own_score = cohort.probe_score(rows, graph.exact_distances(rows, probe), beyond)
         if own_score is None:
             return None
@@ -88,12 +89,6 @@ class CohortSnapshot:
         return self._cohort.conformal_score(rows[finite], exact[finite])
 
     @cached_property
-    def _rows_by_id(self) -> tuple[Rows, Ids]:
-        """The rows in the order of their ids, and these ids."""
-        order = np.argsort(self._ids)
-        return order, self._ids[order]
-
-    def _rows(self, ids: Ids) -> Rows:
-        """The rows of these ids, which must exist."""
-        order, ascending = self._rows_by_id
-        return order[np.searchsorted(ascending, ids)]
+    def _rows_by_id(self) -> Rows:
+        """The rows in the order of their ids."""
+        return np.argsort(self._ids)

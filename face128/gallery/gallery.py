@@ -23,16 +23,7 @@ from face128.gallery.database import Database
 from face128.gallery.exact_search import FIRST_CANDIDATES, Probe, nearest_faces
 from face128.gallery.index_sync import FaissIndexSync, IndexSync
 from face128.gallery.reads import count_faces, stored_models
-from face128.gallery.records import (
-    NO_RECORD,
-    RECORD_COLUMNS,
-    NewFace,
-    Person,
-    Record,
-    SearchHit,
-    check_id,
-    check_text,
-)
+from face128.gallery.records import NO_RECORD, RECORD_COLUMNS, NewFace, Person, Record, SearchHit, check_id, check_text
 from face128.gallery.tables import faces, state
 from face128.matching.conformal import ConformalScore
 from face128.matching.decision import Candidate, Decision
@@ -190,13 +181,7 @@ class Gallery:
 
     @contextmanager
     def _candidates(
-        self,
-        probe: Probe,
-        card: ModelCard,
-        rule: Rule,
-        first: int = FIRST_CANDIDATES,
-        *,
-        explain: bool = False,
+        self, probe: Probe, card: ModelCard, rule: Rule, first: int = FIRST_CANDIDATES, *, explain: bool = False
     ) -> Iterator[tuple[Iterator[SearchHit], ConformalScore | None]]:
         """The faces, nearest first, and the probe's conformal score if the rule or ``explain`` needs it.
 

@@ -42,11 +42,8 @@ class KnnGraph:
         self._size = 0
         """Rows in use. The last row moves into the place of an erased one."""
         self._columns: dict[str, npt.NDArray[Any]] = {
-            "ids": np.empty(0, np.int64),
-            "users": np.empty(0, np.int64),
-            "names": np.empty(0, np.int64),
+            **{name: np.empty(0, np.int64) for name in ("ids", "users", "names", "member_keys")},
             "by_name": np.empty(0, np.bool_),
-            "member_keys": np.empty(0, np.int64),
             "vectors": np.empty((0, dimension), np.float32),
             "squared_norms": np.empty(0, np.float32),
             "neighbour_distances": np.empty((0, LIST_SIZE)),
@@ -66,9 +63,8 @@ class KnnGraph:
     def cohort(self) -> Cohort:
         """The same as ``Cohort.of`` all descriptors; rows as in ``ids``."""
         _, member_ids = np.unique(self._column("member_keys"), return_inverse=True)
-        distances_, rows = (
-            self._column(name)[:, : COHORT_SIZE + 1].copy() for name in ("neighbour_distances", "neighbour_rows")
-        )
+        names = ("neighbour_distances", "neighbour_rows")
+        distances_, rows = (self._column(name)[:, : COHORT_SIZE + 1].copy() for name in names)
         return Cohort(member_ids, distances_, member_ids[rows] if len(member_ids) else rows.astype(np.intp))
 
     def exact_distances(self, rows: Rows, probe: Vector) -> Vector:
@@ -80,7 +76,8 @@ class KnnGraph:
         with np.errstate(all="ignore"):
             query = probe.astype(np.float32)[None]
             squares, errors = self._squared_distances(query if self._metric == "euclidean" else normalised(query), rows)
-            return self._from_squares(squares[0] - errors[0]), self._from_squares(squares[0] + errors[0])
+            least, most = squares[0] - errors[0], squares[0] + errors[0]
+            return distances_from_squares(least, self._metric), distances_from_squares(most, self._metric)
 
     def update(self, erased: Ids, added: FaceBatch) -> None:
         """Remove the faces ``erased`` and add ``added``; a face that is there already is replaced."""
@@ -134,12 +131,8 @@ class KnnGraph:
                 larger = np.empty((self._size + self._size // 8, *column.shape[1:]), column.dtype)
                 larger[:start] = column[:start]
                 self._columns[name] = larger
-        values = vars(added) | {
-            "member_keys": 0,
-            "neighbour_distances": np.inf,
-            "neighbour_rows": -1,
-            "search_radius": -np.inf,
-        }
+        values = vars(added) | {"member_keys": 0, "search_radius": -np.inf}
+        values |= {"neighbour_distances": np.inf, "neighbour_rows": -1}
         with np.errstate(over="ignore"):
             if self._metric == "cosine":
                 values |= {"normalised": normalised(added.vectors), "squared_norms": 1}
@@ -212,9 +205,11 @@ class KnnGraph:
                 last = np.where((found[:, -1] < 0) | (candidates == self._size), np.inf, squares[:, -1])
                 # Faces that were not found are as far as the last candidate, but for rounding. If |b| > 2|a| then
                 # |a-b| > |b|/2, so that error is bounded by |a|^2 and the last candidate's distance.
-                radius = self._from_squares(last - 5 * self._tolerance * (self._column("squared_norms")[block] + last))
+                error = 5 * self._tolerance * (self._column("squared_norms")[block] + last)
+                radius = distances_from_squares(last - error, self._metric)
                 radius[np.isinf(last)] = np.inf
-            exact = self._pair_distances(block, found)
+            pairs = self._column("vectors")[found.ravel()], self._column("vectors")[block].repeat(candidates, axis=0)
+            exact = distances(*pairs, self._metric).reshape(found.shape)
             exact[(found < 0) | (keys[found] == keys[block, None]) | ~(exact < radius[:, None])] = np.inf
             _keep_nearest_of_each_member(exact, keys[found])
             order = np.argsort(exact, axis=1, kind="stable")
@@ -231,12 +226,6 @@ class KnnGraph:
             if too_few.any():
                 self._search(block[too_few], 4 * candidates)
 
-    def _pair_distances(self, rows: Rows, others: Rows) -> Vector:
-        """(rows, k) the exact distances of each row to its ``others``, (rows, k)."""
-        vectors = self._column("vectors")
-        pairs = vectors[others.ravel()], vectors[rows].repeat(others.shape[1], axis=0)
-        return distances(*pairs, self._metric).reshape(others.shape)
-
     def _search_vectors(self) -> Descriptors:
         """The vectors whose Euclidean distances give the order of the metric."""
         return self._column("vectors" if self._metric == "euclidean" else "normalised")
@@ -244,12 +233,9 @@ class KnnGraph:
     def _squared_distances(
         self, queries: Descriptors, rows: Rows | slice = ALL_ROWS
     ) -> tuple[Descriptors, Descriptors]:
-        """Squared Euclidean distances of search vectors and the bounds of their errors, (queries, rows) each."""
+        """The squared Euclidean distances of search vectors, and the bounds of their errors: (queries, rows) each."""
         sums = np.vecdot(queries, queries)[:, None] + self._column("squared_norms")[rows]
         return sums - 2 * (queries @ self._search_vectors()[rows].T), np.float32(self._tolerance) * sums
-
-    def _from_squares(self, squares: npt.NDArray[Any]) -> Distances:
-        return distances_from_squares(squares, self._metric)
 
 
 def _keep_nearest_of_each_member(distances_: Vector, keys: Ids) -> None:

@@ -100,11 +100,10 @@ class GalleryAccess:
             raise DatabaseUnavailable("The gallery's database does not answer in time.")
         try:
             if self._gallery is None:
-                try:
-                    self._gallery = Gallery.from_settings(self._settings)
-                except ConfigurationError as error:
-                    raise DatabaseUnavailable(str(error)) from None
+                self._gallery = Gallery.from_settings(self._settings)
                 freeze_heap()
             return self._gallery
+        except ConfigurationError as error:
+            raise DatabaseUnavailable(str(error)) from None
         finally:
             self._open_lock.release()

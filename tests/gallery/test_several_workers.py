@@ -100,12 +100,14 @@ def test_a_connection_that_breaks_during_a_search_is_reported_and_replaced(
     gallery.close()
 
 
-def test_a_writer_that_waits_too_long_gets_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("face128.gallery.database.LOCK_TIMEOUT_S", 0.2)
-    one, other = (Gallery(f"sqlite:///{tmp_path}/gallery.sqlite") for _ in range(2))
+def test_a_writer_that_waits_too_long_gets_an_error(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("face128.gallery.database.LOCK_TIMEOUT_S", 1)
+    one, other = Gallery(database_url), Gallery(database_url)
     with one.database.writing(), pytest.raises(DatabaseUnavailable):
         enrol(other, "44", photo_descriptor("obama-2012.jpg"))
     assert enrol(other, "44", photo_descriptor("obama-2012.jpg"))
+    for gallery in (one, other):
+        gallery.close()
 
 
 def test_a_service_that_starts_before_its_database_finds_it_later(tmp_path: Path) -> None:

@@ -74,11 +74,13 @@ class ScopeDependency(SecurityBase):
     model = HTTPBearer(description="An API key; the header X-API-Key works as well. Needed if the service has keys.")
     scheme_name = "api_key"
 
-    def __init__(self, scope: Scope) -> None:
-        self.scope: Scope = scope
+    def __init__(self, scope: Scope, error_fields: dict[str, Any]) -> None:
+        self._scope: Scope = scope
+        self._error_fields = error_fields
 
     async def __call__(self, request: Request) -> None:
-        check_scope(request, self.scope)
+        check_scope(request, self._scope)
+        request.state.error_fields = self._error_fields
 
 
 def check_scope(request: Request, scope: Scope) -> None:
@@ -88,8 +90,9 @@ def check_scope(request: Request, scope: Scope) -> None:
         metrics_of(request).count_key_request(key.name)
 
 
-def needs(scope: Scope) -> Any:
-    return Security(ScopeDependency(scope), scopes=[scope])
+def needs(scope: Scope, **error_fields: Any) -> Any:
+    """A route's dependency on a key. Later errors of the route also have these fields, such as ``success=False``."""
+    return Security(ScopeDependency(scope, error_fields), scopes=[scope])
 
 
 def _sent_key(request: Request) -> str:

@@ -1,4 +1,4 @@
-"""Schemas of the request bodies for OpenAPI.
+"""Schemas of the request bodies, as FastAPI's ``openapi_extra`` takes them.
 
 The example of /match has descriptors of the photos in fixtures/: "Try it out" in /docs gives a match.
 """
@@ -30,79 +30,56 @@ _DESCRIPTOR = {
 }
 
 _NULL = {"type": "null"}
+_THRESHOLD = {"type": "number", "exclusiveMinimum": 0, "maximum": 2}
+
+
+def _object(*optional: str, **properties: Any) -> dict[str, Any]:
+    required = [name for name in properties if name not in optional]
+    return {"type": "object", "required": required, "properties": properties}
 
 
 def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
     return {"anyOf": [*schema.get("anyOf", [schema]), _NULL]}
 
 
-_MEMBER = {
-    "type": "object",
-    "required": ["regNo"],
-    "properties": {
-        "regNo": {"anyOf": [{"type": "number"}, {"type": "string"}]},
-        "name": _or_null({"type": "string"}),
-        "descriptor": _or_null(_DESCRIPTOR),
-        "descriptors": _or_null({"type": "array", "items": _DESCRIPTOR}),
-        "model": _or_null({"type": "string"}),
-    },
-}
-
+_TEXT_OR_NULL = _or_null({"type": "string"})
+_MEMBER = _object(
+    *("name", "descriptor", "descriptors", "model"),
+    regNo={"anyOf": [{"type": "number"}, {"type": "string"}]},
+    name=_TEXT_OR_NULL,
+    descriptor=_or_null(_DESCRIPTOR),
+    descriptors=_or_null({"type": "array", "items": _DESCRIPTOR}),
+    model=_TEXT_OR_NULL,
+)
 _ALPHA = _or_null({"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1})
-
-
-def _decision(rule: str, alpha: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "object", "required": ["rule"], "properties": {"rule": {"const": rule}, "alpha": alpha}}
-
-
-MATCH: dict[str, Any] = {
-    "required": True,
-    "content": {
-        "application/json": {
-            "schema": {
-                "type": "object",
-                "required": ["descriptor"],
-                "properties": {
-                    "descriptor": _DESCRIPTOR,
-                    "enrolled": {"type": "array", "items": _MEMBER},
-                    "threshold": _or_null({"type": "number", "exclusiveMinimum": 0, "maximum": 2}),
-                    "model": _or_null({"type": "string"}),
-                    "decision": {"anyOf": [_decision("threshold", _NULL), _decision("cohort", _ALPHA), _NULL]},
-                },
-            },
-            "example": _EXAMPLE,
-        }
-    },
-}
-
+_THRESHOLD_RULE = _object("alpha", rule={"const": "threshold"}, alpha=_NULL)
+_COHORT_RULE = _object("alpha", rule={"const": "cohort"}, alpha=_ALPHA)
 _FILE = {"type": "string", "format": "binary"}
 _BASE64 = {"type": "string", "contentEncoding": "base64", "minLength": 1}
 
 
-def _object(**properties: Any) -> dict[str, Any]:
-    return {"schema": {"type": "object", "required": list(properties), "properties": properties}}
+def _body(*, form: dict[str, Any] | None = None, json: dict[str, Any] | None = None, **example: Any) -> dict[str, Any]:
+    schemas = {"multipart/form-data": form, "application/json": json}
+    content = {media_type: {"schema": schema, **example} for media_type, schema in schemas.items() if schema}
+    return {"requestBody": {"required": True, "content": content}}
 
 
-def _body(**content: Any) -> dict[str, Any]:
-    media_types = {"form": "multipart/form-data", "json": "application/json"}
-    return {"required": True, "content": {media_types[kind]: schema for kind, schema in content.items()}}
-
-
-IMAGE = _body(form=_object(image=_FILE), json=_object(image_base64=_BASE64))
-TWO_IMAGES = _body(form=_object(image1=_FILE, image2=_FILE), json=_object(image1=_BASE64, image2=_BASE64))
-TWO_DESCRIPTORS = _body(
-    json={
-        **_object(embedding_a=_DESCRIPTOR, embedding_b=_DESCRIPTOR),
-        "example": {"embedding_a": _EXAMPLE["descriptor"], "embedding_b": _EXAMPLE["enrolled"][0]["descriptor"]},
-    }
+_MATCH = _object(
+    *("enrolled", "threshold", "model", "decision"),
+    descriptor=_DESCRIPTOR,
+    enrolled={"type": "array", "items": _MEMBER},
+    threshold=_or_null(_THRESHOLD),
+    model=_TEXT_OR_NULL,
+    decision={"anyOf": [_THRESHOLD_RULE, _COHORT_RULE, _NULL]},
 )
-BATCH = _body(json=_object(images={"type": "array", "maxItems": 64, "items": _BASE64}))
-
-
-def _form(required: list[str], **properties: dict[str, Any]) -> dict[str, Any]:
-    schema = {"type": "object", "required": required, "properties": properties}
-    return {"required": True, "content": {"multipart/form-data": {"schema": schema}}}
-
+MATCH_BODY = _body(json=_MATCH, example=_EXAMPLE)
+IMAGE_BODY = _body(form=_object(image=_FILE), json=_object(image_base64=_BASE64))
+TWO_IMAGES_BODY = _body(form=_object(image1=_FILE, image2=_FILE), json=_object(image1=_BASE64, image2=_BASE64))
+TWO_DESCRIPTORS_BODY = _body(
+    json=_object(embedding_a=_DESCRIPTOR, embedding_b=_DESCRIPTOR),
+    example={"embedding_a": _EXAMPLE["descriptor"], "embedding_b": _EXAMPLE["enrolled"][0]["descriptor"]},
+)
+BATCH_BODY = _body(json=_object(images={"type": "array", "maxItems": 64, "items": _BASE64}))
 
 _CONTROL_CHARACTERS = r"\x00-\x1f\x7f-\x9f"
 _NAME = {
@@ -113,31 +90,18 @@ _NAME = {
 }
 USER_ID = {**_NAME, "pattern": rf"^[^\s{_CONTROL_CHARACTERS}]([^{_CONTROL_CHARACTERS}]*[^\s{_CONTROL_CHARACTERS}])?$"}
 
-RECORD = _form(
-    ["image", "name"],
-    image=_FILE,
-    name=_NAME,
-    metadata={"type": "string", "contentMediaType": "application/json", "example": '{"department": "Engineering"}'},
-)
-RECORD_MATCH = _form(
-    ["image"],
-    image=_FILE,
-    top_k={"type": "integer", "minimum": 1, "maximum": 100, "default": 5},
-    threshold={"type": "number", "exclusiveMinimum": 0, "maximum": 2},
-)
-ENROL = _form(
-    ["name", "files"],
-    name=_NAME,
-    files={"type": "array", "items": _FILE, "minItems": 1, "maxItems": 4},
-)
+_METADATA = {"type": "string", "contentMediaType": "application/json", "example": '{"department": "Engineering"}'}
+RECORD_BODY = _body(form=_object("metadata", image=_FILE, name=_NAME, metadata=_METADATA))
+_TOP_K = {"type": "integer", "minimum": 1, "maximum": 100, "default": 5}
+RECORD_MATCH_BODY = _body(form=_object("top_k", "threshold", image=_FILE, top_k=_TOP_K, threshold=_THRESHOLD))
+ENROL_BODY = _body(form=_object(name=_NAME, files={"type": "array", "items": _FILE, "minItems": 1, "maxItems": 4}))
 
 
-def _link(method: str, path: str, parameter: str, value: str) -> dict[str, Any]:
-    reference = f"#/paths/{path.replace('/', '~1')}/{method}"
-    return {"operationRef": reference, "parameters": {parameter: value}}
-
-
-_RECORD = ("/records/{record_id}", "record_id", "$response.body#/record/id")
-RECORD_LINKS = {"read": _link("get", *_RECORD), "erase": _link("delete", *_RECORD)}
-ENROL_LINKS = {"erase": _link("delete", "/enroll_faces/{user_id}", "user_id", "$request.path.user_id")}
-"""OpenAPI links: which route takes a value of this answer."""
+# OpenAPI links: which route takes a value of this answer.
+_RECORD_ID = {"record_id": "$response.body#/record/id"}
+RECORD_LINKS = {
+    "read": {"operationRef": "#/paths/~1records~1{record_id}/get", "parameters": _RECORD_ID},
+    "erase": {"operationRef": "#/paths/~1records~1{record_id}/delete", "parameters": _RECORD_ID},
+}
+_ERASE_USER = "#/paths/~1enroll_faces~1{user_id}/delete"
+ENROL_LINKS = {"erase": {"operationRef": _ERASE_USER, "parameters": {"user_id": "$request.path.user_id"}}}

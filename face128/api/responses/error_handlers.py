@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -17,15 +16,6 @@ from face128.errors import Face128Error, InvalidRequest, NotFound, TooSlow, TryL
 log = logging.getLogger("face128")
 
 _HTTP_CODES = {404: NotFound.code, 405: "method_not_allowed"}
-
-
-def error_fields(**fields: Any) -> Callable[[Request], Awaitable[None]]:
-    """A dependency: errors of this route also carry these fields, such as ``"face_detected": false``."""
-
-    async def set_fields(request: Request) -> None:
-        request.state.error_fields = fields
-
-    return set_fields
 
 
 def install_error_handlers(app: FastAPI) -> None:

@@ -230,5 +230,6 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": Problem} for status in sorted({*statuses, *body_statuses})}
 
 
+PHOTO_ERRORS = problems(400, 413, 415, 422)
 REFUSED = problems(401, 403, 429)
 """Errors of every route that needs a key: no valid key, a key without the scope, too many wrong keys."""

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
-from fastapi import APIRouter, Depends, Path, Query, Request
-from fastapi.responses import JSONResponse
+from fastapi import APIRouter, Path, Query, Request
 
 from face128.api.auth.guard import ServiceDep, needs
 from face128.api.metrics.prometheus import metrics_of
-from face128.api.openapi import body_schemas
+from face128.api.openapi.body_schemas import ENROL_BODY, ENROL_LINKS, IMAGE_BODY, USER_ID
 from face128.api.requests.bodies import read_image
 from face128.api.requests.forms import read_photos
 from face128.api.requests.query import EngineName, Force
 from face128.api.responses import schemas
-from face128.api.responses.error_handlers import error_fields
-from face128.api.responses.schemas import REFUSED, problems
+from face128.api.responses.schemas import PHOTO_ERRORS, REFUSED, problems
 from face128.encoding.encode import Encoding, encode
 from face128.engines.base import Engine
 from face128.errors import Face128Error, TooManyImages
@@ -30,15 +28,14 @@ router = APIRouter(responses=REFUSED, tags=["enrol and match"])
 
 MAX_USER_FACES = 4  # as in the original door service
 
-UserId = Annotated[str, Path(description="1 to 255 characters.", json_schema_extra=body_schemas.USER_ID)]
+UserId = Annotated[str, Path(description="1 to 255 characters.", json_schema_extra=USER_ID)]
 
 
 @router.post(
     "/enroll_faces/{user_id:path}",
-    response_model=schemas.Enrolled,
-    responses={200: {"links": body_schemas.ENROL_LINKS}, **problems(400, 409, 413, 415, 422, 503)},
-    openapi_extra={"requestBody": body_schemas.ENROL},
-    dependencies=[needs("gallery"), Depends(error_fields(status="error"))],
+    responses={200: {"links": ENROL_LINKS}, **problems(409), **PHOTO_ERRORS},
+    openapi_extra=ENROL_BODY,
+    dependencies=[needs("gallery", status="error")],
 )
 async def enrol(
     user_id: UserId,
@@ -47,7 +44,7 @@ async def enrol(
     force: Force = False,
     replace: Annotated[bool, Query(description="First erase the faces that the user has.")] = False,
     engine: EngineName = None,
-) -> dict[str, Any]:
+) -> schemas.Enrolled:
     """Store the faces of one to four photos, all or none. `faces_stored` counts photos; a photo is stored only once.
 
     An error of one photo names its `index` and `file_name`. 409 `duplicate` if a face is within the threshold of
@@ -66,16 +63,18 @@ async def enrol(
         new = [NewFace(encoding.descriptor, data) for encoding, (_, data) in zip(encodings, form.images, strict=True)]
         return gallery.enrol(person, new, loaded.card, force=force, replace=replace, max_faces=MAX_USER_FACES)
 
-    return {"status": "success", "faces_stored": len(await service.gallery.run(store))}
+    return schemas.Enrolled(status="success", faces_stored=len(await service.gallery.run(store)))
 
 
 @router.post(
     "/match_face",
-    responses={200: {"model": schemas.Granted | schemas.Denied}, **problems(400, 413, 415, 422, 503)},
-    openapi_extra={"requestBody": body_schemas.IMAGE},
-    dependencies=[needs("match"), Depends(error_fields(status="access_denied"))],
+    responses=PHOTO_ERRORS,
+    openapi_extra=IMAGE_BODY,
+    dependencies=[needs("match", status="access_denied")],
 )
-async def match_face(request: Request, service: ServiceDep, engine: EngineName = None) -> JSONResponse:
+async def match_face(
+    request: Request, service: ServiceDep, engine: EngineName = None
+) -> schemas.Granted | schemas.Denied:
     """Whose face is this? Access for the nearest person, if near enough, else `access_denied`."""
     rule, loaded = service.settings.rule, service.engine(engine)
     encoding = await service.run(encode, loaded, await read_image(request, service.limits), service.limits)
@@ -84,21 +83,16 @@ async def match_face(request: Request, service: ServiceDep, engine: EngineName =
     )
     metrics_of(request).count_decision(loaded.card.name, found[0].distance if found else None, matched)
     if not matched:
-        return JSONResponse({"status": "access_denied"})
+        return schemas.Denied(status="access_denied")
     person = found[0].record.person
-    return JSONResponse({"status": "access_granted", "user_id": person.user_id, "name": person.name})
+    return schemas.Granted(status="access_granted", user_id=person.user_id, name=person.name)
 
 
-@router.delete(
-    "/enroll_faces/{user_id:path}",
-    response_model=schemas.Erased,
-    responses=problems(404, 422, 503),
-    dependencies=[needs("gallery")],
-)
-async def erase(user_id: UserId, service: ServiceDep) -> dict[str, Any]:
+@router.delete("/enroll_faces/{user_id:path}", responses=problems(404, 422, 503), dependencies=[needs("gallery")])
+async def erase(user_id: UserId, service: ServiceDep) -> schemas.Erased:
     """Erase a person: rows, vectors and index entries, immediately and on every worker."""
     erased = await service.gallery.run(lambda gallery: gallery.erase_user(user_id))
-    return {"status": "success", "faces_deleted": len(erased)}
+    return schemas.Erased(status="success", faces_deleted=len(erased))
 
 
 def _check_person(_: Gallery, name: str, user_id: str) -> Person:

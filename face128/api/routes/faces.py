@@ -6,15 +6,14 @@ import asyncio
 from collections.abc import Awaitable
 from typing import Any, TypeVar
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 
 from face128.api.auth.guard import ServiceDep, needs
-from face128.api.openapi import body_schemas
+from face128.api.openapi.body_schemas import BATCH_BODY, IMAGE_BODY, TWO_DESCRIPTORS_BODY, TWO_IMAGES_BODY
 from face128.api.requests.bodies import read_image, read_images, read_json
 from face128.api.requests.query import EngineName, Faces
 from face128.api.responses import schemas
-from face128.api.responses.error_handlers import error_fields
-from face128.api.responses.schemas import REFUSED, problems
+from face128.api.responses.schemas import PHOTO_ERRORS, REFUSED, problems
 from face128.api.routes.batch_extract import extract_all
 from face128.encoding.encode import encode, face_fields, find_faces
 from face128.errors import Face128Error, InvalidRequest
@@ -22,83 +21,78 @@ from face128.matching import verification
 
 router = APIRouter(responses=REFUSED, tags=["faces"])
 
-IMAGE_ERRORS = problems(400, 413, 415, 422, 503)
 MAX_DESCRIPTOR_PAIR_BYTES = 256 * 1024  # two descriptors of 512 numbers as decimal JSON, and some room
 
 T = TypeVar("T")
 
 
 @router.post(
-    "/detect",
-    response_model=schemas.Detected,
-    responses=IMAGE_ERRORS,
-    openapi_extra={"requestBody": body_schemas.IMAGE},
-    dependencies=[needs("encode"), Depends(error_fields(detected=False))],
+    "/detect", responses=PHOTO_ERRORS, openapi_extra=IMAGE_BODY, dependencies=[needs("encode", detected=False)]
 )
-async def detect(request: Request, service: ServiceDep, engine: EngineName = None) -> dict[str, Any]:
+async def detect(request: Request, service: ServiceDep, engine: EngineName = None) -> schemas.Detected:
     """How many faces are in the photo, and where. A photo without a face is no error: `detected` is false."""
     loaded = service.engine(engine)
     photo, faces = await service.run(find_faces, loaded, await read_image(request, service.limits), service.limits)
     messages = ("No face detected", "Single face detected successfully")
-    return {
-        "detected": bool(faces),
-        "face_count": len(faces),
-        "confidence": face_fields(faces[0], photo)["confidence"] if faces else 0.0,
-        "message": messages[len(faces)] if len(faces) < len(messages) else f"Multiple faces detected: {len(faces)}",
-        "model": loaded.card.name,
-        "faces": [{**face_fields(face, photo), "landmarks": face.landmarks} for face in faces],
-    }
+    return schemas.Detected(
+        detected=bool(faces),
+        face_count=len(faces),
+        confidence=face_fields(faces[0], photo)["confidence"] if faces else 0.0,
+        message=messages[len(faces)] if len(faces) < len(messages) else f"Multiple faces detected: {len(faces)}",
+        model=loaded.card.name,
+        faces=[
+            schemas.FaceWithLandmarks(**face_fields(face, photo), landmarks=list(map(list, face.landmarks)))
+            for face in faces
+        ],
+    )
 
 
 @router.post(
     "/verify-face",
-    response_model=schemas.Verified | schemas.NotVerified,
-    responses=IMAGE_ERRORS,
-    openapi_extra={"requestBody": body_schemas.IMAGE},
-    dependencies=[needs("encode"), Depends(error_fields(face_detected=False))],
+    responses=PHOTO_ERRORS,
+    openapi_extra=IMAGE_BODY,
+    dependencies=[needs("encode", face_detected=False)],
 )
-async def verify_face(request: Request, service: ServiceDep, engine: EngineName = None) -> dict[str, Any]:
+async def verify_face(
+    request: Request, service: ServiceDep, engine: EngineName = None
+) -> schemas.Verified | schemas.NotVerified:
     """Whether there is a face in the photo; of several, the one with the highest confidence."""
     loaded = service.engine(engine)
     photo, faces = await service.run(find_faces, loaded, await read_image(request, service.limits), service.limits)
     if not faces:
-        return {"face_detected": False, "error": "No face detected in image"}
-    return {"face_detected": True, **face_fields(faces[0], photo), "message": "Face detected successfully"}
+        return schemas.NotVerified(face_detected=False, error="No face detected in image")
+    fields = face_fields(faces[0], photo)
+    return schemas.Verified(face_detected=True, **fields, message="Face detected successfully")
 
 
 @router.post(
     "/extract-embedding",
-    response_model=schemas.Extracted,
-    responses=IMAGE_ERRORS,
-    openapi_extra={"requestBody": body_schemas.IMAGE},
-    dependencies=[needs("encode"), Depends(error_fields(success=False, face_detected=False))],
+    responses=PHOTO_ERRORS,
+    openapi_extra=IMAGE_BODY,
+    dependencies=[needs("encode", success=False, face_detected=False)],
 )
 async def extract_embedding(
     request: Request, service: ServiceDep, faces: Faces = "one", engine: EngineName = None
-) -> dict[str, Any]:
+) -> schemas.Extracted:
     """The same descriptor as /encode-image, bit for bit, in the shape of the InsightFace and embeddings services."""
     loaded = service.engine(engine)
     encoding = await service.run(encode, loaded, await read_image(request, service.limits), service.limits, faces)
-    return {
-        "success": True,
-        "embedding": encoding.descriptor.tolist(),
-        "embedding_size": loaded.card.dimension,
-        "face_detected": True,
-        "model": encoding.model,
+    return schemas.Extracted(
+        success=True,
+        embedding=encoding.descriptor.tolist(),
+        embedding_size=loaded.card.dimension,
+        face_detected=True,
+        model=encoding.model,
         **face_fields(encoding.face, encoding.photo),
-    }
+    )
 
 
 @router.post(
-    "/compare",
-    response_model=schemas.Compared,
-    responses=IMAGE_ERRORS,
-    openapi_extra={"requestBody": body_schemas.TWO_IMAGES},
-    dependencies=[needs("match"), Depends(error_fields(success=False))],
+    "/compare", responses=PHOTO_ERRORS, openapi_extra=TWO_IMAGES_BODY, dependencies=[needs("match", success=False)]
 )
 async def compare(
     request: Request, service: ServiceDep, faces: Faces = "one", engine: EngineName = None
-) -> dict[str, Any]:
+) -> schemas.Compared:
     """Whether two photos show one person, by the model's metric and threshold."""
     loaded = service.engine(engine)
     images = await read_images(request, service.limits, ("image1", "image2"))
@@ -106,37 +100,35 @@ async def compare(
         *(_with_field(field, service.run(encode, loaded, image, service.limits, faces)) for field, image in images)
     )
     comparison = verification.compare(first.descriptor, second.descriptor, loaded.card)
-    return {
-        "success": True,
-        "similarity": comparison.similarity,
-        "confidence": 50 * (1 + comparison.similarity),
-        "same_person": comparison.distance <= loaded.card.threshold,
-        "distance": comparison.distance,
-        "threshold": loaded.card.threshold,
-        "model": loaded.card.name,
-    }
+    return schemas.Compared(
+        success=True,
+        similarity=comparison.similarity,
+        confidence=50 * (1 + comparison.similarity),
+        same_person=comparison.distance <= loaded.card.threshold,
+        distance=comparison.distance,
+        threshold=loaded.card.threshold,
+        model=loaded.card.name,
+    )
 
 
 @router.post(
     "/compare-faces",
-    response_model=schemas.ComparedFaces,
     responses=problems(400, 409, 413, 422),
-    openapi_extra={"requestBody": body_schemas.TWO_DESCRIPTORS},
+    openapi_extra=TWO_DESCRIPTORS_BODY,
     dependencies=[needs("match")],
 )
-async def compare_faces(request: Request) -> dict[str, Any]:
+async def compare_faces(request: Request) -> schemas.ComparedFaces:
     """The distance of two descriptors: Euclidean for 128 numbers, cosine for 512. Needs no engine."""
-    body = await read_json(request, MAX_DESCRIPTOR_PAIR_BYTES)
-    comparison = verification.compare_request(body)
-    return {"similarity": comparison.similarity, "distance": comparison.distance, "metric": comparison.metric}
+    comparison = verification.compare_request(await read_json(request, MAX_DESCRIPTOR_PAIR_BYTES))
+    return schemas.ComparedFaces.model_validate(comparison, from_attributes=True)
 
 
 @router.post(
     "/batch-extract",
     response_model=schemas.Batch,
     response_model_exclude_unset=True,
-    responses=problems(400, 409, 413, 422, 503),
-    openapi_extra={"requestBody": body_schemas.BATCH},
+    responses=problems(400, 409, 413, 422),
+    openapi_extra=BATCH_BODY,
     dependencies=[needs("encode")],
 )
 async def batch_extract(

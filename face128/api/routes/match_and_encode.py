@@ -7,16 +7,15 @@ from functools import partial
 from typing import Annotated, Any
 
 from anyio import to_thread
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 
 from face128.api.auth.guard import ServiceDep, check_scope, needs
 from face128.api.metrics.prometheus import metrics_of
-from face128.api.openapi import body_schemas
-from face128.api.requests.bodies import announced_bytes, read_image, receive_body
+from face128.api.openapi.body_schemas import IMAGE_BODY, MATCH_BODY
+from face128.api.requests.bodies import announced_bytes, read_body, read_image, receive_body
 from face128.api.requests.query import EngineName, Faces, flag
-from face128.api.responses.error_handlers import error_fields
 from face128.api.responses.schemas import REFUSED, Encoded, Matched, NotMatched, problems
 from face128.domain.members import MatchRequest
 from face128.encoding.encode import encode
@@ -54,17 +53,7 @@ async def match(
     With `"decision": {"rule": "cohort", "alpha": 0.01}` the threshold is learnt from the members: at most this share of
     strangers who resemble them is accepted.
     """
-    if announced_bytes(request) > SMALL_BODY_BYTES:
-        service.refuse_if_match_queue_full()  # before the list is sent, and again when it has arrived
-    body = IncomingBody(service.list_cache, announced_bytes(request))
-    await receive_body(request, service.settings.max_match_bytes, body.append)
-    asked = body.cached_request(service.settings.rule)
-    if asked is None and body.size <= SMALL_BODY_BYTES:
-        asked = service.parse_match(body.whole())
-    elif asked is None:
-        service.refuse_if_match_queue_full()
-        # Not in the photo pool: a match never waits for photos.
-        asked = await to_thread.run_sync(service.parse_and_cache, body.whole(), limiter=service.match_limiter)
+    asked = await _receive(service, request)
     decision = await _decide(service, asked, explain)
     metrics_of(request).count_decision(decision.model, decision.distance, decision.matched)
     return JSONResponse(decision.answer(explain=explain))  # no response model: exactly these fields
@@ -76,9 +65,23 @@ router.add_api_route(
     methods=["POST"],
     route_class_override=MatchRoute,
     responses={200: {"model": Matched | NotMatched}, **problems(400, 409, 413, 422, 503)},
-    openapi_extra={"requestBody": body_schemas.MATCH},
+    openapi_extra=MATCH_BODY,
     dependencies=[needs("match")],
 )
+
+
+async def _receive(service: Service, request: Request) -> MatchRequest:
+    announced, max_bytes = announced_bytes(request), service.settings.max_match_bytes
+    if 0 < announced <= SMALL_BODY_BYTES:
+        return service.parse_match(await read_body(request, max_bytes))
+    service.refuse_if_match_queue_full()  # before the list is sent, and again when it has arrived
+    body = IncomingBody(service.list_cache, announced)
+    await receive_body(request, max_bytes, body.append)
+    if (asked := body.cached_request(service.settings.rule)) is not None:
+        return asked
+    service.refuse_if_match_queue_full()
+    # Not in the photo pool: a match never waits for photos.
+    return await to_thread.run_sync(service.parse_and_cache, body.whole(), limiter=service.match_limiter)
 
 
 async def _decide(service: Service, asked: MatchRequest, explain: bool) -> Decision:
@@ -100,8 +103,8 @@ async def _decide(service: Service, asked: MatchRequest, explain: bool) -> Decis
     "/encode-image",
     response_model=Encoded,
     responses=problems(400, 413, 415, 422, 503),
-    openapi_extra={"requestBody": body_schemas.IMAGE},
-    dependencies=[needs("encode"), Depends(error_fields(face_detected=False))],
+    openapi_extra=IMAGE_BODY,
+    dependencies=[needs("encode", face_detected=False)],
 )
 async def encode_image(
     request: Request,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from anyio import to_thread
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -11,25 +9,24 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from face128 import __version__
 from face128.api.auth.guard import ServiceDep, needs
 from face128.api.metrics.prometheus import metrics_of
-from face128.api.responses.schemas import REFUSED, Health, Problem, Ready
+from face128.api.responses.schemas import REFUSED, Health, Ready, problems
 from face128.errors import DatabaseUnavailable, NotReady
 
 router = APIRouter(tags=["operations"])
 
 
 @router.head("/health", include_in_schema=False)
-@router.get("/health", response_model=Health)
-async def health(service: ServiceDep) -> dict[str, Any]:
+@router.get("/health")
+async def health(service: ServiceDep) -> Health:
     """The process is alive and answers. `model_loaded`: it can encode photos."""
     loaded = service.ready
-    model = service.engine().card.name if loaded else service.default_engine
-    return {
-        "status": "healthy",
-        "model": model,
-        "model_loaded": loaded,
-        "version": __version__,
-        "licences": service.licences(),
-    }
+    return Health(
+        status="healthy",
+        model=service.engine().card.name if loaded else service.default_engine,
+        model_loaded=loaded,
+        version=__version__,
+        licences=service.licences(),
+    )
 
 
 @router.get(
@@ -47,13 +44,12 @@ async def metrics(request: Request) -> Response:
 
 
 @router.head("/ready", include_in_schema=False)
-@router.get("/ready", response_model=Ready, response_model_exclude_none=True, responses={503: {"model": Problem}})
-async def ready(service: ServiceDep) -> dict[str, Any]:
+@router.get("/ready", response_model_exclude_none=True, responses=problems(503))
+async def ready(service: ServiceDep) -> Ready:
     """The engine is loaded and the gallery, if there is one, answers: send photos now. Otherwise 503 `not_ready`."""
     if not service.ready:
         raise NotReady(service.load_errors.get(service.default_engine))
-    if not service.gallery.in_use:
-        return {"status": "ready", "engines": service.engine_states()}
-    if problem := await service.gallery.problem():
+    in_use = service.gallery.in_use
+    if in_use and (problem := await service.gallery.problem()):
         raise DatabaseUnavailable(problem, database="away")
-    return {"status": "ready", "engines": service.engine_states(), "database": "ready"}
+    return Ready(status="ready", engines=service.engine_states(), database="ready" if in_use else None)

@@ -5,16 +5,15 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Query, Request
 
 from face128.api.auth.guard import ServiceDep, needs
 from face128.api.metrics.prometheus import metrics_of
-from face128.api.openapi import body_schemas
+from face128.api.openapi.body_schemas import RECORD_BODY, RECORD_LINKS, RECORD_MATCH_BODY
 from face128.api.requests.forms import read_photos
 from face128.api.requests.query import EngineName, Force
 from face128.api.responses import schemas
-from face128.api.responses.error_handlers import error_fields
-from face128.api.responses.schemas import REFUSED, problems
+from face128.api.responses.schemas import PHOTO_ERRORS, REFUSED, problems
 from face128.encoding.encode import encode
 from face128.errors import InvalidRequest
 
@@ -30,14 +29,13 @@ MAX_PAGE = 1000
 
 @router.post(
     "/records",
-    response_model=schemas.RecordCreated,
-    responses={200: {"links": body_schemas.RECORD_LINKS}, **problems(400, 409, 413, 415, 422, 503)},
-    openapi_extra={"requestBody": body_schemas.RECORD},
-    dependencies=[needs("gallery"), Depends(error_fields(success=False))],
+    responses={200: {"links": RECORD_LINKS}, **problems(409), **PHOTO_ERRORS},
+    openapi_extra=RECORD_BODY,
+    dependencies=[needs("gallery", success=False)],
 )
 async def create(
     request: Request, service: ServiceDep, force: Force = False, engine: EngineName = None
-) -> dict[str, Any]:
+) -> schemas.RecordCreated:
     """Store a face under a name. The same photo under the same name is stored once; the answer is the stored record.
 
     409 `duplicate` if the face is within the threshold of another person's, unless `?force=true`.
@@ -48,7 +46,7 @@ async def create(
     person = await service.gallery.run(_check_record, name, metadata)
     encoding = await service.encode_to_enrol(loaded, image)
 
-    def store(gallery: Gallery) -> dict[str, Any]:
+    def store(gallery: Gallery) -> schemas.FaceRecord:
         from face128.gallery.records import NewFace
 
         face = NewFace(encoding.descriptor, image, metadata)
@@ -57,28 +55,29 @@ async def create(
         return _record_json(record, older)
 
     record = await service.gallery.run(store)
-    return {"success": True, "message": f"Face record created successfully for '{name}'", "record": record}
+    message = f"Face record created successfully for '{name}'"
+    return schemas.RecordCreated(success=True, message=message, record=record)
 
 
-@router.get("/records", response_model=schemas.Records, responses=problems(422, 503), dependencies=[needs("gallery")])
+@router.get("/records", responses=problems(422, 503), dependencies=[needs("gallery")])
 async def page(
     service: ServiceDep,
     skip: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 100,
-) -> dict[str, Any]:
+) -> schemas.Records:
     """All records, in the order of their enrolment."""
     total, found = await service.gallery.run(lambda gallery: gallery.page(skip, limit))
-    return {"total_count": total, "records": [_record_json(record, skip + i) for i, record in enumerate(found)]}
+    records = [_record_json(record, older) for older, record in enumerate(found, skip)]
+    return schemas.Records(total_count=total, records=records)
 
 
 @router.post(
     "/records/match",
-    response_model=schemas.RecordMatch,
-    responses=problems(400, 413, 415, 422, 503),
-    openapi_extra={"requestBody": body_schemas.RECORD_MATCH},
-    dependencies=[needs("match"), Depends(error_fields(face_detected=False))],
+    responses=PHOTO_ERRORS,
+    openapi_extra=RECORD_MATCH_BODY,
+    dependencies=[needs("match", face_detected=False)],
 )
-async def match(request: Request, service: ServiceDep, engine: EngineName = None) -> dict[str, Any]:
+async def match(request: Request, service: ServiceDep, engine: EngineName = None) -> schemas.RecordMatch:
     """Whose face is this? The nearest records; `recognized` if the nearest is near enough.
 
     The threshold is a distance in the model's own metric: Euclidean and 0.38 for dlib's (the original
@@ -99,48 +98,36 @@ async def match(request: Request, service: ServiceDep, engine: EngineName = None
         )
     )
     metrics_of(request).count_decision(loaded.card.name, found[0].distance if found else None, recognized)
-    return {
-        "recognized": recognized,
-        "best_match": _hit_json(found[0]) if recognized else None,
-        "top_matches": [_hit_json(hit) for hit in found],
-        "face_detected": True,
-        "processing_time_ms": round(1000 * (time.perf_counter() - start), 1),
-    }
+    return schemas.RecordMatch(
+        recognized=recognized,
+        best_match=_hit_json(found[0]) if recognized else None,
+        top_matches=[_hit_json(hit) for hit in found],
+        face_detected=True,
+        processing_time_ms=round(1000 * (time.perf_counter() - start), 1),
+    )
 
 
-@router.get(
-    "/records/{record_id}",
-    response_model=schemas.FaceRecord,
-    responses=problems(404, 503),
-    dependencies=[needs("gallery")],
-)
-async def one(record_id: str, service: ServiceDep) -> dict[str, Any]:
+@router.get("/records/{record_id}", responses=problems(404, 503), dependencies=[needs("gallery")])
+async def one(record_id: str, service: ServiceDep) -> schemas.FaceRecord:
     """One record."""
     older, record = await service.gallery.run(lambda gallery: gallery.record(record_id))
     return _record_json(record, older)
 
 
-@router.delete(
-    "/records/{record_id}",
-    response_model=schemas.RecordDeleted,
-    responses=problems(404, 503),
-    dependencies=[needs("gallery")],
-)
-async def delete(record_id: str, service: ServiceDep) -> dict[str, Any]:
+@router.delete("/records/{record_id}", responses=problems(404, 503), dependencies=[needs("gallery")])
+async def delete(record_id: str, service: ServiceDep) -> schemas.RecordDeleted:
     """Erase one record: row, vector and index entry, immediately and on every worker."""
     record = await service.gallery.run(lambda gallery: gallery.erase_record(record_id))
-    name = record.person.name
-    return {"success": True, "message": f"Successfully deleted record for '{name}'", "deleted_id": record.id}
+    message = f"Successfully deleted record for '{record.person.name}'"
+    return schemas.RecordDeleted(success=True, message=message, deleted_id=record.id)
 
 
-@router.post(
-    "/maintenance/rebuild-index", response_model=schemas.Rebuilt, responses=problems(503), dependencies=[needs("admin")]
-)
-async def rebuild(service: ServiceDep) -> dict[str, Any]:
+@router.post("/maintenance/rebuild-index", responses=problems(503), dependencies=[needs("admin")])
+async def rebuild(service: ServiceDep) -> schemas.Rebuilt:
     """Rebuild the index from the table, on every worker."""
     start = time.perf_counter()
     records = await service.gallery.run(lambda gallery: gallery.rebuild())
-    return {"success": True, "records": records, "seconds": round(time.perf_counter() - start, 3)}
+    return schemas.Rebuilt(success=True, records=records, seconds=round(time.perf_counter() - start, 3))
 
 
 def _check_record(_: Gallery, name: str, metadata: dict[str, Any]) -> Person:
@@ -151,21 +138,21 @@ def _check_record(_: Gallery, name: str, metadata: dict[str, Any]) -> Person:
     return Person.of_new_record(name)
 
 
-def _record_json(record: Record, index: int) -> dict[str, Any]:
-    return {
-        "id": record.id,
-        "name": record.person.name,
-        "metadata": record.metadata,
-        "created_at": record.created_at.isoformat(timespec="seconds"),
-        "embedding_index": index,
-    }
+def _record_json(record: Record, index: int) -> schemas.FaceRecord:
+    return schemas.FaceRecord(
+        id=record.id,
+        name=record.person.name,
+        metadata=record.metadata,
+        created_at=record.created_at.isoformat(timespec="seconds"),
+        embedding_index=index,
+    )
 
 
-def _hit_json(hit: SearchHit) -> dict[str, Any]:
-    return {
-        "id": hit.record.id,
-        "name": hit.record.person.name,
-        "confidence": 1 - hit.distance,
-        "distance": hit.distance,
-        "metadata": hit.record.metadata,
-    }
+def _hit_json(hit: SearchHit) -> schemas.RecordFound:
+    return schemas.RecordFound(
+        id=hit.record.id,
+        name=hit.record.person.name,
+        confidence=1 - hit.distance,
+        distance=hit.distance,
+        metadata=hit.record.metadata,
+    )

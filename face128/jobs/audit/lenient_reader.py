@@ -95,12 +95,8 @@ class _Reader:
             self._rows.setdefault(card.comparable_with | {card.name}, []).append((vector, owner, card))
 
     def groups(self) -> list[ComparableDescriptors]:
+        columns = (zip(*rows, strict=True) for rows in self._rows.values())
         return [
-            ComparableDescriptors(
-                rows[0][2],
-                np.array([row[0] for row in rows]),
-                np.array([row[1] for row in rows]),
-                [row[2].name for row in rows],
-            )
-            for rows in self._rows.values()
+            ComparableDescriptors(cards[0], np.array(vectors), np.array(owners), [card.name for card in cards])
+            for vectors, owners, cards in columns
         ]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -85,15 +84,11 @@ def stranger_risks(members: UncheckedMembers, threshold: float | None = None) ->
     return [risk for risk in risks if risk is not None]
 
 
-def read_stranger_risks(file: Path) -> list[StrangerRisk]:
+def read_stranger_risks(data: bytes) -> list[StrangerRisk]:
     """The risks of a list of members or a body of /match; wrong entries are left out (audit names them).
 
     Raises BadRequest if it is neither, or no two of its members can be compared.
     """
-    try:
-        data = file.read_bytes()
-    except OSError as error:
-        raise BadRequest(f"The file cannot be read: {error.strerror}.") from None
     risks = stranger_risks(read_unchecked(data))
     if not risks:
         raise BadRequest("The file has no two members who can be compared.")
@@ -128,7 +123,7 @@ def _recommend(cohort: Cohort, share: float) -> Recommendation:
     at_most = attainable_alpha(cohort.member_count, share)
     return Recommendation(
         threshold_for(cohort, share),
-        math.ceil(2 / share - 1e-9) - 1,
+        math.ceil(2 / share - 1e-9) - 1,  # threshold_for needs share * (members + 1) >= 2
         None if at_most is None else share,
         at_most,
         members_needed(share),

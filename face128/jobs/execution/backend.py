@@ -12,6 +12,8 @@ Result = TypeVar("Result")
 Batch = tuple[Item, ...]
 BatchTask = Callable[[Batch[Item]], list[Result]]
 """Gives the result of each item of a batch, in order."""
+FinishedBatches = Iterator[tuple[Batch[Item], list[Result] | None]]
+"""Each batch with its results, as it finishes; None if its worker died."""
 
 MAX_BATCH_PHOTOS = 8  # one worker takes so many photos at a time: their chips go through the network together
 QUEUED_BATCHES_PER_WORKER = 4  # a worker never waits for its next batch
@@ -26,25 +28,28 @@ class Backend(ABC):
     ) -> Iterator[tuple[Item, Result | None]]:
         """Run ``task`` on all items, about ``count`` of them, and yield each with its result as it finishes.
 
-        The result is None where the item killed its worker. An exception of the task is raised here.
+        The result is None if the item killed its worker. An exception of the task is raised here.
         """
-        lost: list[Item] = []
-        for batch, results in self.run_batches(task, batches(items, count)):
-            if results is not None:
-                yield from zip(batch, results, strict=True)
-            elif len(batch) == 1:
-                yield batch[0], None
-            else:
-                lost += batch
-        if lost:  # alone, each item shows whether it is the one that kills workers
-            for (item,), results in self.run_batches(task, ((item,) for item in lost)):
-                yield item, None if results is None else results[0]
+        # A worker that dies may take other batches with it: each runs again alone, and then each item of one that
+        # kills its worker again.
+        remaining: Iterable[Batch[Item]] = batches(items, count)
+        alone = False
+        while remaining:
+            lost: list[Batch[Item]] = []
+            for batch, results in self.run_batches(task, remaining, alone):
+                if results is not None:
+                    yield from zip(batch, results, strict=True)
+                elif alone and len(batch) == 1:
+                    yield batch[0], None
+                else:
+                    lost += [(item,) for item in batch] if alone else [batch]
+            remaining, alone = lost, True
 
     @abstractmethod
     def run_batches(
-        self, task: BatchTask[Item, Result], batches: Iterable[Batch[Item]]
-    ) -> Iterator[tuple[Batch[Item], list[Result] | None]]:
-        """Yield each batch with its results as it finishes; None if its worker died, even when it ran alone."""
+        self, task: BatchTask[Item, Result], batches: Iterable[Batch[Item]], alone: bool
+    ) -> FinishedBatches[Item, Result]:
+        """Run the batches; one at a time if ``alone``."""
 
 
 def batches(items: Iterable[Item], count: int) -> Iterator[Batch[Item]]:

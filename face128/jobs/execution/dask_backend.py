@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import CancelledError
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from queue import Empty, Queue
 from typing import TYPE_CHECKING
 
 from face128.errors import ConfigurationError
-from face128.jobs.execution.backend import QUEUED_BATCHES_PER_WORKER, Backend, Batch, BatchTask, Item, Result
+from face128.jobs.execution.backend import (
+    QUEUED_BATCHES_PER_WORKER,
+    Backend,
+    Batch,
+    BatchTask,
+    FinishedBatches,
+    Item,
+    Result,
+)
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -34,53 +42,41 @@ class DaskBackend(Backend):
     """False if the workers can read the photos under the paths, or URLs, of the list."""
 
     def run_batches(
-        self, task: BatchTask[Item, Result], batches: Iterable[Batch[Item]]
-    ) -> Iterator[tuple[Batch[Item], list[Result] | None]]:
-        with _connect(self.address) as (client, cores):
-            suspects: list[Batch[Item]] = []
-            try:
-                for batch, results in _run_on(client, task, iter(batches), QUEUED_BATCHES_PER_WORKER * cores):
-                    if results is None:
-                        suspects.append(batch)
-                    else:
-                        yield batch, results
-                # Dask also gives up batches that were only on the same worker as one that kills it: one at a time now.
-                yield from _run_on(client, task, iter(suspects), 1)
-            except (Empty, TimeoutError):
-                minutes = STALL_TIMEOUT_S / 60
-                raise ConfigurationError(
-                    f"The Dask cluster finished no photo for {minutes:g} minutes: look at its workers. {RUN_AGAIN}; "
-                    "without --cluster it also gets past a photo that hangs its worker."
-                ) from None
-            except (CancelledError, OSError):
-                raise ConfigurationError(f"The connection to the Dask cluster was lost. {RUN_AGAIN}.") from None
-
-
-@contextmanager
-def _connect(address: str) -> Iterator[tuple[Client, int]]:
-    """A client, and the number of the cluster's cores. Leaving takes at most CLOSE_TIMEOUT_S."""
-    try:
-        from distributed import Client
-    except ImportError:
-        raise ConfigurationError("A cluster needs: pip install 'face128[cluster]'.") from None
-    client = None
-    try:
+        self, task: BatchTask[Item, Result], batches: Iterable[Batch[Item]], alone: bool
+    ) -> FinishedBatches[Item, Result]:
+        client, cores = _connect(self.address)
         try:
-            client = Client(address, timeout=CONNECT_TIMEOUT_S, set_as_default=False)
-            client.wait_for_workers(1, timeout=CONNECT_TIMEOUT_S)
-            cores = client.sync(client.scheduler.ncores, callback_timeout=CONNECT_TIMEOUT_S)
-        except (OSError, ValueError):
-            raise ConfigurationError("There is no Dask cluster with a worker at this address.") from None
-        yield client, sum(cores.values())
-    finally:
-        if client is not None:
+            yield from _run_on(client, task, iter(batches), 1 if alone else QUEUED_BATCHES_PER_WORKER * cores)
+        except (Empty, TimeoutError):
+            raise ConfigurationError(
+                f"The Dask cluster finished no photo for {STALL_TIMEOUT_S / 60:g} minutes: look at its workers. "
+                f"{RUN_AGAIN}; without --cluster it also gets past a photo that hangs its worker."
+            ) from None
+        except (CancelledError, OSError):
+            raise ConfigurationError(f"The connection to the Dask cluster was lost. {RUN_AGAIN}.") from None
+        finally:
             with suppress(OSError):  # a TimeoutError is one
                 client.close(timeout=CLOSE_TIMEOUT_S)
 
 
+def _connect(address: str) -> tuple[Client, int]:
+    """A client, and the number of the cluster's cores."""
+    try:
+        from distributed import Client
+    except ImportError:
+        raise ConfigurationError("A cluster needs: pip install 'face128[cluster]'.") from None
+    try:
+        client = Client(address, timeout=CONNECT_TIMEOUT_S, set_as_default=False)
+        client.wait_for_workers(1, timeout=CONNECT_TIMEOUT_S)
+        cores = client.sync(client.scheduler.ncores, callback_timeout=CONNECT_TIMEOUT_S)
+    except (OSError, ValueError):
+        raise ConfigurationError("There is no Dask cluster with a worker at this address.") from None
+    return client, sum(cores.values())
+
+
 def _run_on(
     client: Client, task: BatchTask[Item, Result], batches: Iterator[Batch[Item]], window: int
-) -> Iterator[tuple[Batch[Item], list[Result] | None]]:
+) -> FinishedBatches[Item, Result]:
     """Run the batches, ``window`` at a time. Raises Empty or TimeoutError if none finishes within STALL_TIMEOUT_S.
 
     Not through ``client.get_executor()``: where a worker dies while its result is being fetched, the executor's future

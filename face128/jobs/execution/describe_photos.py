@@ -31,15 +31,12 @@ def describe_photos(photos: Sequence[Path], recipe: Recipe, backend: Backend) ->
     progress = with_progress(photos, len(photos), "photos")
     finished = backend.run(partial(_describe_batch, recipe), progress, len(photos))
     results = dict(finished)
-    descriptors: dict[Path, npt.NDArray[np.float32]] = {}
-    failed: dict[Path, str] = {}
-    for photo in photos:
-        result = results[photo]
-        if isinstance(result, np.ndarray):
-            descriptors[photo] = result
-        else:
-            failed[photo] = CRASHED if result is None else result.code
-    return DescribedPhotos(descriptors, failed)
+    failed = {
+        photo: CRASHED if result is None else result.code
+        for photo, result in results.items()
+        if not isinstance(result, np.ndarray)
+    }
+    return DescribedPhotos({p: r for p in photos if isinstance(r := results[p], np.ndarray)}, failed)
 
 
 def _describe_batch(recipe: Recipe, photos: Sequence[Path]) -> list[Descriptor | Face128Error]:

@@ -23,6 +23,7 @@ from face128.jobs.execution.backend import (
     Backend,
     Batch,
     BatchTask,
+    FinishedBatches,
     Item,
     Result,
 )
@@ -38,27 +39,22 @@ class LocalBackend(Backend):
     sends_photos = False
 
     def run_batches(
-        self, task: BatchTask[Item, Result], batches: Iterable[Batch[Item]]
-    ) -> Iterator[tuple[Batch[Item], list[Result] | None]]:
+        self, task: BatchTask[Item, Result], batches: Iterable[Batch[Item]], alone: bool
+    ) -> FinishedBatches[Item, Result]:
+        processes = 1 if alone else self.processes
         waiting = iter(batches)
-        pool_broke = True
+        pool_broke = True  # by a process that died: it takes all batches of the pool with it
         while pool_broke:
-            suspects: list[Batch[Item]] = []
-            with _process_pool(self.processes) as pool:
-                for batch, results in self._run_in(pool, task, waiting, QUEUED_BATCHES_PER_WORKER * self.processes):
-                    if results is None:
-                        suspects.append(batch)
-                    else:
-                        yield batch, results
-            # A process that dies breaks the pool for every batch in it. Alone, each shows whether it was the cause.
-            for batch in suspects:
-                with _process_pool(1) as pool:
-                    yield from self._run_in(pool, task, iter([batch]), 1)
-            pool_broke = bool(suspects)
+            pool_broke = False
+            with _process_pool(processes) as pool:
+                window = 1 if alone else QUEUED_BATCHES_PER_WORKER * processes
+                for batch, results in self._run_in(pool, task, waiting, window):
+                    pool_broke |= results is None
+                    yield batch, results
 
     def _run_in(
         self, pool: ProcessPoolExecutor, task: BatchTask[Item, Result], batches: Iterator[Batch[Item]], window: int
-    ) -> Iterator[tuple[Batch[Item], list[Result] | None]]:
+    ) -> FinishedBatches[Item, Result]:
         """Run the batches, ``window`` at a time. Once the pool is broken no further one is taken from ``batches``."""
         running: dict[Future[list[Result]], Batch[Item]] = {}
         while True:
@@ -68,6 +64,7 @@ class LocalBackend(Backend):
                 except BrokenExecutor:
                     yield batch, None
                     batches = iter(())
+                    break
             if not running:
                 return
             timeout_s = 2 * self._limit_s(MAX_BATCH_PHOTOS)  # no process runs so long, unless it was stopped
@@ -80,6 +77,7 @@ class LocalBackend(Backend):
                     yield batch, future.result()
                 except BrokenExecutor:
                     yield batch, None
+                    batches = iter(())
 
     def _limit_s(self, photo_count: int) -> float:
         return ENGINE_LOAD_TIMEOUT_S + self.photo_timeout_s * photo_count

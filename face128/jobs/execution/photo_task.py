@@ -9,7 +9,7 @@ from itertools import compress
 from pathlib import Path
 
 from face128.domain.descriptors import to_base64
-from face128.errors import BadRequest, ConfigurationError, Face128Error, NotFound
+from face128.errors import BadRequest, ConfigurationError, Face128Error, NotFound, TooLarge
 from face128.jobs.execution.recipe import Descriptor, Recipe
 
 CRASHED = "crashed"
@@ -39,6 +39,11 @@ class PhotoResult:
     """Base64 of little-endian float32; None if the photo failed."""
     code: str = ""
     error: str = ""
+
+    @property
+    def done_sha256(self) -> str | None:
+        """The photo's SHA-256; None if it must be tried again: a version does not include the size limits."""
+        return None if self.code == TooLarge.code else self.sha256
 
 
 def run_tasks(recipe: Recipe, tasks: Sequence[PhotoTask]) -> list[PhotoResult]:

@@ -7,39 +7,19 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 
-from face128.errors import ConfigurationError, TooLarge
+from face128.errors import ConfigurationError
 from face128.jobs.execution.photo_task import PhotoResult
-
-
-@dataclass(frozen=True)
-class JournalEntry:
-    """What the journal keeps of a PhotoResult; see there."""
-
-    photo: str
-    version: str
-    sha256: str
-    descriptor: str | None
-    code: str
-    error: str
-
-    @property
-    def done_sha256(self) -> str | None:
-        """The SHA-256 of the photo; None if it must be tried again: a version does not include the size limits."""
-        return None if self.code == TooLarge.code else self.sha256
-
-
-FIELD_NAMES = {field.name for field in fields(JournalEntry)}
 
 
 class Journal:
     """The results of one recipe's version; lines of others stay in the file and are ignored. Use it in a with block."""
 
     def __init__(self, path: Path, version: str) -> None:
-        self.entries: dict[str, JournalEntry] = {}
+        self.entries: dict[str, PhotoResult] = {}
         """The last entry of each photo."""
         self._version = version
         try:
@@ -56,9 +36,10 @@ class Journal:
 
     def add(self, result: PhotoResult) -> None:
         """Write one line. Raises ConfigurationError if it cannot be written."""
-        entry = {name: value for name, value in asdict(result).items() if name in FIELD_NAMES}
+        entry = asdict(result)
+        del entry["unchanged"]
         self._write(json.dumps(entry).encode() + b"\n")
-        self.entries[result.photo] = JournalEntry(**entry)
+        self.entries[result.photo] = result
 
     def sync(self) -> None:
         """Return when everything is on the disk."""
@@ -69,7 +50,7 @@ class Journal:
         data = self._file.read()
         for line in data.splitlines():
             try:
-                entry = JournalEntry(**json.loads(line))
+                entry = PhotoResult(**json.loads(line))
             except (ValueError, TypeError):
                 continue  # incomplete
             if entry.version == self._version:

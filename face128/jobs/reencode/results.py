@@ -15,7 +15,7 @@ from face128.domain.descriptors import from_base64
 from face128.domain.members import RegNo
 from face128.domain.model_card import ModelCard
 from face128.errors import ConfigurationError
-from face128.jobs.reencode.journal import JournalEntry
+from face128.jobs.execution.photo_task import PhotoResult
 from face128.jobs.reencode.member_photos import MemberPhoto, PhotoListing
 
 ADVICE = {
@@ -64,7 +64,7 @@ class PhotoFailure:
 
 
 def group_by_member(
-    listing: PhotoListing, entries: Mapping[str, JournalEntry]
+    listing: PhotoListing, results: Mapping[str, PhotoResult]
 ) -> tuple[list[EncodedMember], list[PhotoFailure]]:
     """The members in the order of their first photo, and every photo that failed."""
     members: dict[tuple[type, RegNo], EncodedMember] = {}
@@ -73,13 +73,13 @@ def group_by_member(
         # 1029 and "1029" are two members, as in JSON.
         member = members.setdefault((type(item.reg_no), item.reg_no), EncodedMember(item.reg_no, item.name))
         member.name = member.name or item.name
-        entry = entries[item.photo]
-        if entry.descriptor is None:
-            advice = ADVICE.get(entry.code, "")
-            failures.append(PhotoFailure(item.reg_no, item.name, item.photo, entry.code, entry.error, advice))
+        result = results[item.photo]
+        if result.descriptor is None:
+            advice = ADVICE.get(result.code, "")
+            failures.append(PhotoFailure(item.reg_no, item.name, item.photo, result.code, result.error, advice))
         else:
             member.photos.append(item)
-            member.descriptors.append(entry.descriptor)
+            member.descriptors.append(result.descriptor)
     code, error = "invalid_request", "The file name has no regNo."
     failures += [PhotoFailure(None, None, photo, code, error, ADVICE[code]) for photo in listing.unnamed_files]
     return list(members.values()), failures

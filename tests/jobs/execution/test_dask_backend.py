@@ -68,8 +68,8 @@ def test_a_cluster_gives_the_file_that_one_machine_gives(
 
 
 class CountingBackend(DaskBackend):
-    def run_batches(self, task: Any, batches: Iterable[Any]) -> Any:
-        for batch, results in super().run_batches(task, batches):
+    def run_batches(self, task: Any, batches: Iterable[Any], alone: bool) -> Any:
+        for batch, results in super().run_batches(task, batches, alone):
             counted.extend(batch)
             yield batch, results
 

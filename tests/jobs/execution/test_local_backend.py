@@ -41,14 +41,10 @@ def fail(numbers: Batch[int]) -> list[int]:
     raise ValueError(numbers)
 
 
-def one_by_one(numbers: range) -> list[Batch[int]]:
-    return [(number,) for number in numbers]
-
-
-def test_a_batch_that_kills_its_process_is_named_and_all_others_are_done() -> None:
-    done = dict(LocalBackend(2, HOUR_S).run_batches(double_all, one_by_one(range(40))))
-    assert {number for (number,), results in done.items() if results is None} == DEADLY
-    doubled = {number: results[0][0] for (number,), results in done.items() if results is not None}
+def test_an_item_that_kills_its_process_is_named_and_all_others_are_done() -> None:
+    done = dict(LocalBackend(2, HOUR_S).run(double_all, range(40), 1))
+    assert {number for number, result in done.items() if result is None} == DEADLY
+    doubled = {number: result[0] for number, result in done.items() if result is not None}
     assert doubled == {number: 2 * number for number in range(40) if number not in DEADLY}
 
 
