@@ -1,10 +1,10 @@
-# Weights inside, no compiler, a non-root user, one process.
+# The image contains the weights, needs no compiler and runs as a non-root user.
 FROM python:3.11-slim-bookworm
 
 ENV PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 
 WORKDIR /app
-# Dependencies first: they change seldom, and the weights among them are the largest layer.
+# Dependencies first: they change rarely, and this layer, with the weights, is the largest.
 COPY requirements.lock ./
 RUN pip install --require-hashes -r requirements.lock
 
@@ -16,7 +16,7 @@ RUN useradd --system --no-create-home face128 && install -d -o face128 /data
 USER face128
 VOLUME /data
 
-# Beyond loopback the service asks for API_KEY (or FACE128_ALLOW_ANONYMOUS=1); PORT is respected.
+# Beyond loopback, serve requires API_KEY (or FACE128_ALLOW_ANONYMOUS=1). PORT sets the port.
 ENV FACE128_HOST=0.0.0.0 FACE128_DATA=/data
 EXPOSE 8000
 HEALTHCHECK --interval=15s --timeout=3s --start-period=20s CMD ["python", "-c", \

@@ -1,7 +1,7 @@
-"""What face128 is measured with, side by side with other ways: ``python -m benchmarks``."""
+"""Benchmarks of face128 against other implementations: ``python -m benchmarks``."""
 
 import sys
 from pathlib import Path
 
-# How a service is started, and the outside truths, are the tests' too.
+# The benchmarks use the tests' modules for starting services and for reference results.
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))

@@ -1,7 +1,7 @@
-"""Side by side with the naive service, with face_recognition and with dlib: ``python -m benchmarks [PART ...]``.
+"""Benchmarks against the naive service, face_recognition and dlib: ``python -m benchmarks [PART ...]``.
 
-Without parts all run, and docs/benchmarks.md, .json and .png and the README's table are written anew. Those of NAMED
-have to be named.
+Without arguments, all of PARTS run and docs/benchmarks.md, .json and .png and the README's table are written again.
+OPTIONAL_PARTS run only if they are named.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ PARTS = (
     "faceapi",
 )
 """Modules of this package with a function ``measure() -> Report``."""
-NAMED = ("isolation", "overload", "metrics")
-"""More of them, which run only where they are named: minutes of all processors."""
+OPTIONAL_PARTS = ("isolation", "overload", "metrics")
+"""Run only if named: they use all processors for minutes."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"one or more of: {', '.join(PARTS + NAMED)}")
-    parser.add_argument("--out", type=Path, help="write the three files into this folder, whatever parts have run")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"one or more of: {', '.join(PARTS + OPTIONAL_PARTS)}")
+    parser.add_argument("--out", type=Path, help="write the three files into this folder, also if only some parts run")
     options = parser.parse_args()
-    if unknown := set(options.parts) - set(PARTS + NAMED):
+    if unknown := set(options.parts) - set(PARTS + OPTIONAL_PARTS):
         parser.error(f"there is no part {', '.join(sorted(unknown))}")
     reports = {name: _run(name) for name in options.parts or PARTS}
     folder = options.out or (None if options.parts else ROOT / "docs")

@@ -1,6 +1,6 @@
-"""The gallery on SQLite: a search beside bare FAISS, the start, memory and enrolments, up to a million faces.
+"""The gallery on SQLite up to a million faces: search compared with bare FAISS, start, memory and enrolments.
 
-All but a few of the descriptors are synthetic: real ones, moved as far as strangers are apart.
+All but a few of the descriptors are synthetic: real ones plus noise as large as the distance between strangers.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from statistics import median
 import faiss
 import numpy as np
 
-from benchmarks.harness import Figure, Report, interleave, medians, milliseconds
+from benchmarks.harness import Figure, Report, interleave, medians, time_ms
 from face128.domain.descriptors import Descriptors
 from face128.domain.model_card import DLIB
 from face128.encoding.encode import encode
@@ -34,13 +34,14 @@ SIZES = (1_000, 10_000, 100_000, 1_000_000)
 ROUNDS = 31
 K = 5
 BARE = "bare FAISS"
-SEARCH_GOAL = 1 / 1.15  # from 100,000 faces on: at most 1.15 times FAISS's own time
-START_GOAL = 10.0
-BATCH = 10_000
+MIN_SEARCH_RATIO = 1 / 1.15  # from 100,000 faces on: at most 1.15 times the time of FAISS
+MAX_START_S = 10.0
+ENROL_S = 2.0
+INSERT_BATCH_FACES = 10_000
 PHOTOS = Path(__file__).parents[1] / "fixtures" / "photos"
 
-# In a process of its own: the time from its first line, and what its memory grows by.
-START = """
+# Runs in its own process. Prints the seconds from its first line, and the bytes that its memory grows by.
+START_SCRIPT = """
 import sys, time
 start = time.perf_counter()
 from face128.gallery.gallery import Gallery
@@ -59,38 +60,41 @@ def measure() -> Report:
     with tempfile.TemporaryDirectory() as folder:
         url = f"sqlite:///{folder}/gallery.sqlite"
         gallery = Gallery(url)
-        originals = real()
+        originals = fixture_descriptors()
         for size in SIZES:
-            for start in range(gallery.page(0, 1)[0], size, BATCH):
-                fill(gallery, synthetic(originals, start, min(size, start + BATCH), random), start)
+            for start in range(gallery.page(0, 1)[0], size, INSERT_BATCH_FACES):
+                stop = min(size, start + INSERT_BATCH_FACES)
+                insert_faces(gallery, synthetic_descriptors(originals, start, stop, random), start)
             gallery.load()
-            bare = _faiss(gallery)
-            probes = iter(around(originals, random.integers(len(originals), size=ROUNDS + 1), random))
-            times = _search(gallery, bare, next(probes), probes)
-            goal = SEARCH_GOAL if size >= 100_000 else None
+            bare = _bare_index(gallery)
+            probes = iter(perturbed(originals, random.integers(len(originals), size=ROUNDS + 1), random))
+            times = _search_ms(gallery, bare, next(probes), probes)
+            goal = MIN_SEARCH_RATIO if size >= 100_000 else None
             report.figures.append(
                 Figure(f"search, top {K} of {size:,}, with freshness", times["face128"], "ms", BARE, times[BARE], goal)
             )
             for name, value in times.items():
                 curve[name].append((size, value))
-            fresh = median(milliseconds(gallery.load) for _ in range(ROUNDS))
-            report.figures.append(Figure(f"freshness check alone, {size:,} faces", fresh, "ms", at_most=1.0))
-            report.figures.append(Figure(f"enrolments at {size:,}, one after the other", _enrol(gallery, random), "/s"))
+            check_ms = median(time_ms(gallery.load) for _ in range(ROUNDS))
+            report.figures.append(Figure(f"freshness check alone, {size:,} faces", check_ms, "ms", at_most=1.0))
+            report.figures.append(
+                Figure(f"enrolments at {size:,}, one after the other", _enrolments_per_s(gallery, random), "/s")
+            )
         gallery.close()
-        seconds, memory = _start(url)
+        seconds, memory = _start_gallery(url)
         report.figures += [
-            Figure(f"start of the gallery with {SIZES[-1]:,} faces", seconds, "s", at_most=START_GOAL),
+            Figure(f"start of the gallery with {SIZES[-1]:,} faces", seconds, "s", at_most=MAX_START_S),
             Figure("memory per face", memory / SIZES[-1], "bytes"),
         ]
     report.curves["faces in the gallery"] = curve
     return report
 
 
-def _search(
+def _search_ms(
     gallery: Gallery, bare: faiss.IndexFlatL2, first: Descriptors, probes: Iterator[Descriptors]
 ) -> dict[str, float]:
     times: dict[str, list[float]] = {"face128": [], BARE: []}
-    interleave(_contestants(gallery, bare, first), 2)  # warm
+    interleave(_contestants(gallery, bare, first), 2)  # warm-up
     for probe in probes:
         for name, runs in interleave(_contestants(gallery, bare, probe), 1).items():
             times[name] += runs
@@ -101,35 +105,37 @@ def _contestants(gallery: Gallery, bare: faiss.IndexFlatL2, probe: Descriptors) 
     return {"face128": lambda: gallery.search(probe, DLIB, K), BARE: lambda: bare.search(probe[None], K)}
 
 
-def _faiss(gallery: Gallery) -> faiss.IndexFlatL2:
-    """The gallery's own index, asked directly: two copies differ by a third, by where they lie in memory."""
+def _bare_index(gallery: Gallery) -> faiss.IndexFlatL2:
+    """The gallery's own FAISS index: two copies differ by a third in time, depending on their place in memory."""
     return gallery._index._indexes[DLIB.name]._flat
 
 
-def real() -> Descriptors:
+def fixture_descriptors() -> Descriptors:
     engine = load_engine("dlib", Settings())
-    found = []
+    descriptors = []
     for photo in sorted(PHOTOS.glob("*.jpg")):
         try:
-            found.append(encode(engine, photo.read_bytes(), Limits(), "largest").descriptor)
+            descriptors.append(encode(engine, photo.read_bytes(), Limits(), "largest").descriptor)
         except NoFace:
             continue
-    return np.array(found)
+    return np.array(descriptors)
 
 
-def around(real: Descriptors, which: object, random: np.random.Generator) -> Descriptors:
-    base = real[which]
+def perturbed(originals: Descriptors, indices: object, random: np.random.Generator) -> Descriptors:
+    """``originals[indices]`` plus noise."""
+    base = originals[indices]
     return (base + random.normal(0, 0.06, base.shape)).astype(np.float32)
 
 
-def synthetic(real: Descriptors, start: int, stop: int, random: np.random.Generator) -> Descriptors:
-    block = around(real, random.integers(len(real), size=stop - start), random)
+def synthetic_descriptors(originals: Descriptors, start: int, stop: int, random: np.random.Generator) -> Descriptors:
+    """Descriptors ``start`` to ``stop`` of the gallery; the first are the originals."""
+    block = perturbed(originals, random.integers(len(originals), size=stop - start), random)
     if start == 0:
-        block[: len(real)] = real
+        block[: len(originals)] = originals
     return block
 
 
-def fill(gallery: Gallery, vectors: Descriptors, start: int) -> None:
+def insert_faces(gallery: Gallery, vectors: Descriptors, start: int) -> None:
     rows = []
     for number, vector in enumerate(vectors, start):
         face = NewFace(vector, number.to_bytes(8, "big"))
@@ -139,11 +145,11 @@ def fill(gallery: Gallery, vectors: Descriptors, start: int) -> None:
         connection.execute(faces.insert(), [{**row, "version": version} for row in rows])
 
 
-def _enrol(gallery: Gallery, random: np.random.Generator, seconds: float = 2.0) -> float:
-    """How many a second; each is compared with everybody first. They are erased again."""
+def _enrolments_per_s(gallery: Gallery, random: np.random.Generator) -> float:
+    """Each enrolment is first compared with all faces. They are erased afterwards."""
     names = []
     start = time.perf_counter()
-    while time.perf_counter() - start < seconds:
+    while time.perf_counter() - start < ENROL_S:
         vector = random.normal(0, 0.1, DLIB.dimension).astype(np.float32)
         names.append(f"enrolled {random.integers(2**62)}")
         gallery.enrol(Person(names[-1], names[-1]), [NewFace(vector, vector.tobytes())], DLIB)
@@ -153,8 +159,9 @@ def _enrol(gallery: Gallery, random: np.random.Generator, seconds: float = 2.0) 
     return rate
 
 
-def _start(url: str) -> tuple[float, float]:
-    command = [sys.executable, "-c", START, url]
+def _start_gallery(url: str) -> tuple[float, float]:
+    """Seconds, and bytes of memory."""
+    command = [sys.executable, "-c", START_SCRIPT, url]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     seconds, grown = json.loads(f"[{done.stdout.strip().replace(' ', ',')}]")
     return float(seconds), float(grown)

@@ -1,4 +1,4 @@
-"""What every part shares: contestants that take turns, and figures that say how many times as fast."""
+"""Shared by all parts: contestants that take turns, and figures with ratios and goals."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ SHARED = ROOT.parent / "shared"
 LFW = SHARED / "data" / "lfw-view1" / "images"
 
 Curve = dict[str, list[tuple[float, float]]]
-"""By contestant: points (how much work, milliseconds)."""
+"""For each contestant its points (amount of work, milliseconds)."""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One line of the table: a value, whom it is compared with, and what was aimed at."""
+    """One row of the table: a value, the peer it is compared with, and a goal."""
 
     what: str
     value: float
     unit: str
-    """``ms`` and other amounts are better when small, what ends with ``/s`` when large."""
+    """A unit that ends with ``/s`` is better when large, any other when small."""
     peer: str = ""
     peer_value: float | None = None
     at_least: float | None = None
-    """The goal for the ratio: so many times as good as the peer."""
+    """The goal for ``ratio``."""
     at_most: float | None = None
-    """The goal for the value itself."""
+    """The goal for ``value``."""
 
     @property
     def ratio(self) -> float | None:
@@ -41,7 +41,7 @@ class Figure:
 
     @property
     def met(self) -> bool | None:
-        """Whether the goal is reached; None where there is none, or nobody to compare with."""
+        """Whether the goal is reached; None without a goal or without a value to compare with."""
         if self.at_most is not None:
             return self.value <= self.at_most
         if self.at_least is not None and self.ratio is not None:
@@ -51,33 +51,32 @@ class Figure:
 
 @dataclass
 class Report:
-    """What one part measured."""
+    """The results of one part."""
 
     figures: list[Figure] = field(default_factory=list)
     curves: dict[str, Curve] = field(default_factory=dict)
-    """For the plot, by what the work is counted in."""
+    """Panels of the plot, by the unit of work on the x axis."""
     notes: list[str] = field(default_factory=list)
 
 
-def milliseconds(job: Callable[[], object]) -> float:
+def time_ms(job: Callable[[], object]) -> float:
     start = time.perf_counter()
     job()
     return 1e3 * (time.perf_counter() - start)
 
 
 def interleave(
-    contestants: Mapping[str, Callable[[], object]], rounds: int, pause: float = 0
+    contestants: Mapping[str, Callable[[], object]], rounds: int, pause_s: float = 0
 ) -> dict[str, list[float]]:
-    """Each one's times in milliseconds. They take turns, so that whatever else the machine does meets all of them.
+    """Each contestant's times in milliseconds. They take turns, so that other load on the machine affects all of them.
 
-    ``pause`` is the seconds between two turns: a service may be busy for a while after its answer, and on two cores the
-    next one would pay for it.
+    ``pause_s`` separates two turns: a service may still be busy after its answer, which would slow the next one down.
     """
     times: dict[str, list[float]] = {name: [] for name in contestants}
     for _ in range(rounds):
         for name, job in contestants.items():
-            time.sleep(pause)
-            times[name].append(milliseconds(job))
+            time.sleep(pause_s)
+            times[name].append(time_ms(job))
     return times
 
 
@@ -86,5 +85,5 @@ def medians(times: Mapping[str, list[float]]) -> dict[str, float]:
 
 
 def percentile(values: list[float], percent: float) -> float:
-    """The value that so many percent of the values do not exceed."""
+    """The value that ``percent`` of the values do not exceed."""
     return sorted(values)[min(len(values) - 1, int(len(values) * percent / 100))]

@@ -1,4 +1,4 @@
-"""How long a small /match takes while four clients encode photos on the same service."""
+"""The latency of a small /match while four clients encode photos on the same service."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import time
 from collections import defaultdict
 from itertools import cycle
 
-from benchmarks.harness import Figure, Report, milliseconds, percentile
-from benchmarks.match import NUMBERS, body
+from benchmarks.harness import Figure, Report, percentile, time_ms
+from benchmarks.match import NUMBERS, match_request
 from benchmarks.photos import portraits
 from benchmarks.services import FACE128, NAIVE, NO_NAIVE, Crashed, Service, started, upload
 
 CLIENTS = 4
 TURNS = 4
-SECONDS = 6  # of each service's turn
-PAUSE = 0.01  # seconds between two matches
-GOAL = 10.0
+TURN_S = 6
+MATCH_PAUSE_S = 0.01
+MIN_P99_RATIO = 10.0
 
 
 def measure() -> Report:
@@ -30,10 +30,10 @@ def measure() -> Report:
                 try:
                     match_while_encoding(service, times[name])
                 except Crashed as crash:
-                    report.notes.append(f"{crash} while {CLIENTS} clients encoded; what it had answered counts.")
+                    report.notes.append(f"{crash} while {CLIENTS} clients encoded; its answers before that count.")
                     service.restart()
     what = f"/match, 1 member, while {CLIENTS} clients encode"
-    for label, percent, goal in (("p50", 50, None), ("p99", 99, GOAL)):
+    for label, percent, goal in (("p50", 50, None), ("p99", 99, MIN_P99_RATIO)):
         values = {name: percentile(runs, percent) for name, runs in times.items()}
         report.figures.append(Figure(f"{what}: {label}", values[FACE128], "ms", NAIVE, values.get(NAIVE), goal))
     counts = ", ".join(f"{len(runs)} ({name})" for name, runs in times.items())
@@ -42,12 +42,12 @@ def measure() -> Report:
 
 
 def match_while_encoding(service: Service, times: list[float]) -> None:
-    """Add the milliseconds of one match after the other, with a pause between them. Raises Crashed."""
-    over = threading.Event()
+    """Add the milliseconds of successive matches to ``times``. Raises Crashed."""
+    stop = threading.Event()
 
     def encode() -> None:
         for photo in cycle(portraits(1)):
-            if over.is_set():
+            if stop.is_set():
                 return
             try:
                 service.send(upload(photo))
@@ -58,12 +58,12 @@ def match_while_encoding(service: Service, times: list[float]) -> None:
     for client in clients:
         client.start()
     try:
-        time.sleep(0.5)  # until all four are waiting for an answer
-        end = time.monotonic() + SECONDS
+        time.sleep(0.5)  # all clients are now waiting for an answer
+        end = time.monotonic() + TURN_S
         while time.monotonic() < end:
-            times.append(milliseconds(lambda: service.send(body(1, NUMBERS))))
-            time.sleep(PAUSE)
+            times.append(time_ms(lambda: service.send(match_request(1, NUMBERS))))
+            time.sleep(MATCH_PAUSE_S)
     finally:
-        over.set()
+        stop.set()
         for client in clients:
             client.join()

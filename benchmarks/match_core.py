@@ -1,10 +1,10 @@
-"""The core of /match beside what the naive service does with the same body: time, and whether they decide alike.
+"""The core of /match compared with the naive service's code on the same body: time, and equal decisions.
 
     python benchmarks/match_core.py [--members 1000 10000] [--rounds 15]
 
-No HTTP: bytes in, decision out. The naive way is the usual one: JSON, a Pydantic model, face_recognition's distances.
-It reads numbers only; the other forms are compared with it as well, being what its clients could send instead. The
-contestants take turns, so that whatever else the machine does meets all of them; a time is a median.
+No HTTP: bytes in, decision out. The naive code uses json, a Pydantic model and face_recognition's distances. It reads
+numbers only; face128's other forms of the same request are compared with that. The contestants take turns, so that
+other load on the machine affects all of them; times are medians.
 """
 
 from __future__ import annotations
@@ -51,11 +51,11 @@ def face128(body: bytes) -> Any:
     return decide(parse(body)).answer()
 
 
-def bodies(members: int) -> Iterator[tuple[str, bytes]]:
-    """The same request in each form; the descriptors are spread as real ones are, and the probe is a noisy member."""
+def request_bodies(members: int) -> Iterator[tuple[str, bytes]]:
+    """The same request in each form. Descriptors have a realistic spread; the probe is a member plus noise."""
     random = np.random.default_rng(members)
-    known = random.normal(0, 0.07, (members, 128)).astype(np.float32)
-    probe = known[members // 2] + random.normal(0, 0.01, 128).astype(np.float32)
+    vectors = random.normal(0, 0.07, (members, 128)).astype(np.float32)
+    probe = vectors[members // 2] + random.normal(0, 0.01, 128).astype(np.float32)
     forms: dict[str, Callable[[Any], Any]] = {
         "numbers": lambda vector: vector.tolist(),
         "base64": to_base64,
@@ -63,7 +63,7 @@ def bodies(members: int) -> Iterator[tuple[str, bytes]]:
     }
     for name, form in forms.items():
         enrolled = [
-            {"regNo": 1000 + i, "name": f"Member {i}", "descriptor": form(vector)} for i, vector in enumerate(known)
+            {"regNo": 1000 + i, "name": f"Member {i}", "descriptor": form(vector)} for i, vector in enumerate(vectors)
         ]
         yield name, json.dumps({"descriptor": form(probe), "enrolled": enrolled}, separators=(",", ":")).encode()
 
@@ -71,7 +71,7 @@ def bodies(members: int) -> Iterator[tuple[str, bytes]]:
 def main(sizes: list[int], rounds: int) -> None:
     parser = simdjson.Parser()
     for members in sizes:
-        forms = dict(bodies(members))
+        forms = dict(request_bodies(members))
         contestants: dict[str, Callable[[], Any]] = {"naive, numbers": lambda forms=forms: naive(forms["numbers"])}
         for name, body in forms.items():
             contestants[f"bare simdjson parse, {name}"] = lambda body=body: parser.parse(body) and None
@@ -83,22 +83,22 @@ def main(sizes: list[int], rounds: int) -> None:
                 start = time.perf_counter()
                 run()
                 times[name].append(time.perf_counter() - start)
-        slowest = median(times["naive, numbers"])
+        naive_s = median(times["naive, numbers"])
         print(f"\n{members:,} members" + f"{'ms':>52}{'naive / this':>15}{'this / bare parse':>20}")
-        for name, taken in times.items():
+        for name, seconds in times.items():
             form = name.rpartition(", ")[2]
             ours = name.startswith("face128")
-            bare = f"{median(taken) / median(times[f'bare simdjson parse, {form}']):20.2f}" if ours else ""
+            bare = f"{median(seconds) / median(times[f'bare simdjson parse, {form}']):20.2f}" if ours else ""
             size = f"{len(forms[form]) / 1e6:.1f} MB"
-            print(f"{name:40}{size:>10}{1e3 * median(taken):16.2f}{slowest / median(taken):15.1f}{bare}")
+            print(f"{name:40}{size:>10}{1e3 * median(seconds):16.2f}{naive_s / median(seconds):15.1f}{bare}")
             if ours:
                 assert answers[name] == answers["naive, numbers"], name
-        print("All decide alike.")
+        print("All decisions are equal.")
 
 
 if __name__ == "__main__":
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--members", type=int, nargs="+", default=[1000, 10_000])
-    arguments.add_argument("--rounds", type=int, default=15)
-    given = arguments.parse_args()
-    main(given.members, given.rounds)
+    argument_parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    argument_parser.add_argument("--members", type=int, nargs="+", default=[1000, 10_000])
+    argument_parser.add_argument("--rounds", type=int, default=15)
+    options = argument_parser.parse_args()
+    main(options.members, options.rounds)

@@ -1,4 +1,4 @@
-"""The descriptor network in ONNX Runtime beside dlib's own, chip by chip."""
+"""The descriptor network in ONNX Runtime, compared with dlib's, chip by chip."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.harness import LFW, ROOT, Figure, Report, interleave, medians
-from face128.engines.dlib.network import load_network
+from face128.engines.dlib.engine import load_network
 from face128.engines.dlib.weight_files import LANDMARKS_FILE, RESNET_FILE, find_weights
 from face128.engines.resnet.network import BATCH_CHIPS
 
 Chips = npt.NDArray[np.uint8]
 
-CHIPS = 100
+CHIP_COUNT = 100
 THREADS = 2
-GOAL = 12.0
+MIN_SPEEDUP = 12.0
 
 
 def measure() -> Report:
     weights = find_weights() / RESNET_FILE
     network = load_network(weights)
     reference = dlib.face_recognition_model_v1(str(weights))
-    chips = np.array(list(islice(cut(), CHIPS)))
+    chips = np.array(list(islice(face_chips(), CHIP_COUNT)))
     times: dict[str, list[float]] = defaultdict(list)
-    alone, batched, threaded = "one chip", f"batches of {BATCH_CHIPS}", f"{THREADS} threads"
+    single, batched, threaded = "one chip", f"batches of {BATCH_CHIPS}", f"{THREADS} threads"
     with ThreadPoolExecutor(THREADS) as pool:
         for i in range(len(chips)):
             chip, pair, batch = (chips[np.arange(i, i + size) % len(chips)] for size in (1, THREADS, BATCH_CHIPS))
-            turns = {
+            contestants = {
                 "dlib": partial(reference.compute_face_descriptor, chip[0]),
-                alone: partial(network, chip),
+                single: partial(network, chip),
                 batched: partial(network, batch),
-                threaded: partial(_both, pool, network, pair),
+                threaded: partial(_in_threads, pool, network, pair),
             }
-            for name, runs in interleave(turns, 1).items():
+            for name, runs in interleave(contestants, 1).items():
                 times[name] += runs
     typical = medians(times)
-    goals = {alone: (1, GOAL), batched: (BATCH_CHIPS, None), threaded: (THREADS, None)}
+    goals = {single: (1, MIN_SPEEDUP), batched: (BATCH_CHIPS, None), threaded: (THREADS, None)}
     return Report(
         [
             Figure(f"the network, {name}", typical[name] / size, "ms a chip", "dlib", typical["dlib"], at_least=goal)
@@ -52,12 +52,12 @@ def measure() -> Report:
     )
 
 
-def _both(pool: ThreadPoolExecutor, network: Callable[[Chips], object], chips: Chips) -> None:
+def _in_threads(pool: ThreadPoolExecutor, network: Callable[[Chips], object], chips: Chips) -> None:
     list(pool.map(network, np.split(chips, len(chips))))
 
 
-def cut() -> Iterator[Chips]:
-    """The faces of fixtures/photos, then of LFW where it is there, as chips."""
+def face_chips() -> Iterator[Chips]:
+    """The face chips of fixtures/photos, then of LFW if it is there."""
     detect, landmarks = dlib.get_frontal_face_detector(), dlib.shape_predictor(str(find_weights() / LANDMARKS_FILE))
     for photo in [*sorted((ROOT / "fixtures" / "photos").iterdir()), *sorted(LFW.rglob("*.jpg"))]:
         image = dlib.load_rgb_image(str(photo))

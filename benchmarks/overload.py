@@ -1,4 +1,4 @@
-"""Four times the capacity for a minute: right answers, refusals, /health, throughput, memory, and what comes after."""
+"""Four times the capacity for a minute: answers, refusals, /health, throughput, memory, and the speed afterwards."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from statistics import median
 
 from benchmarks import traffic
 from benchmarks.harness import Figure, Report, percentile
-from benchmarks.processes import Highest
+from benchmarks.processes import PeakMemory
 from benchmarks.services import FACE128, READY, Service
 from benchmarks.traffic import MIX
 
-TIMES = 4
-SECONDS = float(os.environ.get("OVERLOAD_SECONDS", "60"))
-CLIENTS = 8  # of the capacity: enough for every worker to have the next photo waiting, few enough never to be refused
-ALONE = 10  # seconds for what each path costs alone, and for the capacity of the mix twice as many
-HEALTH_EVERY = 0.05
-HEALTH_LIMIT = 100.0
-KEPT = 0.9
-MEMORY_LIMIT = 700.0  # MB: the processes at rest, and FACE128_MAX_BODY_MEMORY
+LOAD_FACTOR = 4
+OVERLOAD_S = float(os.environ.get("OVERLOAD_SECONDS", "60"))
+CAPACITY_CLIENTS = 8  # enough to keep every worker's queue filled, and few enough for no refusal
+ONE_PATH_S = 10  # for the cost of each path alone
+MIX_S = 20  # for the capacity of the mix
+HEALTH_INTERVAL_S = 0.05
+MAX_HEALTH_MS = 100.0
+MIN_KEPT_RATIO = 0.9
+MAX_MEMORY_MB = 700.0  # the idle processes, and FACE128_MAX_BODY_MEMORY
 
 
 def measure() -> Report:
@@ -41,67 +42,82 @@ def measure() -> Report:
 
 def _measure(service: Service, isolation: str, report: Report) -> None:
     calls = traffic.prepare(service)
-    costs = {}  # seconds of the whole service that one answer takes
+    costs_s = {}  # seconds of the whole service per answer
     for path, some in calls.items():
-        alone = traffic.closed(service, traffic.mixed({path: some}, (path,)), CLIENTS, ALONE)
-        costs[path] = alone.seconds / alone.right[path]
-        report.notes.append(f"{isolation}: {path} alone, {1 / costs[path]:.1f}/s.")
-    before = _alone(service, calls)
-    mix = traffic.mixed(calls)
-    calm = traffic.closed(service, mix, CLIENTS, 2 * ALONE)
-    capacity = sum(calm.rates().values())
-    memory = Highest(service.process_id)
+        alone = traffic.closed_loop(service, traffic.in_order({path: some}, (path,)), CAPACITY_CLIENTS, ONE_PATH_S)
+        costs_s[path] = alone.seconds / alone.correct[path]
+        report.notes.append(f"{isolation}: {path} alone, {1 / costs_s[path]:.1f}/s.")
+    before_ms = _median_encode_ms(service, calls)
+    mix = traffic.in_order(calls)
+    at_capacity = traffic.closed_loop(service, mix, CAPACITY_CLIENTS, MIX_S)
+    capacity = sum(at_capacity.rates().values())
+    peak_memory = PeakMemory(service.process_id)
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        waits = pool.submit(health, service.port, SECONDS)
-        storm = traffic.paced(service, mix, TIMES * capacity, SECONDS)
-        health_waits = waits.result()
-    highest = memory.stop()
-    after = _alone(service, calls)
-    worked, usual = (sum(rate * costs[path] for path, rate in o.rates().items()) for o in (storm, calm))
-    wrong = [*storm.wrong, *calm.wrong]
-    what = f"{TIMES} times the capacity for {SECONDS:.0f} s, {isolation}"
-    asked, answered = sum(map(sum, (storm.right.values(), storm.refused.values()))), sum(storm.right.values())
+        waits = pool.submit(health_waits_ms, service.port, OVERLOAD_S)
+        overloaded = traffic.open_loop(service, mix, LOAD_FACTOR * capacity, OVERLOAD_S)
+        health_ms = waits.result()
+    highest_mb = peak_memory.stop()
+    after_ms = _median_encode_ms(service, calls)
+    work_done, usual_work = (
+        sum(rate * costs_s[path] for path, rate in outcome.rates().items()) for outcome in (overloaded, at_capacity)
+    )
+    wrong = [*overloaded.wrong, *at_capacity.wrong]
+    what = f"{LOAD_FACTOR} times the capacity for {OVERLOAD_S:.0f} s, {isolation}"
+    answered = overloaded.correct.total()
+    sent = answered + overloaded.refused.total()
     report.figures += [
-        Figure(f"{what}: answers neither right nor refused", len(wrong), f"of {asked}", at_most=0),
-        Figure(f"{what}: /health, longest wait", max(health_waits), "ms", at_most=HEALTH_LIMIT),
-        Figure(f"{what}: /health, p99", percentile(health_waits, 99), "ms"),
-        Figure(f"{what}: work done", worked, "of all/s", "at the capacity", usual, at_least=KEPT),
-        Figure(f"{what}: memory, highest", highest, "MB", at_most=MEMORY_LIMIT),
-        Figure(f"{what}: /encode-image alone, at once afterwards", after, "ms", "before", before, at_least=KEPT),
+        Figure(f"{what}: answers neither right nor refused", len(wrong), f"of {sent}", at_most=0),
+        Figure(f"{what}: /health, longest wait", max(health_ms), "ms", at_most=MAX_HEALTH_MS),
+        Figure(f"{what}: /health, p99", percentile(health_ms, 99), "ms"),
+        Figure(f"{what}: work done", work_done, "of all/s", "at the capacity", usual_work, at_least=MIN_KEPT_RATIO),
+        Figure(f"{what}: memory, highest", highest_mb, "MB", at_most=MAX_MEMORY_MB),
+        Figure(
+            f"{what}: /encode-image alone, at once afterwards",
+            after_ms,
+            "ms",
+            "before",
+            before_ms,
+            at_least=MIN_KEPT_RATIO,
+        ),
     ]
     report.notes += [
-        f"{isolation}: capacity {capacity:.1f}/s of {', '.join(MIX)} by turns; asked {asked / storm.seconds:.1f}/s.",
-        f"{isolation}: right {dict(storm.right)} ({answered / storm.seconds:.1f}/s), refused {dict(storm.refused)}.",
-        f"{isolation}: median ms of right answers { ({p: round(median(t), 1) for p, t in storm.times.items()}) }; "
-        f"at the capacity { ({p: round(median(t), 1) for p, t in calm.times.items()}) }.",
+        f"{isolation}: capacity {capacity:.1f}/s of {', '.join(MIX)} in turn; sent {sent / overloaded.seconds:.1f}/s.",
+        f"{isolation}: correct {dict(overloaded.correct)} ({answered / overloaded.seconds:.1f}/s), "
+        f"refused {dict(overloaded.refused)}.",
+        f"{isolation}: median ms of correct answers {_median_ms(overloaded)}; "
+        f"at the capacity {_median_ms(at_capacity)}.",
         *wrong[:5],
     ]
 
 
-def _alone(service: Service, calls: dict[str, list[traffic.Call]]) -> float:
-    """The median of two seconds of /encode-image, one after the other: milliseconds."""
+def _median_ms(outcome: traffic.Outcome) -> dict[str, float]:
+    return {path: round(median(times), 1) for path, times in outcome.times_ms.items()}
+
+
+def _median_encode_ms(service: Service, calls: dict[str, list[traffic.Call]]) -> float:
+    """The median of /encode-image, sent by one client for two seconds."""
     path = "/encode-image"
-    return median(traffic.closed(service, traffic.mixed({path: calls[path]}, (path,)), 1, 2).times[path])
+    return median(traffic.closed_loop(service, traffic.in_order({path: calls[path]}, (path,)), 1, 2).times_ms[path])
 
 
-def health(port: int, seconds: float) -> list[float]:
-    """How long each of many requests to /health took, one every HEALTH_EVERY seconds: milliseconds."""
+def health_waits_ms(port: int, seconds: float) -> list[float]:
+    """The time of each request to /health, sent every HEALTH_INTERVAL_S."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
 
-    def ask() -> None:
+    def request_health() -> None:
         connection.request("GET", "/health")
         assert connection.getresponse().read()
 
-    ask()  # this process's own first time, in which it imports much
-    waits = []
+    request_health()  # warm-up: the first request of a process imports modules
+    waits_ms = []
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         start = time.perf_counter()
         try:
-            ask()
-        except ConnectionError:  # an idle connection had to make way: once more on a new one, in the same time
+            request_health()
+        except ConnectionError:  # the service closed the idle connection for a new one; the retry counts in the time
             connection.close()
-            ask()
-        waits.append(1e3 * (time.perf_counter() - start))
-        time.sleep(HEALTH_EVERY)
-    return waits
+            request_health()
+        waits_ms.append(1e3 * (time.perf_counter() - start))
+        time.sleep(HEALTH_INTERVAL_S)
+    return waits_ms

@@ -1,4 +1,4 @@
-"""How near face128's descriptors are to face_recognition's, photo by photo: fixtures and 500 faces of LFW."""
+"""The distance of face128's descriptors from face_recognition's, photo by photo: fixtures and 500 faces of LFW."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from face128.engines.dlib.engine import DlibEngine
 from face128.engines.dlib.weight_files import find_weights
 from face128.photos.photo import open_photo
 
-ImageFile.LOAD_TRUNCATED_IMAGES = False  # face_recognition switches it on
+ImageFile.LOAD_TRUNCATED_IMAGES = False  # face_recognition sets it to True
 
-FACES = 500
-LIMIT = 1e-5
+MIN_FACES = 500
+MAX_L2 = 1e-5
 
 
 def measure() -> Report:
@@ -26,23 +26,23 @@ def measure() -> Report:
     distances: list[float] = []
     miscounted = 0
     for path in [*sorted((ROOT / "fixtures" / "photos").iterdir()), *sorted(LFW.rglob("*.jpg"))]:
-        ours, truth = _describe(exact, path)
-        if len(ours) != len(truth):
+        ours, reference = _describe(exact, path)
+        if len(ours) != len(reference):
             miscounted += 1
             continue
-        distances += np.linalg.norm(ours - truth, axis=1).tolist() if len(truth) else []
-        if len(distances) >= FACES:
+        distances += np.linalg.norm(ours - reference, axis=1).tolist() if len(reference) else []
+        if len(distances) >= MIN_FACES:
             break
     if not LFW.exists():
         report.notes.append(
-            f"Parity on {len(distances)} faces of fixtures/ only: ../{LFW.relative_to(ROOT.parent)} is not there."
+            f"Parity on {len(distances)} faces of fixtures/ only: ../{LFW.relative_to(ROOT.parent)} is missing."
         )
     report.figures += [
         Figure(
             f"exact detection, {len(distances)} faces: furthest from face_recognition",
             max(distances),
             "L2",
-            at_most=LIMIT,
+            at_most=MAX_L2,
         ),
         Figure("exact detection: photos with another number of faces", miscounted, "photos", at_most=0),
     ]
@@ -50,9 +50,9 @@ def measure() -> Report:
 
 
 def _describe(engine: DlibEngine, path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """(faces, 128) of face128 and of face_recognition, both in the order in which dlib finds them."""
+    """Descriptors (faces, 128) of face128 and of face_recognition, both in dlib's order."""
     data = path.read_bytes()
     photo = open_photo(data)
     ours = engine.describe(engine.crop(photo, engine.detect(photo)))
-    truth = face_recognition.face_encodings(face_recognition.load_image_file(io.BytesIO(data)))
-    return ours, np.array(truth).reshape(-1, 128)
+    reference = face_recognition.face_encodings(face_recognition.load_image_file(io.BytesIO(data)))
+    return ours, np.array(reference).reshape(-1, 128)

@@ -1,4 +1,4 @@
-"""Latency against members and against megapixels, as a picture."""
+"""Plots of latency against members, megapixels and faces in the gallery."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TITLES = {
     "megapixels": "POST /encode-image",
     "faces in the gallery": "A search of the gallery",
 }
-STYLES = (  # what a contestant's name has in it, colour, line; the first that fits
+STYLES = (  # part of a contestant's name, colour, line; the first that fits
     ("naive", "#c1440e", "-"),
     ("bare", "#8a8a8a", ":"),
     ("new list, as base64", "#4aa3df", "--"),
@@ -23,11 +23,11 @@ STYLES = (  # what a contestant's name has in it, colour, line; the first that f
     ("face128", "#0b6e4f", "-"),
 )
 
-LINE = 12  # points of height for a label
+LABEL_HEIGHT_PT = 12
 
 
 def draw(curves: Mapping[str, Curve], file: Path) -> None:
-    """One panel for what each curve counts. Raises ImportError without matplotlib (the extra "plots")."""
+    """Draw one panel for each unit of work. Raises ImportError without matplotlib (the extra "plots")."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -44,22 +44,22 @@ def draw(curves: Mapping[str, Curve], file: Path) -> None:
         panel.set_xticks(x, [f"{value:,.10g}" for value in x])
         panel.xaxis.set_minor_formatter(NullFormatter())
         panel.yaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
-        panel.set_xlim(right=x[-1] * (x[-1] / x[0]) ** 0.2)  # room for the labels of the last points
+        panel.set_xlim(right=x[-1] * (x[-1] / x[0]) ** 0.2)  # space for the labels
         panel.grid(which="major", alpha=0.3)
         panel.legend(frameon=False, fontsize=9)
     figure.tight_layout()
     for panel in panels[0]:
-        _name_the_ends(panel)
+        _label_last_points(panel)
     figure.savefig(file, dpi=120)
 
 
-def _name_the_ends(panel: Any) -> None:
-    """Write beside each line how high it ends, the lowest first, and none over another."""
+def _label_last_points(panel: Any) -> None:
+    """Write each line's last value beside it, from the lowest up, without overlaps."""
     points = 72 / panel.figure.dpi
     ends = sorted((*line.get_xydata()[-1], line.get_color()) for line in panel.lines)
     above = -math.inf
     for x, y, colour in ends:
         height = panel.transData.transform((x, y))[1] * points
-        above = max(height, above + LINE)
+        above = max(height, above + LABEL_HEIGHT_PT)
         text, place = f"{y:,.0f} ms" if y >= 10 else f"{y:.1f} ms", (6, above - height)
         panel.annotate(text, (x, y), place, textcoords="offset points", va="center", color=colour)

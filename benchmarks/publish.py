@@ -1,4 +1,4 @@
-"""The figures as Markdown and as JSON, with the machine, the versions and the date they hold for."""
+"""Writes the figures as Markdown and as JSON, with the machine, the versions and the date."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from typing import Any
 from benchmarks.harness import Figure, Report
 
 PACKAGES = ("dlib-bin", "face_recognition", "onnxruntime", "numpy", "pillow", "pysimdjson", "fastapi", "uvicorn")
-HEAD = "| | face128 | compared with | times as good | goal | |\n| --- | ---: | --- | ---: | ---: | --- |"
+TABLE_HEAD = "| | face128 | compared with | times as good | goal | |\n| --- | ---: | --- | ---: | ---: | --- |"
 INTRO = """# Benchmarks
 
-`make bench` measures all of this again. In each part the contestants take turns within one run, and a value is a
-median; absolute times belong to the machine, ratios travel further. "Times as good" is the peer's time over face128's,
-or face128's throughput over the peer's. The naive service is what an afternoon with FastAPI, Pydantic and
-face_recognition gives."""
+`make bench` measures all figures again. In each part the contestants take turns within one run, and a value is a
+median. Absolute times depend on the machine, ratios less. "Times as good" is the peer's time divided by face128's, or
+face128's throughput divided by the peer's. The naive service is a plain implementation with FastAPI, Pydantic and
+face_recognition."""
 
 
-def surroundings() -> dict[str, Any]:
+def run_environment() -> dict[str, Any]:
     """Machine, versions and date."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
@@ -35,21 +35,21 @@ def surroundings() -> dict[str, Any]:
 
 
 def table(figures: list[Figure]) -> str:
-    return "\n".join([HEAD, *map(_row, figures)])
+    return "\n".join([TABLE_HEAD, *map(_row, figures)])
 
 
 def write(reports: Mapping[str, Report], folder: Path) -> None:
     """Write benchmarks.md and benchmarks.json."""
-    around = surroundings()
-    versions = ", ".join(f"{name} {number}" for name, number in around["versions"].items())
+    environment = run_environment()
+    versions = ", ".join(f"{name} {number}" for name, number in environment["versions"].items())
     figures = [figure for report in reports.values() for figure in report.figures]
     notes = [f"- {note}" for report in reports.values() for note in report.notes]
-    page = [INTRO, f"{around['date']} · {around['machine']} · {versions}.", table(figures)]
+    page = [INTRO, f"{environment['date']} · {environment['machine']} · {versions}.", table(figures)]
     page += ["\n".join(notes)] if notes else []
     page += ["![Latency of /match by members, and of /encode-image by megapixels](benchmarks.png)"]
     folder.mkdir(exist_ok=True)
     (folder / "benchmarks.md").write_text("\n\n".join(page) + "\n")
-    document = around | {
+    document = environment | {
         "parts": {
             name: {
                 "figures": [asdict(figure) | {"ratio": figure.ratio, "met": figure.met} for figure in report.figures],
@@ -75,7 +75,7 @@ def _row(figure: Figure) -> str:
 
 
 def format_number(value: float) -> str:
-    """Three digits that mean something."""
+    """With three significant digits, or all digits of an integer or a large number."""
     if value and abs(value) < 0.001:
         return f"{value:.1e}"
     if float(value).is_integer() or abs(value) >= 100:
@@ -84,7 +84,7 @@ def format_number(value: float) -> str:
 
 
 def _processor() -> str:
-    """The processor's name; Linux alone tells it in a file."""
+    """The processor's name, from /proc/cpuinfo if it exists."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))

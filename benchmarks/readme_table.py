@@ -1,6 +1,6 @@
 """The README's table of measurements, rendered from docs/benchmarks.json: ``python -m benchmarks.readme_table``.
 
-``make bench`` calls it too. The table stands between two HTML comments; tests/docs/test_figures.py compares it.
+``make bench`` calls it too. The table is between two HTML comments; tests/docs/test_figures.py compares it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ README = ROOT / "README.md"
 DOCUMENT = ROOT / "docs" / "benchmarks.json"
 BEGIN = "<!-- measured: written by `python -m benchmarks.readme_table` -->"
 END = "<!-- /measured -->"
-HEAD = "| | face128 | compared with | times as good |\n| --- | ---: | --- | ---: |"
+TABLE_HEAD = "| | face128 | compared with | times as good |\n| --- | ---: | --- | ---: |"
 ROWS = (
     ("encode", "/encode-image, 1 megapixel", "naive service"),
     ("encode", "/encode-image, 11 megapixels", "naive service"),
@@ -33,12 +33,12 @@ ROWS = (
 
 
 def render(document: dict[str, Any]) -> str:
-    """The table and the line above it. Raises KeyError where the document lacks one of ROWS."""
+    """The table and the line above it. Raises KeyError if the document lacks one of ROWS."""
     date = datetime.date.fromisoformat(document["date"])
     versions = ", ".join(f"{name} {document['versions'][name]}" for name in ("Python", "dlib-bin", "onnxruntime"))
     day = f"{date.day} {date:%B %Y}"
     head = f"Measured on {day} with `make bench`. {document['machine']}; {versions}. Medians."
-    return "\n".join([head, "", HEAD, *(_row(_figure(document, *row)) for row in ROWS)])
+    return "\n".join([head, "", TABLE_HEAD, *(_row(_figure(document, *row)) for row in ROWS)])
 
 
 def update() -> None:
@@ -52,8 +52,8 @@ def update() -> None:
 def _figure(document: dict[str, Any], part: str, what: str, peer: str) -> dict[str, Any]:
     for figure in document["parts"][part]["figures"]:
         if (figure["what"], figure["peer"]) == (what, peer):
-            found: dict[str, Any] = figure
-            return found
+            result: dict[str, Any] = figure
+            return result
     raise KeyError(f"docs/benchmarks.json has no figure {what!r} compared with {peer!r}")
 
 

@@ -1,4 +1,4 @@
-"""face128 and the naive service, started as an operator starts them, and a client as thin as Python has."""
+"""Starts face128 and the naive service as an operator does; the client is http.client, for its low overhead."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from benchmarks.harness import ROOT, SHARED
 FACE128 = "face128"
 NAIVE = "naive service"
 NAIVE_FILE = SHARED / "peers" / "naive_service.py"
-NO_NAIVE = f"No comparison with the naive service: ../{NAIVE_FILE.relative_to(ROOT.parent)} is not there."
-KEEP_ALIVE = 3  # seconds; uvicorn hangs up on a connection that has been idle for 5
-PATIENCE = 120  # seconds until a service that does not answer is given up
+NO_NAIVE = f"No comparison with the naive service: ../{NAIVE_FILE.relative_to(ROOT.parent)} is missing."
+MAX_IDLE_S = 3  # uvicorn closes a connection that has been idle for 5 seconds
+TIMEOUT_S = 120
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ READY = Request("/ready")
 
 
 def upload(photo: bytes) -> Request:
-    """/encode-image with this photo."""
+    """A request to /encode-image with this photo."""
     boundary = uuid.uuid4().hex
     head = f'--{boundary}\r\nContent-Disposition: form-data; name="image"; filename="face.jpg"\r\n'
     body = head.encode() + b"Content-Type: image/jpeg\r\n\r\n" + photo + f"\r\n--{boundary}--\r\n".encode()
@@ -46,11 +46,11 @@ def upload(photo: bytes) -> Request:
 
 
 class Crashed(Exception):
-    """The service's process has ended by itself."""
+    """The service's process has ended unexpectedly."""
 
 
 class Service:
-    """A running process; each thread that sends keeps a connection of its own to it."""
+    """A running service. Each sending thread keeps its own connection."""
 
     def __init__(self, name: str, **settings: str) -> None:
         self.name = name
@@ -63,21 +63,22 @@ class Service:
         port = ["--port", str(self.port)]
         serve = {
             FACE128: ["face128", "serve", *port],
-            NAIVE: ["uvicorn", "naive_service:app", "--app-dir", str(NAIVE_FILE.parent), *port],
+            # httptools, as a usual installation, uvicorn[standard], has it.
+            NAIVE: ["uvicorn", "naive_service:app", "--http", "httptools", "--app-dir", str(NAIVE_FILE.parent), *port],
         }
-        command, silent = [sys.executable, "-m", *serve[self.name]], subprocess.DEVNULL
-        return subprocess.Popen(command, cwd=ROOT, env=environment(**self._settings), stdout=silent, stderr=silent)
+        command, output = [sys.executable, "-m", *serve[self.name]], subprocess.DEVNULL
+        return subprocess.Popen(command, cwd=ROOT, env=environment(**self._settings), stdout=output, stderr=output)
 
     @property
     def process_id(self) -> int:
         return self._process.pid
 
     def send(self, request: Request) -> bytes:
-        """The answer's body. Raises RuntimeError unless it is a 200, Crashed, OSError where nobody listens (yet)."""
+        """The answer's body. Raises RuntimeError if the status is not 200, Crashed, and OSError without a listener."""
         local = self._local
         if not hasattr(local, "connection"):
-            local.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
-        elif time.monotonic() - local.used > KEEP_ALIVE:
+            local.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT_S)
+        elif time.monotonic() - local.used > MAX_IDLE_S:
             local.connection.close()
         connection = local.connection
         method = "GET" if request.body is None else "POST"
@@ -88,7 +89,7 @@ class Service:
             local.used = time.monotonic()
         except (OSError, http.client.HTTPException):
             del local.connection
-            if (status := self._ended()) is not None:
+            if (status := self._exit_status()) is not None:
                 raise Crashed(f"The {self.name} crashed (exit status {status})") from None
             raise
         if response.status != 200:
@@ -96,8 +97,8 @@ class Service:
         return answer
 
     def wait_for(self, request: Request) -> None:
-        """Return when this request is first answered with a 200."""
-        deadline = time.monotonic() + PATIENCE
+        """Return when this request is first answered with status 200."""
+        deadline = time.monotonic() + TIMEOUT_S
         while True:
             try:
                 self.send(request)
@@ -108,19 +109,19 @@ class Service:
                 time.sleep(0.01)
 
     def throughput(self, requests: Sequence[Request], clients: int) -> float:
-        """Requests a second, sent by so many clients at once."""
+        """Requests per second, sent by ``clients`` threads."""
         with ThreadPoolExecutor(clients) as pool:
             start = time.perf_counter()
             list(pool.map(self.send, requests))
             return len(requests) / (time.perf_counter() - start)
 
     def restart(self) -> None:
-        """After a crash: start again on the same port, and return when it is ready."""
+        """After a crash, start again on the same port and return when the service is ready."""
         self._process = self._start()
         self.wait_for(READY)
 
-    def _ended(self) -> int | None:
-        """The process's exit status. A process that is being killed closes its sockets a moment before it has ended."""
+    def _exit_status(self) -> int | None:
+        """The exit status, or None. A process that is killed closes its sockets shortly before it ends."""
         try:
             return self._process.wait(0.2)
         except subprocess.TimeoutExpired:
@@ -137,7 +138,7 @@ class Service:
 
 @contextmanager
 def started(*names: str) -> Iterator[dict[str, Service]]:
-    """These services (the naive one only where its file is there), ready, until the block ends."""
+    """These services, ready, until the block ends; without the naive service if its file is missing."""
     with ExitStack() as stack:
         services: dict[str, Service] = {}
         for name in names:

@@ -1,6 +1,6 @@
-"""Mixed traffic for a running face128, each answer held against the truth: /match, /encode-image and /match_face.
+"""Mixed traffic for a running face128: /match, /encode-image and /match_face, with a check of each answer.
 
-One thread sends everything, as bytes made beforehand: the service, not its client, is to be short of processors.
+One thread sends requests that were built before, so that the client leaves the processors to the service.
 """
 
 from __future__ import annotations
@@ -18,75 +18,73 @@ from typing import Any
 import numpy as np
 import uvloop
 
-from benchmarks.match import NUMBERS, body
+from benchmarks.match import NUMBERS, match_request
 from benchmarks.photos import portraits
-from benchmarks.services import Request, Service, upload
+from benchmarks.services import MAX_IDLE_S, Request, Service, upload
 
 MEMBERS = 100
 PROBES = 20
 PEOPLE = ("biden", "hopper", "obama", "obama", "obama")
-"""Who is on each of the portraits."""
-ENROLLED = (0, 1, 2)  # one portrait of each of them
+"""The person of each portrait."""
+ENROLLED = (0, 1, 2)  # one portrait of each person
 MIX = ("/match", "/encode-image", "/match", "/match_face", "/match")
-SLOW = 60.0  # seconds until an answer counts as lost
+ANSWER_TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True)
 class Call:
     path: str
     raw: bytes
-    """The whole request as it goes over the wire."""
-    right: dict[str, Any]
+    """The whole HTTP request."""
+    expected: dict[str, Any]
 
 
 @dataclass
 class Outcome:
-    """What came of the calls."""
+    """The answers to the calls, by path."""
 
     seconds: float = 0.0
-    right: Counter[str] = field(default_factory=Counter)
-    """Right answers by path."""
+    correct: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
-    """503 ``overloaded`` with Retry-After, by path."""
+    """503 ``overloaded`` with Retry-After."""
     wrong: list[str] = field(default_factory=list)
-    """Everything else."""
-    times: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    """Milliseconds of the right answers by path."""
+    """Descriptions of all other answers and of failed calls."""
+    times_ms: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    """Of the correct answers."""
 
     def rates(self) -> dict[str, float]:
-        """Right answers a second by path."""
-        return {path: count / self.seconds for path, count in self.right.items()}
+        """Correct answers per second by path."""
+        return {path: count / self.seconds for path, count in self.correct.items()}
 
 
 def prepare(service: Service) -> dict[str, list[Call]]:
-    """Enrol the people, and make the calls of each path."""
+    """Enrol the people, and build the calls of each path."""
     photos = portraits(1)
     for index in ENROLLED:
         service.send(_enrolment(photos[index], PEOPLE[index]))
     calls: dict[str, list[Call]] = {"/match": [_match(seed) for seed in range(PROBES)]}
     calls["/encode-image"] = [Call(u.path, _raw(u), json.loads(service.send(u))) for u in map(upload, photos)]
-    seen = np.array([call.right["descriptor"] for call in calls["/encode-image"]])
+    descriptors = np.array([call.expected["descriptor"] for call in calls["/encode-image"]])
     calls["/match_face"] = []
-    for photo, descriptor in zip(photos, seen, strict=True):
+    for photo, descriptor in zip(photos, descriptors, strict=True):
         face = replace(upload(photo), path="/match_face")
-        away = np.linalg.norm(seen[list(ENROLLED)] - descriptor, axis=1)
-        person = PEOPLE[ENROLLED[int(away.argmin())]]
+        distances = np.linalg.norm(descriptors[list(ENROLLED)] - descriptor, axis=1)
+        person = PEOPLE[ENROLLED[int(distances.argmin())]]
         granted = {"status": "access_granted", "user_id": person, "name": person}
-        right = granted if away.min() <= 0.38 else {"status": "access_denied"}
-        calls["/match_face"].append(Call(face.path, _raw(face), right))
+        expected = granted if distances.min() <= 0.38 else {"status": "access_denied"}
+        calls["/match_face"].append(Call(face.path, _raw(face), expected))
     return calls
 
 
 def _match(seed: int) -> Call:
-    """A search among made-up members, and its answer by the plain definition."""
-    request = body(MEMBERS, NUMBERS, seed)
-    asked = json.loads(request.body or b"")
-    away = np.linalg.norm(
-        np.array([m["descriptor"] for m in asked["enrolled"]]) - np.array(asked["descriptor"]), axis=1
-    )
-    nearest = asked["enrolled"][int(away.argmin())]
-    found = {"regNo": nearest["regNo"], "name": nearest["name"]} if away.min() <= 0.38 else {"match": False}
-    return Call(request.path, _raw(request), found)
+    """A request with random members, and the answer by the definition of the threshold rule."""
+    request = match_request(MEMBERS, NUMBERS, seed)
+    document = json.loads(request.body or b"")
+    members = np.array([member["descriptor"] for member in document["enrolled"]])
+    distances = np.linalg.norm(members - np.array(document["descriptor"]), axis=1)
+    nearest = document["enrolled"][int(distances.argmin())]
+    match = {"regNo": nearest["regNo"], "name": nearest["name"]}
+    return Call(request.path, _raw(request), match if distances.min() <= 0.38 else {"match": False})
 
 
 def _enrolment(photo: bytes, person: str) -> Request:
@@ -102,15 +100,15 @@ def _raw(request: Request) -> bytes:
     return f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content
 
 
-def mixed(calls: dict[str, list[Call]], mix: tuple[str, ...] = MIX) -> Callable[[], Call]:
-    """Gives one call after the other, in the order of the mix."""
+def in_order(calls: dict[str, list[Call]], mix: tuple[str, ...] = MIX) -> Callable[[], Call]:
+    """A function that gives the next call, with the paths in the order of ``mix``."""
     turns = {path: cycle(some) for path, some in calls.items()}
     paths = cycle(mix)
     return lambda: next(turns[next(paths)])
 
 
-def closed(service: Service, next_call: Callable[[], Call], clients: int, seconds: float) -> Outcome:
-    """So many clients, each of which sends again as soon as it has its answer."""
+def closed_loop(service: Service, next_call: Callable[[], Call], clients: int, seconds: float) -> Outcome:
+    """Each client sends its next call when it has an answer."""
     outcome = Outcome()
 
     async def client(end: float) -> None:
@@ -128,26 +126,26 @@ def closed(service: Service, next_call: Callable[[], Call], clients: int, second
     return outcome
 
 
-def paced(service: Service, next_call: Callable[[], Call], rate: float, seconds: float) -> Outcome:
-    """So many calls a second, whatever becomes of those before."""
+def open_loop(service: Service, next_call: Callable[[], Call], rate: float, seconds: float) -> Outcome:
+    """Send ``rate`` calls per second, without waiting for answers."""
     outcome = Outcome()
-    free: list[_Connection] = []
+    idle: list[_Connection] = []
 
-    async def one() -> None:
-        connection = free.pop() if free else _Connection(service.port)
+    async def call() -> None:
+        connection = idle.pop() if idle else _Connection(service.port)
         await connection.call(next_call(), outcome)
-        free.append(connection)
+        idle.append(connection)
 
     async def run() -> None:
         start = time.perf_counter()
         running: set[asyncio.Task[None]] = set()
         for number in range(int(rate * seconds)):
             await asyncio.sleep(max(0.0, start + number / rate - time.perf_counter()))
-            running.add(task := asyncio.create_task(one()))
+            running.add(task := asyncio.create_task(call()))
             task.add_done_callback(running.discard)
         outcome.seconds = time.perf_counter() - start
         await asyncio.gather(*running)
-        for connection in free:
+        for connection in idle:
             connection.close()
 
     uvloop.run(run())
@@ -155,33 +153,33 @@ def paced(service: Service, next_call: Callable[[], Call], rate: float, seconds:
 
 
 class _Connection:
-    """Kept open between calls, and opened again where the service has hung up meanwhile."""
+    """A connection that stays open between calls, and is opened again before the service would close it."""
 
     def __init__(self, port: int) -> None:
         self._port = port
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
-        self._used = 0.0
+        self._last_used = 0.0
 
     async def call(self, call: Call, outcome: Outcome) -> None:
         start = time.perf_counter()
         try:
-            async with asyncio.timeout(SLOW):
+            async with asyncio.timeout(ANSWER_TIMEOUT_S):
                 status, headers, content = await self._exchange(call.raw)
         except (OSError, EOFError, TimeoutError) as error:
             self.close()
             outcome.wrong.append(f"{call.path}: {type(error).__name__} {error}")
             return
         answer = json.loads(content)
-        if status == 200 and answer == call.right:
-            outcome.right[call.path] += 1
-            outcome.times[call.path].append(1e3 * (time.perf_counter() - start))
+        if status == 200 and answer == call.expected:
+            outcome.correct[call.path] += 1
+            outcome.times_ms[call.path].append(1e3 * (time.perf_counter() - start))
         elif status == 503 and answer.get("code") == "overloaded" and int(headers.get("retry-after", 0)) >= 1:
             outcome.refused[call.path] += 1
         else:
             outcome.wrong.append(f"{call.path}: {status} {content[:200]!r}")
 
     async def _exchange(self, raw: bytes) -> tuple[int, dict[str, str], bytes]:
-        if self._streams and time.perf_counter() - self._used > 3:  # uvicorn hangs up after 5
+        if self._streams and time.perf_counter() - self._last_used > MAX_IDLE_S:
             self.close()
         if self._streams is None:
             self._streams = await asyncio.open_connection("127.0.0.1", self._port)
@@ -190,7 +188,7 @@ class _Connection:
         head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
         headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)}
         content = await reader.readexactly(int(headers["content-length"]))
-        self._used = time.perf_counter()
+        self._last_used = time.perf_counter()
         if headers.get("connection") == "close":
             self.close()
         return int(head[0].split()[1]), headers, content

@@ -5,7 +5,7 @@
 
 The photos are those of ../shared/data/lfw-view1. face-api.js runs in Node (describe.cjs, 0.3 s per photo), with both
 of its detectors and both kinds of input. A third of the people are held out; the accuracy on them is printed. The
-regression is ridge-penalised logistic regression, fitted by Newton's method.
+model is a ridge-penalised logistic regression, fitted by Newton's method.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from face128.settings import load_settings
 
 LFW = Path(__file__).parents[1].parent / "shared" / "data" / "lfw-view1" / "images"
 FACEAPI_VARIANTS = [(detector, source) for detector in ("ssd", "tiny") for source in ("tensor", "canvas")]
-RIDGE = 1e-4  # 1e-3 to 1e-6 classify all held-out people rightly, 1e-2 94 % of them
+RIDGE = 1e-4  # 1e-3 to 1e-6 classify all held-out people correctly, 1e-2 94 % of them
 HELD_OUT_SHARE = 1 / 3
 
 
 def faceapi_descriptors(photos: list[Path], node: Path) -> Iterator[tuple[Path, str, np.ndarray]]:
-    """Each photo, the variant of face-api.js, and its descriptor of the first face; the four variants take turns."""
+    """Each photo, the variant of face-api.js and the descriptor of the first face. The four variants take turns."""
     with tempfile.TemporaryDirectory() as folder:
         raw = Path(folder) / "photo.rgb"
         script = subprocess.Popen(["node", "describe.cjs"], cwd=node, stdin=-1, stdout=-1, text=True)
@@ -89,11 +89,11 @@ def main(node: Path, count: int, out: Path) -> None:
     held_out = np.array([photo.parent.name in held_out_people for photo, _, _ in rows])
     weights, bias = fit(x[~held_out], y[~held_out])
     weights, bias = weights.round(5), round(bias, 5)
-    right = (x @ weights + bias > 0) == y
+    correct = (x @ weights + bias > 0) == y
     print(f"trained on {(~held_out).sum()} descriptors; on {held_out.sum()} of {len(held_out_people)} people held out:")
     for variant in sorted({variant for _, variant, _ in rows}):
         chosen = held_out & np.array([row[1] == variant for row in rows])
-        print(f"{variant:26} {right[chosen].mean():7.2%} of {chosen.sum()}")
+        print(f"{variant:26} {correct[chosen].mean():7.2%} of {chosen.sum()}")
     out.write_text(json.dumps({"weights": weights.tolist(), "bias": bias}) + "\n")
 
 

@@ -13,12 +13,13 @@ from face128.workers import launcher
 
 
 def main() -> None:
-    """The command line."""
     if _will_need_dlib_fork_server(sys.argv[1:]):
         launcher.launch_early()
+    from face128.cli.errors import exit_on_error
     from face128.cli.main import app
 
-    app()
+    with exit_on_error():
+        app()
 
 
 def _will_need_dlib_fork_server(arguments: list[str]) -> bool:

@@ -22,10 +22,9 @@ SCOPES: frozenset[Scope] = frozenset(get_args(Scope))
 
 KEY_PREFIX = "face128_"  # so that secret scanners recognize a leaked key
 RANDOM_BYTES = 32
-SAFE_SECRET_CHARACTERS = 32
-"""128 bits or more in base64 or hexadecimal. A shorter secret might be guessed."""
+SAFE_SECRET_CHARACTERS = 32  # 128 bits or more in base64 or hexadecimal. A shorter secret might be guessed.
 
-_PLACEHOLDERS = {"change-me-in-production"}  # the default of the embeddings service: publicly known
+_PLACEHOLDER = "change-me-in-production"  # the default of the embeddings service: publicly known
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _ENTRY = re.compile(rf"({_NAME.pattern}):([0-9a-fA-F]{{64}})(?::(.*))?")
 # A mistyped entry. As a plain secret no caller could ever match it.
@@ -34,14 +33,17 @@ _MALFORMED_ENTRY = re.compile(r".*:[0-9a-fA-F]{48,}(:.*)?")
 
 @dataclass(frozen=True)
 class ApiKey:
+    """Raises ValueError for a placeholder of the documentation."""
+
     name: str
-    digest: bytes = field(repr=False)
-    """SHA-256 of the key's UTF-8."""
+    digest: bytes = field(repr=False)  # SHA-256 of the key's UTF-8
     scopes: frozenset[Scope] = SCOPES
-    plain: bool = False
-    """The settings held the key itself, not its hash."""
-    short: bool = False
-    """A plain key that might be guessed."""
+    plain: bool = False  # the settings held the key itself, not its hash
+    short: bool = False  # a plain key that might be guessed
+
+    def __post_init__(self) -> None:
+        if self.digest == hash_secret(_PLACEHOLDER):
+            raise ValueError("A key is a placeholder from the documentation. Make one with: face128 keys new NAME")
 
     @property
     def entry(self) -> str:
@@ -50,17 +52,15 @@ class ApiKey:
         return f"{self.name}:{self.digest.hex()}" + ("" if self.scopes == SCOPES else f":{scopes}")
 
 
-def new_key(name: str, scopes: str | None = None) -> tuple[str, ApiKey]:
-    """A new random key, and what the service stores of it. Raises ValueError for an invalid name or scope."""
-    secret = KEY_PREFIX + secrets.token_urlsafe(RANDOM_BYTES)
-    return secret, key_from_secret(name, secret, scopes)
+def new_secret() -> str:
+    return KEY_PREFIX + secrets.token_urlsafe(RANDOM_BYTES)
 
 
 def key_from_secret(name: str, secret: str, scopes: str | None = None) -> ApiKey:
-    """What the service stores of an existing key. Raises ValueError for an invalid name or scope."""
+    """What the service stores of a key. Raises ValueError for an invalid name or scope."""
     if not _NAME.fullmatch(name):
         raise ValueError("A name has letters, digits, dots, dashes and underscores, 64 at most.")
-    return _not_placeholder(ApiKey(name, hash_secret(secret), _parse_scopes(scopes)))
+    return ApiKey(name, hash_secret(secret), _parse_scopes(scopes))
 
 
 def parse_entry(entry: str, position: int) -> ApiKey:
@@ -70,22 +70,18 @@ def parse_entry(entry: str, position: int) -> ApiKey:
     """
     if parts := _ENTRY.fullmatch(entry):
         name, sha256, scopes = parts.groups()
-        return _not_placeholder(ApiKey(name, bytes.fromhex(sha256), _parse_scopes(scopes)))
+        return ApiKey(name, bytes.fromhex(sha256), _parse_scopes(scopes))
     if _MALFORMED_ENTRY.fullmatch(entry):
         raise ValueError(f"Entry {position + 1} is not name:sha256[:scope+scope], and too much like it to be a key.")
-    return _not_placeholder(
-        ApiKey(f"plain-{position + 1}", hash_secret(entry), plain=True, short=len(entry) < SAFE_SECRET_CHARACTERS)
-    )
+    short = len(entry) < SAFE_SECRET_CHARACTERS
+    return ApiKey(f"plain-{position + 1}", hash_secret(entry), plain=True, short=short)
 
 
 def find_key(secret: str, keys: Sequence[ApiKey]) -> ApiKey | None:
     """The key with this secret. Compares all in constant time, so that the time reveals nothing about any of them."""
     sha256 = hash_secret(secret)
-    found = None
-    for key in keys:
-        if hmac.compare_digest(sha256, key.digest):
-            found = key
-    return found
+    matches = [key for key in keys if hmac.compare_digest(sha256, key.digest)]
+    return matches[-1] if matches else None
 
 
 def hash_secret(secret: str) -> bytes:
@@ -100,9 +96,3 @@ def _parse_scopes(text: str | None) -> frozenset[Scope]:
     if not named <= SCOPES:
         raise ValueError(f"The scopes are {'+'.join(get_args(Scope))}, or some of them.")
     return frozenset(scope for scope in SCOPES if scope in named)
-
-
-def _not_placeholder(key: ApiKey) -> ApiKey:
-    if any(key.digest == hash_secret(placeholder) for placeholder in _PLACEHOLDERS):
-        raise ValueError("A key is a placeholder from the documentation. Make one with: face128 keys new NAME")
-    return key

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-STOPPING = "The service is stopping. Try again shortly."
-"""The sentence of Overloaded while the service stops."""
+STOPPING = "The service is stopping. Try again shortly."  # the sentence of Overloaded while the service stops
 
 
 class Face128Error(Exception):

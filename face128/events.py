@@ -9,10 +9,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
-if TYPE_CHECKING:
-    from face128.domain.model_card import ModelCard
+from face128.domain.model_card import ModelCard
 
 Stage = Literal["decode", "detect", "crop", "describe", "search"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
@@ -26,25 +25,15 @@ class Listener:
     """Receives every event; this base class ignores them. Called from any thread."""
 
     def stage_ended(self, stage: Stage, seconds: float) -> None: ...
-
-    def faces_found(self, count: int) -> None:
-        """A photo has ``count`` faces."""
-
-    def queue_length(self, pool: str, jobs: int) -> None:
-        """``jobs`` jobs of this pool run or wait now."""
-
-    def list_cache_lookup(self, hit: bool) -> None:
-        """A long list of /match was looked up in the list cache."""
-
-    def engine_loaded(self, engine: str, card: ModelCard) -> None:
-        """The engine is ready."""
+    def faces_found(self, count: int) -> None: ...
+    def queue_length(self, pool: str, jobs: int) -> None: ...
+    def list_cache_lookup(self, hit: bool) -> None: ...
+    def engine_loaded(self, engine: str, card: ModelCard) -> None: ...
 
 
 class _ThreadState(threading.local):
-    nested_seconds: float = 0.0
-    """Seconds in stages that have ended inside the stage that is running."""
-    photo_stages: dict[str, float] | None = None
-    """Seconds of each stage of the photo in work, inside ``one_photo``."""
+    nested_seconds: float = 0.0  # seconds in stages that have ended inside the stage that is running
+    photo_stages: dict[str, float] | None = None  # seconds of each stage of the photo in work, inside ``one_photo``
     recorded: RecordedEvents | None = None
 
 
@@ -53,7 +42,6 @@ _listener = Listener()
 
 
 def set_listener(new: Listener) -> None:
-    """Replace this process's listener."""
     global _listener
     _listener = new
 
@@ -95,7 +83,6 @@ def one_photo() -> Iterator[None]:
 
 
 def faces_found(count: int) -> None:
-    """Report the number of faces found in a photo."""
     _report(FACES_FOUND, count)
 
 

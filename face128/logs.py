@@ -19,11 +19,7 @@ from typing import Any, Literal
 
 LogFormat = Literal["lines", "json"]
 
-CONFIGURABLE_LOGGERS = ("face128", "uvicorn")
-"""They have the level of the settings; all others log from warning on."""
-
-request_id: ContextVar[str] = ContextVar("request_id", default="-")
-"""The id of the request in work."""
+request_id: ContextVar[str] = ContextVar("request_id", default="-")  # the id of the request in work
 
 
 class WorkerError(RuntimeError):
@@ -38,7 +34,7 @@ def set_up_logging(level: str, log_format: LogFormat) -> None:
     root.handlers[:] = [handler]
     threshold = logging.getLevelNamesMapping()[level.upper()]
     root.setLevel(max(threshold, logging.WARNING))
-    for name in CONFIGURABLE_LOGGERS:
+    for name in ("face128", "uvicorn"):  # all others log from warning on
         logging.getLogger(name).setLevel(threshold)
     logging.getLogger("uvicorn.access").disabled = True  # api/middleware/request_log.py writes one line a request
     logging.captureWarnings(True)

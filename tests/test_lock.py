@@ -1,4 +1,4 @@
-"""requirements.lock is what the image installs: within the ranges, complete, and every file by its hash."""
+"""The image installs requirements.lock: versions within the ranges, complete, and every file with its hash."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from paths import ROOT
 
 
 def locked() -> dict[str, tuple[str, int]]:
-    """By package: its version, and how many hashes stand beside it."""
+    """The version and the number of hashes of each package."""
     text = (ROOT / "requirements.lock").read_text()
-    found = re.findall(r"^([A-Za-z0-9_.-]+)==(\S+)((?:.*\\\n)*.*)$", text, re.MULTILINE)
-    return {canonicalize_name(name): (version, rest.count("--hash=sha256:")) for name, version, rest in found}
+    packages = re.findall(r"^([A-Za-z0-9_.-]+)==(\S+)((?:.*\\\n)*.*)$", text, re.MULTILINE)
+    return {canonicalize_name(name): (version, rest.count("--hash=sha256:")) for name, version, rest in packages}
 
 
-def wanted() -> list[Requirement]:
-    """What the service needs, and the extras that the image has."""
+def required() -> list[Requirement]:
+    """The run-time dependencies, and the extras of the image."""
     lines = (ROOT / "requirements.txt").read_text().splitlines()
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     lines = [line for line in lines if line and not line.startswith("#")] + extras["mysql"] + extras["postgresql"]
@@ -27,12 +27,12 @@ def wanted() -> list[Requirement]:
 
 def test_the_lock_holds_a_version_inside_each_range() -> None:
     versions = {name: version for name, (version, _) in locked().items()}
-    outside = [str(r) for r in wanted() if not r.specifier.contains(versions.get(canonicalize_name(r.name), "0"))]
+    outside = [str(r) for r in required() if not r.specifier.contains(versions.get(canonicalize_name(r.name), "0"))]
     assert not outside, f"make lock: {outside}"
 
 
 def test_every_package_of_the_lock_has_hashes() -> None:
-    assert len(locked()) > len(wanted())
+    assert len(locked()) > len(required())
     assert [name for name, (_, hashes) in locked().items() if not hashes] == []
 
 

@@ -63,10 +63,6 @@ def create_app(settings: Settings | None = None, process_pool: ProcessPool | Non
     app.state.guard = Guard(service.settings.api_keys)
     app.add_middleware(RequestLog, metrics)
     install_error_handlers(app)
-    app.include_router(match_and_encode.router)
-    app.include_router(faces.router)
-    app.include_router(records.router)
-    app.include_router(enrolment.router)
-    app.include_router(operations.router)
-    app.include_router(swagger_page.router)
+    for module in (match_and_encode, faces, records, enrolment, operations, swagger_page):
+        app.include_router(module.router)
     return app

@@ -6,23 +6,18 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import typer
-
 from face128.errors import Face128Error
 
 
 @contextmanager
 def exit_on_error(*others: type[Exception]) -> Iterator[None]:
-    """Turn a Face128Error, or an error of ``others``, into one sentence on stderr and exit status 2.
-
-    Also a decorator: ``exit_on_error()(command)``.
-    """
+    """Turn a Face128Error, or an error of ``others``, into one sentence on stderr and exit status 2."""
     reported: tuple[type[Exception], ...] = (Face128Error, *others)
     try:
         yield
     except reported as error:
         print_error(describe(error))
-        raise typer.Exit(2) from None
+        sys.exit(2)
 
 
 def describe(error: Exception) -> str:

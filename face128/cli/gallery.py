@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from face128.cli.errors import exit_on_error
+from face128.cli.options import read_file
 from face128.errors import BadRequest
 from face128.settings import load_settings
 
@@ -66,10 +66,7 @@ def import_file(
     from face128.gallery.transfer import import_rows, parse_file
 
     with _gallery() as gallery:
-        try:
-            card, rows = parse_file(file.read_bytes())
-        except OSError as error:
-            raise BadRequest(f"The file cannot be read: {error.strerror}.") from None
+        card, rows = parse_file(read_file(file))
         new = import_rows(gallery, card, rows, force=force)
         print(f"{len(rows)} faces of {card.name} in the file, {new} of them new")
 
@@ -95,9 +92,5 @@ def _gallery() -> Iterator[Gallery]:
     """The gallery of the settings, closed at the end."""
     from face128.gallery.gallery import Gallery
 
-    with exit_on_error():
-        gallery = Gallery.from_settings(load_settings())
-        try:
-            yield gallery
-        finally:
-            gallery.close()
+    with closing(Gallery.from_settings(load_settings())) as gallery:
+        yield gallery

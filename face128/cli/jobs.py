@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from face128.cli.options import EngineOption, FacesOption, JittersOption, read_file
 from face128.errors import BadRequest, ConfigurationError
 from face128.settings import Settings, load_settings
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from face128.jobs.audit.stranger_risk import StrangerRisk
     from face128.jobs.execution.backend import Backend
 
-EngineOption = Annotated[str | None, typer.Option("--engine", help="dlib by default.")]
 ClusterOption = Annotated[
     str | None,
     typer.Option("--cluster", help="A Dask scheduler: tcp://host:8786. Ends if no photo is finished for 15 minutes."),
@@ -28,8 +28,8 @@ def reencode(
     members: Annotated[Path, typer.Argument(help="A folder (1029_Vicky T.jpg, 1029/any.jpg), or a CSV or JSON list.")],
     out: Annotated[Path, typer.Option("--out", help="The members as /match takes them; the journal is beside it.")],
     engine: EngineOption = None,
-    faces: Annotated[str, typer.Option("--faces", help="one: several faces are an error; largest: take it.")] = "one",
-    num_jitters: Annotated[int, typer.Option("--num-jitters", min=1, max=100, help="Copies whose mean counts.")] = 1,
+    faces: FacesOption = "one",
+    num_jitters: JittersOption = 1,
     pattern: Annotated[str | None, typer.Option("--pattern", help="The names of the files: {name}/{regNo}-*")] = None,
     post: Annotated[str | None, typer.Option("--post", help="Also enrol in the service at this URL.")] = None,
     cluster: ClusterOption = None,
@@ -46,16 +46,13 @@ def reencode(
     from face128.jobs.reencode.remote_enrolment import RemoteService
     from face128.jobs.report.console_tables import print_reencoding
 
-    if faces not in ("one", "largest"):
-        raise BadRequest("--faces takes one or largest.")
     settings = load_settings()
     backend = _local_backend(settings)
     if cluster:
         from face128.jobs.execution.dask_backend import DaskBackend
 
         backend = DaskBackend(cluster, sends_photos=not shared)
-    choice: Literal["one", "largest"] = "largest" if faces == "largest" else "one"
-    recipe = Recipe.from_settings(settings, engine, choice, num_jitters, settings.max_roll)
+    recipe = Recipe.from_settings(settings, engine, faces, num_jitters, settings.max_roll)
     key = settings.post_key.get_secret_value() if settings.post_key else None
     service = RemoteService(post, key) if post else None
     result = run_reencode(read_members(members, pattern), recipe, out, backend, service)
@@ -73,7 +70,7 @@ def audit(
     from face128.jobs.audit.audit import audit as run_audit
     from face128.jobs.report.console_tables import print_audit
 
-    result = run_audit(_read(enrolled), threshold)
+    result = run_audit(read_file(enrolled), threshold)
     if out:
         _write(out, _stranger_risk_plots(result.stranger_risks))
     if as_json:
@@ -109,10 +106,7 @@ def evaluate(
 def calibrate(
     photos: Annotated[Path | None, typer.Argument(help="A folder for each person: PHOTOS/person/any.jpg.")] = None,
     pairs: Annotated[Path | None, typer.Option("--pairs", help="Only these pairs, in the format of LFW.")] = None,
-    gallery: Annotated[
-        Path | None,
-        typer.Option("--gallery", help="The members, as audit takes them: estimates without photos."),
-    ] = None,
+    gallery: Annotated[Path | None, typer.Option("--gallery", help="The members, as audit takes them.")] = None,
     out: Annotated[Path | None, typer.Option("--out", help="A folder for calibration.html and the plots.")] = None,
     engine: EngineOption = None,
     as_json: JsonOption = False,
@@ -131,7 +125,7 @@ def calibrate(
         raise BadRequest("calibrate takes PHOTOS, --gallery ENROLLED.json, or both.")
     settings = load_settings()
     recipe = Recipe.from_settings(settings, engine, "central")
-    risks = read_stranger_risks(_read(gallery)) if gallery else []
+    risks = read_stranger_risks(read_file(gallery)) if gallery else []
     result = run_calibrate(photos, recipe, _local_backend(settings), pairs) if photos else None
     if out:
         from face128.jobs.report.html_page import render_page
@@ -162,13 +156,6 @@ def _stranger_risk_plots(risks: Sequence[StrangerRisk]) -> dict[str, bytes]:
 
     names = ["crowd.png"] if len(risks) == 1 else [f"crowd-{risk.card.name}.png" for risk in risks]
     return {name: draw(plot_nearest_others, risk) for name, risk in zip(names, risks, strict=True)}
-
-
-def _read(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise BadRequest(f"The file cannot be read: {error.strerror}.") from None
 
 
 def _write(folder: Path, files: dict[str, bytes]) -> None:

@@ -7,26 +7,21 @@ from typing import Annotated
 
 import typer
 
-from face128.api_keys import key_from_secret, new_key
+from face128.api_keys import key_from_secret, new_secret
 from face128.cli.errors import exit_on_error
 
 app = typer.Typer(no_args_is_help=True, help="API keys: make one, or the entry of an existing one.")
 
-Name = Annotated[
-    str, typer.Argument(help="The caller: letters, digits, dots, dashes, underscores. Shown in the metrics.")
-]
-Scopes = Annotated[
-    str | None,
-    typer.Option("--scopes", help="What it allows: some of match+encode+gallery+admin. All by default."),
-]
+Name = Annotated[str, typer.Argument(help="The caller: letters, digits, dots, dashes, underscores; in the metrics.")]
+Scopes = Annotated[str | None, typer.Option("--scopes", help="Some of match+encode+gallery+admin. All by default.")]
 
 
 @app.command()
 def new(name: Name, scopes: Scopes = None) -> None:
     """Print a new random key and its entry for FACE128_API_KEYS, which holds only the hash of the key."""
+    secret = new_secret()
     with exit_on_error(ValueError):
-        secret, key = new_key(name, scopes)
-    print(f"key    {secret}\nentry  {key.entry}")
+        print(f"key    {secret}\nentry  {key_from_secret(name, secret, scopes).entry}")
     print("Give the key to its caller: it is stored nowhere. Add the entry to FACE128_API_KEYS.", file=sys.stderr)
 
 

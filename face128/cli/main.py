@@ -9,22 +9,24 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from face128 import __version__
 from face128.api_keys import SAFE_SECRET_CHARACTERS
-from face128.cli.errors import describe, exit_on_error, print_error
+from face128.cli.errors import describe, print_error
 from face128.cli.gallery import app as gallery
 from face128.cli.jobs import COMMANDS as JOBS
 from face128.cli.keys import app as keys
+from face128.cli.options import EngineOption, FacesOption, JittersOption, read_file
 from face128.errors import BadRequest, Face128Error
 from face128.logs import set_up_logging
 from face128.settings import Settings, load_settings, unknown_variables
 from face128.workers import launcher
 
 if TYPE_CHECKING:
+    from face128.encoding.encode import FaceChoice
     from face128.workers.process_pool import ProcessPool
 
 log = logging.getLogger("face128")
@@ -32,12 +34,6 @@ log = logging.getLogger("face128")
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(gallery, name="gallery")
 app.add_typer(keys, name="keys")
-
-EngineOption = Annotated[str | None, typer.Option("--engine", help="dlib by default.")]
-JittersOption = Annotated[
-    int, typer.Option("--num-jitters", min=1, max=100, help="Above 1: the mean of that many slightly moved copies.")
-]
-FacesOption = Annotated[str, typer.Option("--faces", help="one: refuse a photo of several; largest: take the largest.")]
 
 
 @app.callback()
@@ -52,29 +48,28 @@ def serve(
     workers: Annotated[int, typer.Option(min=1, help="Processes; they share the cores and the gallery.")] = 1,
 ) -> None:
     """Serve HTTP until SIGTERM or Ctrl-C. Every FACE128_* setting applies."""
-    with exit_on_error():
-        settings = load_settings(host=host, port=port)
-        settings.check_exposure()
-        set_up_logging(settings.log_level, settings.log_format)
-        for name in unknown_variables():
-            log.warning("%s is no setting of face128: is it misspelt?", name)
-        _warn_of_weak_keys(settings)
-        process_pool = _start_process_pool(settings) if workers == 1 else None
-        from face128.api.app import create_app
-        from face128.api.metrics.multiprocess import metrics_folder
-        from face128.server.run import run
+    settings = load_settings(host=host, port=port)
+    settings.check_exposure()
+    set_up_logging(settings.log_level, settings.log_format)
+    for name in unknown_variables():
+        log.warning("%s is no setting of face128: is it misspelt?", name)
+    _warn_of_weak_keys(settings)
+    process_pool = _start_process_pool(settings) if workers == 1 else None
+    from face128.api.app import create_app
+    from face128.api.metrics.multiprocess import metrics_folder
+    from face128.server.run import run
 
-        with metrics_folder(workers):
-            if workers == 1:
-                run(create_app(settings, process_pool), settings)
-                return
-            if "threads" not in settings.model_fields_set:
-                os.environ["FACE128_THREADS"] = str(max(1, settings.threads // workers))
-            run("face128.cli.main:create_worker_app", settings, workers)
+    with metrics_folder(workers):
+        if workers == 1:
+            run(create_app(settings, process_pool), settings)
+            return
+        if "threads" not in settings.model_fields_set:
+            os.environ["FACE128_THREADS"] = str(max(1, settings.threads // workers))
+        run("face128.cli.main:create_worker_app", settings, workers)
 
 
 def create_worker_app() -> Any:
-    """The application of one of several worker processes: the factory that uvicorn calls in each."""
+    """The factory that uvicorn calls in each of several worker processes."""
     from face128.server.parent_watch import end_with_parent
 
     settings = load_settings()
@@ -109,24 +104,16 @@ def encode(
 
     A photo that fails is named on stderr with the reason, and the exit status is 1.
     """
-    with exit_on_error():
-        settings = load_settings()
-        encode_photo = _photo_encoder(settings, engine, faces, num_jitters)
-
-    def attempt(path: Path) -> dict[str, Any] | Face128Error:
-        try:
-            return encode_photo(_read(path))
-        except Face128Error as error:
-            return error
-
+    settings = load_settings()
+    encode_photo = _photo_encoder(settings, engine, faces, num_jitters)
     failed = False
     with ThreadPoolExecutor(settings.threads) as pool:
-        for path, outcome in zip(photos, pool.map(attempt, photos), strict=True):
-            if isinstance(outcome, Face128Error):
+        for path, job in [(path, pool.submit(lambda path: encode_photo(read_file(path)), path)) for path in photos]:
+            try:
+                print(json.dumps({"photo": str(path), **job.result()}), flush=True)
+            except Face128Error as error:
                 failed = True
-                print_error(f"{path}: {describe(outcome)}")
-            else:
-                print(json.dumps({"photo": str(path), **outcome}), flush=True)
+                print_error(f"{path}: {describe(error)}")
     raise typer.Exit(1 if failed else 0)
 
 
@@ -143,15 +130,14 @@ def match(
     from face128.match_body import parser
     from face128.matching.decision import decide
 
-    with exit_on_error():
-        settings = load_settings()
-        members = _read_json(enrolled)
-        body = dict(members) if isinstance(members, dict) else {"enrolled": members}
-        body.update(_probe(probe, settings, engine, faces))
-        if threshold is not None:
-            body["threshold"] = threshold
-        request = parser.parse(json.dumps(body).encode(), max_members=sys.maxsize, rule=settings.rule)
-        decision = decide(request, explain=explain)
+    settings = load_settings()
+    members = _parse_json(enrolled, read_file(enrolled))
+    body = dict(members) if isinstance(members, dict) else {"enrolled": members}
+    body.update(_probe(probe, settings, engine, faces))
+    if threshold is not None:
+        body["threshold"] = threshold
+    request = parser.parse(json.dumps(body).encode(), max_members=sys.maxsize, rule=settings.rule)
+    decision = decide(request, explain=explain)
     print(json.dumps(decision.answer(explain=explain)))
     raise typer.Exit(0 if decision.matched else 1)
 
@@ -161,9 +147,7 @@ def doctor() -> None:
     """Check the installation, the weights and the settings, and say how to mend what is wrong."""
     from face128.cli.doctor import examine
 
-    with exit_on_error():
-        healthy = examine(load_settings())
-    raise typer.Exit(0 if healthy else 1)
+    raise typer.Exit(0 if examine(load_settings()) else 1)
 
 
 @app.command()
@@ -172,11 +156,11 @@ def version() -> None:
     print(__version__)
 
 
-def _probe(path: Path, settings: Settings, engine: str | None, faces: str) -> dict[str, Any]:
+def _probe(path: Path, settings: Settings, engine: str | None, faces: FaceChoice) -> dict[str, Any]:
     """The probe's descriptor (and model, if known), from a JSON file or from a photo."""
-    data = _read(path)
+    data = read_file(path)
     if data.lstrip()[:1] in (b"[", b"{", b'"'):
-        document = _read_json(path)
+        document = _parse_json(path, data)
         answer = document if isinstance(document, dict) and "descriptor" in document else {"descriptor": document}
     else:
         answer = _photo_encoder(settings, engine, faces)(data)
@@ -184,31 +168,21 @@ def _probe(path: Path, settings: Settings, engine: str | None, faces: str) -> di
 
 
 def _photo_encoder(
-    settings: Settings, engine: str | None, faces: str, num_jitters: int = 1
+    settings: Settings, engine: str | None, faces: FaceChoice, num_jitters: int = 1
 ) -> Callable[[bytes], dict[str, Any]]:
     """Load an engine. The function gives the answer of /encode-image for a photo, and raises what ``encode`` raises."""
     from face128.encoding.encode import encode as encode_photo
     from face128.engines.loader import load_engine
     from face128.photos.photo import Limits
 
-    if faces not in ("one", "largest"):
-        raise BadRequest("--faces takes one or largest.")
     loaded = load_engine(engine or settings.engines[0], settings)
     limits = Limits(settings.max_image_bytes, settings.max_image_pixels)
-    which: Literal["one", "largest"] = "largest" if faces == "largest" else "one"
-    return lambda data: encode_photo(loaded, data, limits, which, num_jitters).answer()
+    return lambda data: encode_photo(loaded, data, limits, faces, num_jitters).answer()
 
 
-def _read(path: Path) -> bytes:
+def _parse_json(path: Path, data: bytes) -> Any:
     try:
-        return path.read_bytes()
-    except OSError as error:
-        raise BadRequest(f"The file cannot be read: {error.strerror}.") from None
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(_read(path))
+        return json.loads(data)
     except (ValueError, RecursionError):
         raise BadRequest(f"{path.name} is not valid JSON.") from None
 
@@ -227,4 +201,4 @@ def _warn_of_weak_keys(settings: Settings) -> None:
 
 
 for command in JOBS:
-    app.command()(exit_on_error()(command))
+    app.command()(command)

@@ -5,16 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from face128.domain.descriptors import Descriptors
 from face128.domain.model_card import ModelCard
-
-if TYPE_CHECKING:
-    from face128.photos.photo import Photo
+from face128.photos.photo import Photo
 
 Chips = npt.NDArray[np.uint8 | np.float32]
 """(n, side, side, 3) RGB: cropped faces, as the engine's network takes them."""
@@ -58,12 +56,9 @@ class Engine(Protocol):
 
     def detect(self, photo: Photo) -> list[Face]:
         """Every face in the photo, the most confident first."""
-        ...
 
     def crop(self, photo: Photo, faces: Sequence[Face]) -> Chips:
         """One chip per face, in the order of ``faces``. ``describe`` does not need the photo any more."""
-        ...
 
     def describe(self, chips: Chips) -> Descriptors:
         """One descriptor per chip; (n, card.dimension) float32."""
-        ...

@@ -168,7 +168,7 @@ def _mysql_engine(address: sa.URL) -> sa.Engine:
 
 
 def _postgresql_engine(address: sa.URL) -> sa.Engine:
-    # For a host that no longer answers. A frozen server process on a live host has no bound: psycopg has no read timeout.
+    # These end the wait for a host that does not answer. psycopg has no read timeout for a process that is frozen.
     keepalives = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
     options = {"connect_timeout": CONNECT_TIMEOUT_S, "tcp_user_timeout": STATEMENT_TIMEOUT_S * 1000, **keepalives}
     engine = _server_engine(address, options)

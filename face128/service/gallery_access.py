@@ -45,8 +45,7 @@ class GalleryAccess:
     @property
     def in_use(self) -> bool:
         """Whether this service has a gallery: an open one, or one that the settings or the data folder name."""
-        url = self._settings.database_url
-        return self._gallery is not None or url is not None or self._settings.gallery_file.exists()
+        return bool(self._gallery or self._settings.database_url or self._settings.gallery_file.exists())
 
     def start(self) -> None:
         """Open the gallery in the background, if there is one."""

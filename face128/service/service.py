@@ -7,8 +7,8 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
-from typing import TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
 
 from anyio import CapacityLimiter
 
@@ -53,10 +53,8 @@ class Service:
         self.cohort_builder = CohortBuilder()
         self.cohort_limiter = CapacityLimiter(MAX_WAITING_REQUESTS + 1)
         """For decisions of the cohort rule: all that may wait for a cohort, and a thread for a list that has one."""
-        self.load_errors: dict[str, str] = {}
-        """Why an engine could not be loaded, by its name."""
-        self.body_timeouts: set[asyncio.Timeout] = set()
-        """The timeouts of the bodies that are being received."""
+        self.load_errors: dict[str, str] = {}  # why an engine could not be loaded, by its name
+        self.body_timeouts: set[asyncio.Timeout] = set()  # the timeouts of the bodies that are being received
         self.stopping = False
         self._deadline = 0.0
         self._engines: dict[str, Engine] = {}
@@ -108,7 +106,9 @@ class Service:
         except TimeoutError:
             log.error("work still runs after %g seconds of grace: it is abandoned", self.settings.grace)
             # Python waits for its threads at exit, and nothing can stop a thread in native code.
-            threading.Thread(target=_exit_after_s, args=(ABANDONED_EXIT_S,), daemon=True).start()
+            exit_timer = threading.Timer(ABANDONED_EXIT_S, os._exit, (1,))
+            exit_timer.daemon = True
+            exit_timer.start()
         finally:
             if self.process_pool is not None:
                 self.process_pool.close()
@@ -144,9 +144,19 @@ class Service:
         if now.borrowed_tokens + now.tasks_waiting >= now.total_tokens + self.settings.queue:
             raise Overloaded("Too many large lists are waiting. Try again shortly.")
 
-    async def encode_to_enrol(self, engine: Engine, data: bytes) -> Encoding:
-        """Encode a photo whose descriptor is to be kept; raises HeadTilted above the ``max_roll`` of the settings."""
-        return await self.run(encode, engine, data, self.limits, "one", 1, self.settings.max_roll)
+    async def encode_all(
+        self, engine: Engine, photos: Sequence[tuple[dict[str, Any], bytes]], *options: object
+    ) -> list[Encoding]:
+        """Encode several photos, each with its context, at once. Raises the first one's error, with that context."""
+        jobs = [self.run(encode, engine, data, self.limits, *options) for _, data in photos]
+        encodings = []
+        for (context, _), outcome in zip(photos, await asyncio.gather(*jobs, return_exceptions=True), strict=True):
+            if isinstance(outcome, Face128Error):
+                outcome.context |= context
+            if isinstance(outcome, BaseException):
+                raise outcome
+            encodings.append(outcome)
+        return encodings
 
     def _load_engines(self) -> None:
         try:
@@ -172,8 +182,3 @@ class Service:
         loaded = self.process_pool.load()
         self.photo_pool.warm(self.process_pool.ensure_worker)
         return iter(loaded.items())
-
-
-def _exit_after_s(seconds: float) -> None:
-    time.sleep(seconds)
-    os._exit(1)

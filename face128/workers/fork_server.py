@@ -14,7 +14,6 @@ import pickle
 import signal
 import socket
 import sys
-from typing import TYPE_CHECKING
 
 from face128 import events
 from face128.domain.model_card import ModelCard
@@ -25,11 +24,7 @@ from face128.logs import plain_traceback, request_id, set_up_logging
 from face128.process_memory import trim_heap
 from face128.workers.messages import receive, send
 
-if TYPE_CHECKING:
-    from face128.settings import Settings
-
-WORKER_NICE = 5
-"""Of 0 to 19: the event loop of the service comes first, as in thread_pool.py."""
+WORKER_NICE = 5  # of 0 to 19: the event loop of the service comes first, as in thread_pool.py
 MAX_CONTROL_BYTES = 2**16
 """Longest message on the control socket: the settings, or the model cards. Linux sends up to 200 KB."""
 FORK = b"fork"
@@ -56,7 +51,7 @@ def main(control_fd: int, preload_dlib: bool) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold the photo
     if preload_dlib:
         import face128.engines.dlib.engine
-        import face128.engines.dlib.network  # noqa: F401
+        import face128.engines.resnet.network  # noqa: F401
     try:
         _serve(socket.socket(fileno=control_fd))
     except ConnectionError:  # the service has ended
@@ -64,7 +59,7 @@ def main(control_fd: int, preload_dlib: bool) -> None:
 
 
 def _serve(control: socket.socket) -> None:
-    settings: Settings = pickle.loads(_receive(control)[0])  # noqa: S301  (from the service, which started this process)
+    settings = pickle.loads(_receive(control)[0])  # noqa: S301  (from the service, which started this process)
     set_up_logging(settings.log_level, settings.log_format)
     cards: dict[str, ModelCard | str] = {}
     for name, engine in load_engines(settings, lambda trial: trial()):

@@ -19,10 +19,8 @@ from face128.workers import launcher
 from face128.workers.fork_server import FORK, MAX_CONTROL_BYTES
 from face128.workers.launcher import KILL_TIMEOUT_S, ForkServerProcess
 
-ANSWER_TIMEOUT_S = 10.0
-"""For a worker to be forked or reaped, which takes milliseconds."""
-LOAD_TIMEOUT_S = 300.0
-"""For the engines to be loaded and tried, which takes some seconds."""
+ANSWER_TIMEOUT_S = 10.0  # for a worker to be forked or reaped, which takes milliseconds
+LOAD_TIMEOUT_S = 300.0  # for the engines to be loaded and tried, which takes some seconds
 
 log = logging.getLogger("face128")
 
@@ -31,8 +29,7 @@ log = logging.getLogger("face128")
 class WorkerProcess:
     process_id: int
     connection: socket.socket
-    fork_server: ForkServerProcess
-    """Its parent, which alone can reap it."""
+    fork_server: ForkServerProcess | None  # its parent, which alone can reap it
 
 
 class ForkServerClient:
@@ -42,33 +39,43 @@ class ForkServerClient:
         self.closed = False
         self._settings = settings.without_secrets()
         self._server: ForkServerProcess | None = None
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def start(self) -> None:
         """Start the process, and return while it loads the engines."""
         with self._lock:
-            self._start()
+            if self.closed:
+                raise Overloaded(STOPPING)
+            self._server = launcher.launch()
+            if self.closed:  # by another thread, perhaps before there was a process to kill
+                self._end()
+                raise Overloaded(STOPPING)
+            with suppress(OSError):  # it has died, as _receive will find out
+                self._server.control.send(pickle.dumps(self._settings))
 
     def load(self) -> dict[str, ModelCard | str]:
         """Wait for the engines: the card of each by its name, or why it could not be loaded. Blocking: some seconds."""
         with self._lock:
-            return self._load()
+            if self._server is None:
+                self.start()
+            try:
+                cards: dict[str, ModelCard | str] = pickle.loads(self._receive(LOAD_TIMEOUT_S))  # noqa: S301  (no photo yet)
+            except OSError as error:
+                reason = "took too long" if isinstance(error, TimeoutError) else "died"
+                return dict.fromkeys(self._settings.engines, f"The process that loads the engines {reason}.")
+            return cards
 
     def fork(self) -> WorkerProcess:
         """A new worker. Raises NotReady if no fork server can be started, Overloaded if the client is closed."""
         ours, theirs = socket.socketpair()
         with theirs, self._lock:
-            try:
-                process_id = self._request(FORK, theirs)
-            except OSError:
-                self._load()
-                try:
-                    process_id = self._request(FORK, theirs)
-                except OSError:
-                    ours.close()
-                    raise NotReady("No process can be started for photos. Try again shortly.") from None
-            assert self._server is not None  # it has just answered
-            return WorkerProcess(process_id, ours, self._server)
+            for start_first in (False, True):
+                if start_first:
+                    self.load()
+                with suppress(OSError):
+                    return WorkerProcess(self._request(FORK, theirs), ours, self._server)
+        ours.close()
+        raise NotReady("No process can be started for photos. Try again shortly.")
 
     def reap(self, worker: WorkerProcess) -> int | None:
         """End a worker. Its exit status (negative: the signal); None if its fork server has ended, too."""
@@ -86,28 +93,6 @@ class ForkServerClient:
             server.process.kill()  # a thread that holds the lock while it waits for an answer gets an error now
         with self._lock:
             self._end()
-
-    def _start(self) -> None:
-        if self.closed:
-            raise Overloaded(STOPPING)
-        self._server = launcher.launch()
-        if self.closed:  # by another thread, perhaps before there was a process to kill
-            self._end()
-            raise Overloaded(STOPPING)
-        with suppress(OSError):  # it has died, as _receive will find out
-            self._server.control.send(pickle.dumps(self._settings))
-
-    def _load(self) -> dict[str, ModelCard | str]:
-        if self._server is None:
-            self._start()
-        try:
-            cards: dict[str, ModelCard | str] = pickle.loads(  # noqa: S301  (no photo has been there yet)
-                self._receive(LOAD_TIMEOUT_S)
-            )
-        except OSError as error:
-            reason = "took too long" if isinstance(error, TimeoutError) else "died"
-            return dict.fromkeys(self._settings.engines, f"The process that loads the engines {reason}.")
-        return cards
 
     def _request(self, request: bytes, *handed_over: socket.socket) -> int:
         """The answer to a request. Raises OSError if there is none: the fork server is then ended."""

@@ -10,6 +10,7 @@ import os
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from typing import NamedTuple
 
 KILL_TIMEOUT_S = 5.0
@@ -20,18 +21,15 @@ class ForkServerProcess(NamedTuple):
     """It waits for its settings on the control socket, and ends when the service closes the socket or ends itself."""
 
     process: subprocess.Popen[bytes]
-    control: socket.socket
-    """SOCK_SEQPACKET: a message is received whole or not at all."""
+    control: socket.socket  # SOCK_SEQPACKET: a message is received whole or not at all
 
     def end(self) -> bool:
         """Kill it, and its workers with it. Whether it has ended within KILL_TIMEOUT_S."""
         self.control.close()
         self.process.kill()
-        try:
+        with suppress(subprocess.TimeoutExpired):
             self.process.wait(KILL_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            return False
-        return True
+        return self.process.returncode is not None
 
 
 _early: ForkServerProcess | None = None
@@ -52,27 +50,21 @@ def launch() -> ForkServerProcess:
 
 def drop_early() -> None:
     """End the process of ``launch_early``: the settings want no fork server."""
-    global _early
     if _early is not None:
-        _early.end()
-        _early = None
+        launch().end()
 
 
 def _launch(preload_dlib: bool) -> ForkServerProcess:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     code = f"from face128.workers.fork_server import main; main({theirs.fileno()}, {preload_dlib})"
+    # No settings and no keys; one thread a worker: photos run in parallel, not the parts of one.
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("FACE128_", "API_KEY"))}
     process = subprocess.Popen(  # noqa: S603  (nothing in it comes from outside)
         [sys.executable, "-c", code],
-        env=_environment(),
+        env=environment | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
         stdin=subprocess.DEVNULL,
         pass_fds=[theirs.fileno()],
         start_new_session=True,  # Ctrl-C in the terminal is for the service alone
     )
     theirs.close()
     return ForkServerProcess(process, ours)
-
-
-def _environment() -> dict[str, str]:
-    """Without settings and keys, and with one thread a worker: photos run in parallel, not the parts of one."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("FACE128_", "API_KEY"))}
-    return kept | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}

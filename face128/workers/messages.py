@@ -7,6 +7,7 @@ peer has ended.
 
 from __future__ import annotations
 
+import select
 import socket
 import time
 
@@ -27,14 +28,9 @@ def receive(connection: socket.socket, deadline: float | None = None) -> bytes:
 
 def is_idle(connection: socket.socket) -> bool:
     """Whether the peer lives and has sent nothing."""
-    connection.settimeout(0)
-    try:
-        connection.recv(1)
-    except BlockingIOError:
-        return True
-    except OSError:
-        pass
-    return False
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    return not poll.poll(0)
 
 
 def _receive_exactly(connection: socket.socket, count: int, deadline: float | None) -> bytes:

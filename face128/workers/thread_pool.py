@@ -22,8 +22,7 @@ from face128.events import listener
 QUEUE_TIMEOUT_S = 30.0
 QUEUE_POLL_S = 0.02
 WARM_UP_TIMEOUT_S = 300.0
-WORKER_NICE = 5
-"""Of 0 to 19: a third of the processor's share of a thread at 0 (sched(7))."""
+WORKER_NICE = 5  # of 0 to 19: a third of the processor's share of a thread at 0 (sched(7))
 FIRST_JOB_GUESS_S = 0.1
 
 P = ParamSpec("P")
@@ -46,17 +45,15 @@ class ThreadPool:
         self._call = call
         self._capacity = threads + queue
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="face128-worker", initializer=_lower_priority)
-        self._lock = threading.Lock()
-        self._pending = 0
+        self._lock = threading.RLock()
         self._futures: set[Future[Any]] = set()
         self._stopping = False
-        self._mean_job_s = FIRST_JOB_GUESS_S
-        """Moving average."""
+        self._mean_job_s = FIRST_JOB_GUESS_S  # moving average
 
     @property
     def pending(self) -> int:
         """Jobs that run or wait now."""
-        return self._pending
+        return len(self._futures)
 
     async def run(self, job: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a blocking job in a thread of the pool and return its result.
@@ -105,12 +102,16 @@ class ThreadPool:
     def refuse_if_full(self) -> None:
         """Raise Overloaded where a job would be refused now."""
         with self._lock:
-            self._refuse_if_full()
+            if self._stopping:
+                raise Overloaded(STOPPING)
+            if self.pending >= self._capacity:
+                wait_s = self._mean_job_s * self.pending / self.threads
+                raise Overloaded(retry_after=max(1, math.ceil(wait_s)))
 
     def cancel_queued(self) -> None:
         """Raise Overloaded for every job that has not begun, and for those to come."""
-        self._stopping = True
         with self._lock:
+            self._stopping = True
             futures = tuple(self._futures)
         for future in futures:
             future.cancel()  # has no effect on those that run
@@ -121,11 +122,6 @@ class ThreadPool:
         self._executor.shutdown(wait=True)
 
     def _submit(self, job: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        with self._lock:
-            self._refuse_if_full()
-            self._pending += 1
-            listener().queue_length(self.name, self._pending)
-
         def timed() -> T:
             start = time.perf_counter()
             try:
@@ -133,27 +129,16 @@ class ThreadPool:
             finally:
                 self._mean_job_s += 0.1 * (time.perf_counter() - start - self._mean_job_s)
 
-        try:
+        with self._lock:
+            self.refuse_if_full()
             # In the caller's context: what the job logs has the request's id.
             future = self._executor.submit(copy_context().run, timed)
-        except RuntimeError:  # closed a moment ago
-            self._job_ended()
-            raise Overloaded(STOPPING) from None
-        with self._lock:
             self._futures.add(future)
+            listener().queue_length(self.name, self.pending)
         future.add_done_callback(self._job_ended)
         return future
 
-    def _refuse_if_full(self) -> None:
-        if self._stopping:
-            raise Overloaded(STOPPING)
-        if self._pending >= self._capacity:
-            wait_s = self._mean_job_s * self._pending / self.threads
-            raise Overloaded(retry_after=max(1, math.ceil(wait_s)))
-
-    def _job_ended(self, future: Future[Any] | None = None) -> None:
+    def _job_ended(self, future: Future[Any]) -> None:
         with self._lock:
-            self._pending -= 1
-            listener().queue_length(self.name, self._pending)
-            if future is not None:
-                self._futures.discard(future)
+            self._futures.remove(future)
+            listener().queue_length(self.name, self.pending)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from serving import environment, started
 
-from benchmarks.processes import tree
+from benchmarks.processes import process_tree
 from face128 import __main__
 from face128.workers import launcher
 
@@ -25,7 +25,9 @@ def early(monkeypatch: pytest.MonkeyPatch) -> launcher.ForkServerProcess:
 
 
 def commands(process: subprocess.Popen[bytes]) -> list[str]:
-    return [Path(f"/proc/{each}/cmdline").read_bytes().replace(b"\0", b" ").decode() for each in tree(process.pid)]
+    return [
+        Path(f"/proc/{each}/cmdline").read_bytes().replace(b"\0", b" ").decode() for each in process_tree(process.pid)
+    ]
 
 
 def test_the_service_uses_the_process_that_was_started_early_and_no_other() -> None:
@@ -38,7 +40,7 @@ def test_the_service_uses_the_process_that_was_started_early_and_no_other() -> N
 def test_where_the_settings_want_no_such_process_it_is_ended() -> None:
     settings = {"FACE128_ENGINES": "", "FACE128_PROVIDERS": "CPUExecutionProvider,AzureExecutionProvider"}
     with started(wait="/health", **settings) as (process, _):
-        assert len(tree(process.pid)) == 1
+        assert len(process_tree(process.pid)) == 1
 
 
 def test_it_is_used_once_and_ends_when_the_service_hangs_up(early: launcher.ForkServerProcess) -> None:

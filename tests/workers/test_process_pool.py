@@ -16,7 +16,7 @@ import pytest
 from liveness import lives, until
 from serving import started
 
-from benchmarks.processes import tree
+from benchmarks.processes import process_tree
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="worker processes need Linux")
 
@@ -45,7 +45,7 @@ def test_a_photo_that_takes_its_process_along_is_a_bad_image_and_nobody_else_not
     service: Service, width: int
 ) -> None:
     process, client = service
-    workers = set(tree(process.pid)[2:])
+    workers = set(process_tree(process.pid)[2:])
     with ThreadPoolExecutor(9) as pool:
         deadly = pool.submit(send, client, width)
         others = list(pool.map(lambda _: send(client, poisoned.HARMLESS), range(8)))
@@ -58,10 +58,10 @@ def test_a_photo_that_takes_its_process_along_is_a_bad_image_and_nobody_else_not
             """Send photos until the thread that lost its worker has one again: any thread may take the next."""
             others = list(pool.map(lambda _: send(client, poisoned.HARMLESS), range(4)))
             assert [other.status_code for other in others] == [200] * 4
-            return len(tree(process.pid)) == 4  # the service, the fork server, two workers
+            return len(process_tree(process.pid)) == 4  # the service, the fork server, two workers
 
         until(replaced)
-    assert len(workers - set(tree(process.pid))) == 1
+    assert len(workers - set(process_tree(process.pid))) == 1
 
 
 def test_a_deadly_photo_that_comes_again_costs_no_second_worker(service: Service) -> None:
@@ -69,10 +69,10 @@ def test_a_deadly_photo_that_comes_again_costs_no_second_worker(service: Service
     photo = poisoned.photo(poisoned.CRASHES)
     assert client.post("/encode-image", files={"image": photo}).json()["code"] == "bad_image"
     assert send(client, poisoned.HARMLESS).status_code == 200
-    workers = tree(process.pid)
+    workers = process_tree(process.pid)
     again = client.post("/encode-image", files={"image": photo})
     assert (again.status_code, again.json()["code"]) == (400, "bad_image")
-    assert tree(process.pid) == workers
+    assert process_tree(process.pid) == workers
 
 
 def test_the_other_photos_of_a_batch_are_described(service: Service) -> None:
@@ -86,20 +86,20 @@ def test_the_other_photos_of_a_batch_are_described(service: Service) -> None:
 
 def test_workers_and_the_fork_server_are_replaced_when_they_are_killed(service: Service) -> None:
     process, client = service
-    for victim in tree(process.pid)[1:]:
+    for victim in process_tree(process.pid)[1:]:
         os.kill(victim, signal.SIGKILL)
     assert [send(client, poisoned.HARMLESS).status_code for _ in range(4)] == [200] * 4
 
 
 def test_the_process_that_photos_reach_has_no_key(service: Service) -> None:
     process, _ = service
-    everyone = [Path(f"/proc/{each}/environ").read_bytes() for each in tree(process.pid)]
+    everyone = [Path(f"/proc/{each}/environ").read_bytes() for each in process_tree(process.pid)]
     assert [b"secret-key" in environment for environment in everyone] == [True] + [False] * (len(everyone) - 1)
 
 
 def test_no_process_outlives_a_service_that_is_killed() -> None:
     with started(**poisoned.settings(FACE128_THREADS="2")) as (process, port):
-        everyone = tree(process.pid)
+        everyone = process_tree(process.pid)
         assert len(everyone) == 4
         with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client, ThreadPoolExecutor(1) as pool:
             hanging = pool.submit(send, client, poisoned.HANGS)

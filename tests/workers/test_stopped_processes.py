@@ -121,9 +121,11 @@ def test_a_pool_can_be_closed_while_a_thread_waits_for_a_fork_server_that_is_sto
     loading: ProcessPool,
 ) -> None:
     stop(fork_server(loading))
+    assert loading._fork_server._server
+    control = loading._fork_server._server.control
     with ThreadPoolExecutor(1) as threads:
         waiting = threads.submit(loading.load)
-        until(loading._fork_server._lock.locked)
+        until(lambda: control.gettimeout() is not None)  # which is set before the wait
         loading.close()
         assert waiting.result() == {"fake": "The process that loads the engines died."}
 

@@ -9,10 +9,9 @@ from fastapi import Depends, Request, Security
 from fastapi.openapi.models import HTTPBearer
 from fastapi.security.base import SecurityBase
 
-from face128 import api_keys
 from face128.api.auth.throttle import Throttle, client_network
 from face128.api.metrics.prometheus import metrics_of
-from face128.api_keys import ApiKey, Scope
+from face128.api_keys import SAFE_SECRET_CHARACTERS, ApiKey, Scope, find_key
 from face128.errors import Forbidden, Throttled, Unauthorized
 from face128.service.service import Service
 
@@ -34,38 +33,31 @@ class Guard:
         self._keys = api_keys
         self._throttle = Throttle()
 
-    def admit(self, request: Request, scope: Scope) -> ApiKey | None:
-        """Return the request's key; None if the service has no keys.
-
-        Raises Unauthorized without a valid key, Forbidden if it lacks the scope, Throttled after too many wrong keys.
+    def check(self, request: Request, scope: Scope) -> None:
+        """Raises Unauthorized without a valid key, Forbidden if it lacks the scope, Throttled after many wrong keys.
 
         A long valid key is admitted even from a throttled network: clients behind one proxy cannot lock each other
         out. A short valid key may be a lucky guess, so it is throttled like a wrong one.
         """
         if not self._keys:
-            return None
-        secret = _sent_key(request)
+            return
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        secret = token.strip() if scheme.lower() == "bearer" else request.headers.get("x-api-key", "")
         if not secret:
             raise Unauthorized()  # not a guess, so not counted as a failure
-        key = api_keys.find_key(secret, self._keys)
-        if key is None or len(secret) < api_keys.SAFE_SECRET_CHARACTERS:
-            self._check_throttle(request, failed=key is None)
+        key = find_key(secret, self._keys)
+        if key is None or len(secret) < SAFE_SECRET_CHARACTERS:
+            network = client_network(request.client.host if request.client else None)
+            if seconds := self._throttle.retry_after(network):
+                raise Throttled(retry_after=seconds)
         if key is None:
+            self._throttle.add_failure(network)
+            if self._throttle.retry_after(network):
+                log.warning("too many wrong API keys from %s: the next are answered 429 for a while", network)
             raise Unauthorized()
         if scope not in key.scopes:
             raise Forbidden(f"This API key does not have the scope {scope}.", scope=scope)
-        return key
-
-    def _check_throttle(self, request: Request, *, failed: bool) -> None:
-        """Raise Throttled if the client's network has failed too often; else count this failure, if it is one."""
-        network = client_network(request.client.host if request.client else None)
-        if seconds := self._throttle.retry_after(network):
-            raise Throttled(retry_after=seconds)
-        if not failed:
-            return
-        self._throttle.add_failure(network)
-        if self._throttle.retry_after(network):
-            log.warning("too many wrong API keys from %s: the next are answered 429 for a while", network)
+        metrics_of(request).count_key_request(key.name)
 
 
 class ScopeDependency(SecurityBase):
@@ -84,17 +76,10 @@ class ScopeDependency(SecurityBase):
 
 
 def check_scope(request: Request, scope: Scope) -> None:
-    """Raise Unauthorized, Forbidden or Throttled unless the request may use a route of this scope."""
-    guard: Guard = request.app.state.guard
-    if (key := guard.admit(request, scope)) is not None:
-        metrics_of(request).count_key_request(key.name)
+    """As Guard.check, for routes that do without FastAPI's dependencies."""
+    request.app.state.guard.check(request, scope)
 
 
-def needs(scope: Scope, **error_fields: Any) -> Any:
-    """A route's dependency on a key. Later errors of the route also have these fields, such as ``success=False``."""
-    return Security(ScopeDependency(scope, error_fields), scopes=[scope])
-
-
-def _sent_key(request: Request) -> str:
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else request.headers.get("x-api-key", "")
+def needs(scope: Scope, **error_fields: Any) -> list[Any]:
+    """The dependencies of a route that needs a key. The route's later errors also have ``error_fields``."""
+    return [Security(ScopeDependency(scope, error_fields), scopes=[scope])]

@@ -8,12 +8,9 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-MAX_FAILURES = 10
-"""Failures that a network may have at once."""
-SECONDS_PER_FAILURE = 6.0
-"""Until one failure is forgotten: 10 a minute in the long run."""
-MAX_NETWORKS = 10_000
-"""Remembered networks, 2 MB; beyond that, the one whose last failure is oldest is dropped."""
+MAX_FAILURES = 10  # failures that a network may have at once
+SECONDS_PER_FAILURE = 6.0  # until one failure is forgotten: 10 a minute in the long run
+MAX_NETWORKS = 10_000  # remembered networks, 2 MB; beyond that, the one whose last failure is oldest is dropped
 
 
 class Throttle:

@@ -6,6 +6,7 @@ Callers cannot choose the value of a label (route, code, model, name of a key), 
 from __future__ import annotations
 
 import os
+from functools import cache, partial
 from typing import Any
 
 from fastapi import Request
@@ -36,48 +37,27 @@ class Metrics(Listener):
         self._has_several_workers = METRICS_FOLDER_VARIABLE in os.environ
         self._registry = CollectorRegistry()
         registry: Any = None if self._has_several_workers else self._registry
-        self._requests = Counter("face128_requests", "Answers", ["route", "method", "code"], registry=registry)
-        self._durations = Histogram(
-            "face128_request_duration_seconds",
-            "From the head of the request to the end of the answer",
-            ["route", "method"],
-            buckets=DURATION_BUCKETS_S,
-            registry=registry,
-        )
-        self._stages = Histogram(
-            "face128_stage_duration_seconds",
-            "Stages of the work on a photo, and searches",
-            ["stage"],
-            buckets=DURATION_BUCKETS_S,
-            registry=registry,
-        )
-        self._queue = Gauge(
-            "face128_queue_jobs", "Jobs that run or wait", ["pool"], multiprocess_mode="livesum", registry=registry
-        )
-        self._errors = Counter("face128_errors", "Error answers by code", ["code"], registry=registry)
-        self._faces = Histogram("face128_faces_per_image", "Faces in a photo", buckets=FACE_BUCKETS, registry=registry)
-        self._decisions = Counter("face128_decisions", "Decisions: match or no match", ["result"], registry=registry)
-        self._distances = Histogram(
-            "face128_match_distance",
-            "Distance to the nearest member, matched or not",
-            ["model", "result"],
-            buckets=DISTANCE_BUCKETS,
-            registry=registry,
-        )
-        self._lists = Counter("face128_lists", "Lists of /match above 64 KiB", ["known"], registry=registry)
-        self._keys = Counter("face128_key_requests", "Requests by name of the API key", ["key"], registry=registry)
-        self._engines = Gauge(
-            "face128_engine_info",
-            "Engines that are ready",
-            ["engine", "model", "pipeline"],
-            multiprocess_mode="livemax",
-            registry=registry,
-        )
-        info = Gauge("face128_info", "Service version", ["version"], multiprocess_mode="livemax", registry=registry)
-        info.labels(__version__).set(1)
+        counter = partial(Counter, registry=registry)
+        histogram = partial(Histogram, registry=registry)
+        durations = partial(histogram, buckets=DURATION_BUCKETS_S)
+        gauge = partial(Gauge, registry=registry)
+        info = partial(gauge, multiprocess_mode="livemax")
+        self._requests = counter("face128_requests", "Answers", ["route", "method", "code"])
+        description = "From the head of the request to the end of the answer"
+        self._durations = durations("face128_request_duration_seconds", description, ["route", "method"])
+        description = "Stages of the work on a photo, and searches"
+        self._stages = durations("face128_stage_duration_seconds", description, ["stage"])
+        self._queue = gauge("face128_queue_jobs", "Jobs that run or wait", ["pool"], multiprocess_mode="livesum")
+        self._errors = counter("face128_errors", "Error answers by code", ["code"])
+        self._faces = histogram("face128_faces_per_image", "Faces in a photo", buckets=FACE_BUCKETS)
+        self._decisions = counter("face128_decisions", "Decisions: match or no match", ["result"])
+        description, labels = "Distance to the nearest member, matched or not", ["model", "result"]
+        self._distances = histogram("face128_match_distance", description, labels, buckets=DISTANCE_BUCKETS)
+        self._lists = counter("face128_lists", "Lists of /match above 64 KiB", ["known"])
+        self._keys = counter("face128_key_requests", "Requests by name of the API key", ["key"])
+        self._engines = info("face128_engine_info", "Engines that are ready", ["engine", "model", "pipeline"])
+        info("face128_info", "Service version", ["version"]).labels(__version__).set(1)
         self._models = set(CARDS)
-        self._request_children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
-        self._decision_children: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
         self._stage_children = {stage: self._stages.labels(stage) for stage in STAGES}
         for pool in POOLS:
             self.queue_length(pool, 0)
@@ -87,13 +67,18 @@ class Metrics(Listener):
             self._decisions.labels(result)
         self._list_lookups = {hit: self._lists.labels("yes" if hit else "no") for hit in (True, False)}
 
+        self._request_children = cache(
+            lambda route, method, code: (
+                self._requests.labels(route, method, code),
+                self._durations.labels(route, method),
+            )
+        )
+        self._decision_children = cache(
+            lambda model, result: (self._decisions.labels(result), self._distances.labels(model, result))
+        )
+
     def count_request(self, route: str, method: str, code: int, seconds: float) -> None:
-        method = method if method in HTTP_METHODS else "other"
-        children = self._request_children.get((route, method, code))
-        if children is None:
-            children = self._requests.labels(route, method, code), self._durations.labels(route, method)
-            self._request_children[route, method, code] = children
-        counter, durations = children
+        counter, durations = self._request_children(route, method if method in HTTP_METHODS else "other", code)
         counter.inc()
         durations.observe(seconds)
 
@@ -106,12 +91,8 @@ class Metrics(Listener):
     def count_decision(self, model: str, distance: float | None, matched: bool) -> None:
         """Count a decision; ``distance`` is that of the nearest member, None if nobody is enrolled."""
         # Callers of /match name the model of their descriptors, and could invent any number of names.
-        model, result = model if model in self._models else "other", "match" if matched else "no_match"
-        children = self._decision_children.get((model, result))
-        if children is None:
-            children = self._decisions.labels(result), self._distances.labels(model, result)
-            self._decision_children[model, result] = children
-        counter, distances = children
+        model = model if model in self._models else "other"
+        counter, distances = self._decision_children(model, "match" if matched else "no_match")
         counter.inc()
         if distance is not None:
             distances.observe(distance)

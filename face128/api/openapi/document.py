@@ -8,13 +8,12 @@ from fastapi import FastAPI
 
 from face128.settings import Settings
 
-_HEADERS = {
-    "X-Request-ID": "The caller's own id, or a new one; the log has it too.",
-    "Retry-After": "Seconds to wait before the next try.",
-    "WWW-Authenticate": "Bearer.",
+_HEADERS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "X-Request-ID": ("The caller's own id, or a new one; the log has it too.", ()),
+    "Retry-After": ("Seconds to wait before the next try.", ("429", "503")),
+    "WWW-Authenticate": ("Bearer.", ("401",)),
 }
-_HEADER_STATUSES = {"Retry-After": ("429", "503"), "WWW-Authenticate": ("401",)}
-"""The statuses that have the header; a header that is not listed comes with every status."""
+"""Description, and the statuses that have the header: all if none is listed."""
 
 
 class DocumentedApp(FastAPI):
@@ -31,7 +30,7 @@ class DocumentedApp(FastAPI):
             for name in ("HTTPValidationError", "ValidationError"):
                 components["schemas"].pop(name, None)
             components["headers"] = {
-                name: {"description": text, "schema": {"type": "string"}} for name, text in _HEADERS.items()
+                name: {"description": text, "schema": {"type": "string"}} for name, (text, _) in _HEADERS.items()
             }
         assert self.openapi_schema is not None
         return self.openapi_schema
@@ -52,6 +51,6 @@ def _correct_operation(operation: dict[str, Any], settings: Settings) -> None:
     for status, response in responses.items():
         response["headers"] = {
             name: {"$ref": f"#/components/headers/{name}"}
-            for name in _HEADERS
-            if name not in _HEADER_STATUSES or status in _HEADER_STATUSES[name]
+            for name, (_, statuses) in _HEADERS.items()
+            if not statuses or status in statuses
         }

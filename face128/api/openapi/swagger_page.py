@@ -18,22 +18,17 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 
-# All URLs are relative: a proxy may serve the service under a path.
+# All URLs are relative: a proxy may serve the service under a path. HTML needs no tags for head and body.
 _PAGE = """<!doctype html>
 <html lang="en">
-<head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>face128</title>
 <link rel="icon" href="docs/favicon.png">
 <link rel="stylesheet" href="docs/swagger-ui.css">
-</head>
-<body>
 <div id="swagger-ui"></div>
 <script src="docs/swagger-ui-bundle.js"></script>
 <script src="docs/start.js"></script>
-</body>
-</html>
 """
 
 # validatorUrl null: by default the page sends the document's URL to validator.swagger.io, for a badge.

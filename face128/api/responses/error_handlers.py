@@ -42,8 +42,7 @@ def _validation_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     field = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][0])
-    answer = InvalidRequest(f"{field}: {first['msg']}.", field=field)  # never the input itself
-    return _answer(request, answer.status, answer.body())
+    return _face128_error(request, InvalidRequest(f"{field}: {first['msg']}.", field=field))  # never the input itself
 
 
 def _http_exception(request: Request, error: Exception) -> JSONResponse:

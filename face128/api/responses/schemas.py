@@ -31,8 +31,7 @@ class Health(BaseModel):
 class Ready(BaseModel):
     status: Literal["ready"]
     engines: dict[str, str]
-    database: Literal["ready"] | None = None
-    """Absent if the service has no gallery."""
+    database: Literal["ready"] | None = None  # absent if the service has no gallery
 
 
 class Explained(BaseModel):
@@ -77,8 +76,7 @@ class Encoded(BaseModel):
     bbox: Box
     confidence: float
     face_count: int
-    roll: float | None
-    """Clockwise rotation of the head in degrees; null if the engine's landmarks do not show it."""
+    roll: float | None  # clockwise rotation of the head in degrees; null if the engine's landmarks do not show it
 
 
 class FaceLocation(BaseModel):
@@ -159,10 +157,8 @@ class FaceRecord(BaseModel):
     id: str
     name: str | None
     metadata: dict[str, Any]
-    created_at: str
-    """ISO 8601, in UTC."""
-    embedding_index: int
-    """The number of older records."""
+    created_at: str  # ISO 8601, in UTC
+    embedding_index: int  # the number of older records
 
 
 class RecordCreated(BaseModel):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Path, Query, Request
@@ -15,10 +14,8 @@ from face128.api.requests.forms import read_photos
 from face128.api.requests.query import EngineName, Force
 from face128.api.responses import schemas
 from face128.api.responses.schemas import PHOTO_ERRORS, REFUSED, problems
-from face128.encoding.encode import Encoding, encode
-from face128.engines.base import Engine
-from face128.errors import Face128Error, TooManyImages
-from face128.service.service import Service
+from face128.encoding.encode import encode
+from face128.errors import TooManyImages
 
 if TYPE_CHECKING:
     from face128.gallery.gallery import Gallery
@@ -35,7 +32,7 @@ UserId = Annotated[str, Path(description="1 to 255 characters.", json_schema_ext
     "/enroll_faces/{user_id:path}",
     responses={200: {"links": ENROL_LINKS}, **problems(409), **PHOTO_ERRORS},
     openapi_extra=ENROL_BODY,
-    dependencies=[needs("gallery", status="error")],
+    dependencies=needs("gallery", status="error"),
 )
 async def enrol(
     user_id: UserId,
@@ -55,7 +52,8 @@ async def enrol(
     person = await service.gallery.run(_check_person, form.text("name"), user_id)
     if len(form.images) > MAX_USER_FACES:
         raise TooManyImages(f"A user has at most {MAX_USER_FACES} faces.")
-    encodings = await _encode_all(service, loaded, form.images)
+    photos = [({"index": index, "file_name": name}, data) for index, (name, data) in enumerate(form.images)]
+    encodings = await service.encode_all(loaded, photos, "one", 1, service.settings.max_roll)
 
     def store(gallery: Gallery) -> list[Record]:
         from face128.gallery.records import NewFace
@@ -67,10 +65,7 @@ async def enrol(
 
 
 @router.post(
-    "/match_face",
-    responses=PHOTO_ERRORS,
-    openapi_extra=IMAGE_BODY,
-    dependencies=[needs("match", status="access_denied")],
+    "/match_face", responses=PHOTO_ERRORS, openapi_extra=IMAGE_BODY, dependencies=needs("match", status="access_denied")
 )
 async def match_face(
     request: Request, service: ServiceDep, engine: EngineName = None
@@ -88,7 +83,7 @@ async def match_face(
     return schemas.Granted(status="access_granted", user_id=person.user_id, name=person.name)
 
 
-@router.delete("/enroll_faces/{user_id:path}", responses=problems(404, 422, 503), dependencies=[needs("gallery")])
+@router.delete("/enroll_faces/{user_id:path}", responses=problems(404, 422, 503), dependencies=needs("gallery"))
 async def erase(user_id: UserId, service: ServiceDep) -> schemas.Erased:
     """Erase a person: rows, vectors and index entries, immediately and on every worker."""
     erased = await service.gallery.run(lambda gallery: gallery.erase_user(user_id))
@@ -100,18 +95,3 @@ def _check_person(_: Gallery, name: str, user_id: str) -> Person:
     from face128.gallery.records import Person
 
     return Person(name, user_id)
-
-
-async def _encode_all(service: Service, engine: Engine, images: list[tuple[str | None, bytes]]) -> list[Encoding]:
-    """Raises the error of the first photo that fails, with its index and file name."""
-    outcomes = await asyncio.gather(
-        *(service.encode_to_enrol(engine, data) for _, data in images), return_exceptions=True
-    )
-    encodings = []
-    for index, ((file_name, _), outcome) in enumerate(zip(images, outcomes, strict=True)):
-        if isinstance(outcome, Face128Error):
-            outcome.context |= {"index": index, "file_name": file_name}
-        if isinstance(outcome, BaseException):
-            raise outcome
-        encodings.append(outcome)
-    return encodings

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable
-from typing import Any, TypeVar
+from typing import Any
 
 from fastapi import APIRouter, Request
 
@@ -16,19 +14,15 @@ from face128.api.responses import schemas
 from face128.api.responses.schemas import PHOTO_ERRORS, REFUSED, problems
 from face128.api.routes.batch_extract import extract_all
 from face128.encoding.encode import encode, face_fields, find_faces
-from face128.errors import Face128Error, InvalidRequest
+from face128.errors import InvalidRequest
 from face128.matching import verification
 
 router = APIRouter(responses=REFUSED, tags=["faces"])
 
 MAX_DESCRIPTOR_PAIR_BYTES = 256 * 1024  # two descriptors of 512 numbers as decimal JSON, and some room
 
-T = TypeVar("T")
 
-
-@router.post(
-    "/detect", responses=PHOTO_ERRORS, openapi_extra=IMAGE_BODY, dependencies=[needs("encode", detected=False)]
-)
+@router.post("/detect", responses=PHOTO_ERRORS, openapi_extra=IMAGE_BODY, dependencies=needs("encode", detected=False))
 async def detect(request: Request, service: ServiceDep, engine: EngineName = None) -> schemas.Detected:
     """How many faces are in the photo, and where. A photo without a face is no error: `detected` is false."""
     loaded = service.engine(engine)
@@ -48,10 +42,7 @@ async def detect(request: Request, service: ServiceDep, engine: EngineName = Non
 
 
 @router.post(
-    "/verify-face",
-    responses=PHOTO_ERRORS,
-    openapi_extra=IMAGE_BODY,
-    dependencies=[needs("encode", face_detected=False)],
+    "/verify-face", responses=PHOTO_ERRORS, openapi_extra=IMAGE_BODY, dependencies=needs("encode", face_detected=False)
 )
 async def verify_face(
     request: Request, service: ServiceDep, engine: EngineName = None
@@ -69,7 +60,7 @@ async def verify_face(
     "/extract-embedding",
     responses=PHOTO_ERRORS,
     openapi_extra=IMAGE_BODY,
-    dependencies=[needs("encode", success=False, face_detected=False)],
+    dependencies=needs("encode", success=False, face_detected=False),
 )
 async def extract_embedding(
     request: Request, service: ServiceDep, faces: Faces = "one", engine: EngineName = None
@@ -88,7 +79,7 @@ async def extract_embedding(
 
 
 @router.post(
-    "/compare", responses=PHOTO_ERRORS, openapi_extra=TWO_IMAGES_BODY, dependencies=[needs("match", success=False)]
+    "/compare", responses=PHOTO_ERRORS, openapi_extra=TWO_IMAGES_BODY, dependencies=needs("match", success=False)
 )
 async def compare(
     request: Request, service: ServiceDep, faces: Faces = "one", engine: EngineName = None
@@ -96,9 +87,7 @@ async def compare(
     """Whether two photos show one person, by the model's metric and threshold."""
     loaded = service.engine(engine)
     images = await read_images(request, service.limits, ("image1", "image2"))
-    first, second = await asyncio.gather(
-        *(_with_field(field, service.run(encode, loaded, image, service.limits, faces)) for field, image in images)
-    )
+    first, second = await service.encode_all(loaded, [({"field": field}, image) for field, image in images], faces)
     comparison = verification.compare(first.descriptor, second.descriptor, loaded.card)
     return schemas.Compared(
         success=True,
@@ -115,7 +104,7 @@ async def compare(
     "/compare-faces",
     responses=problems(400, 409, 413, 422),
     openapi_extra=TWO_DESCRIPTORS_BODY,
-    dependencies=[needs("match")],
+    dependencies=needs("match"),
 )
 async def compare_faces(request: Request) -> schemas.ComparedFaces:
     """The distance of two descriptors: Euclidean for 128 numbers, cosine for 512. Needs no engine."""
@@ -129,7 +118,7 @@ async def compare_faces(request: Request) -> schemas.ComparedFaces:
     response_model_exclude_unset=True,
     responses=problems(400, 409, 413, 422),
     openapi_extra=BATCH_BODY,
-    dependencies=[needs("encode")],
+    dependencies=needs("encode"),
 )
 async def batch_extract(
     request: Request, service: ServiceDep, faces: Faces = "one", engine: EngineName = None
@@ -149,12 +138,3 @@ async def batch_extract(
         "failed": len(results) - successful,
         "model": loaded.card.name,
     }
-
-
-async def _with_field(field: str, work: Awaitable[T]) -> T:
-    """Await the work on one of several images, and add its field to the error."""
-    try:
-        return await work
-    except Face128Error as error:
-        error.context["field"] = field
-        raise

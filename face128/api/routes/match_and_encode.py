@@ -66,7 +66,7 @@ router.add_api_route(
     route_class_override=MatchRoute,
     responses={200: {"model": Matched | NotMatched}, **problems(400, 409, 413, 422, 503)},
     openapi_extra=MATCH_BODY,
-    dependencies=[needs("match")],
+    dependencies=needs("match"),
 )
 
 
@@ -104,7 +104,7 @@ async def _decide(service: Service, asked: MatchRequest, explain: bool) -> Decis
     response_model=Encoded,
     responses=problems(400, 413, 415, 422, 503),
     openapi_extra=IMAGE_BODY,
-    dependencies=[needs("encode", face_detected=False)],
+    dependencies=needs("encode", face_detected=False),
 )
 async def encode_image(
     request: Request,

@@ -36,7 +36,7 @@ async def health(service: ServiceDep) -> Health:
         200: {"description": "Prometheus's text format", "content": {"text/plain": {"schema": {"type": "string"}}}},
         **REFUSED,
     },
-    dependencies=[needs("admin")],
+    dependencies=needs("admin"),
 )
 async def metrics(request: Request) -> Response:
     """Counts and times for Prometheus, over all workers. If keys are set, it needs one with the scope `admin`."""

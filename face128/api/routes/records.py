@@ -31,7 +31,7 @@ MAX_PAGE = 1000
     "/records",
     responses={200: {"links": RECORD_LINKS}, **problems(409), **PHOTO_ERRORS},
     openapi_extra=RECORD_BODY,
-    dependencies=[needs("gallery", success=False)],
+    dependencies=needs("gallery", success=False),
 )
 async def create(
     request: Request, service: ServiceDep, force: Force = False, engine: EngineName = None
@@ -44,7 +44,7 @@ async def create(
     form = await read_photos(request, service.limits)
     image, name, metadata = form.image(), form.text("name"), form.json_object("metadata")
     person = await service.gallery.run(_check_record, name, metadata)
-    encoding = await service.encode_to_enrol(loaded, image)
+    encoding = await service.run(encode, loaded, image, service.limits, "one", 1, service.settings.max_roll)
 
     def store(gallery: Gallery) -> schemas.FaceRecord:
         from face128.gallery.records import NewFace
@@ -59,7 +59,7 @@ async def create(
     return schemas.RecordCreated(success=True, message=message, record=record)
 
 
-@router.get("/records", responses=problems(422, 503), dependencies=[needs("gallery")])
+@router.get("/records", responses=problems(422, 503), dependencies=needs("gallery"))
 async def page(
     service: ServiceDep,
     skip: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
@@ -75,7 +75,7 @@ async def page(
     "/records/match",
     responses=PHOTO_ERRORS,
     openapi_extra=RECORD_MATCH_BODY,
-    dependencies=[needs("match", face_detected=False)],
+    dependencies=needs("match", face_detected=False),
 )
 async def match(request: Request, service: ServiceDep, engine: EngineName = None) -> schemas.RecordMatch:
     """Whose face is this? The nearest records; `recognized` if the nearest is near enough.
@@ -107,14 +107,14 @@ async def match(request: Request, service: ServiceDep, engine: EngineName = None
     )
 
 
-@router.get("/records/{record_id}", responses=problems(404, 503), dependencies=[needs("gallery")])
+@router.get("/records/{record_id}", responses=problems(404, 503), dependencies=needs("gallery"))
 async def one(record_id: str, service: ServiceDep) -> schemas.FaceRecord:
     """One record."""
     older, record = await service.gallery.run(lambda gallery: gallery.record(record_id))
     return _record_json(record, older)
 
 
-@router.delete("/records/{record_id}", responses=problems(404, 503), dependencies=[needs("gallery")])
+@router.delete("/records/{record_id}", responses=problems(404, 503), dependencies=needs("gallery"))
 async def delete(record_id: str, service: ServiceDep) -> schemas.RecordDeleted:
     """Erase one record: row, vector and index entry, immediately and on every worker."""
     record = await service.gallery.run(lambda gallery: gallery.erase_record(record_id))
@@ -122,7 +122,7 @@ async def delete(record_id: str, service: ServiceDep) -> schemas.RecordDeleted:
     return schemas.RecordDeleted(success=True, message=message, deleted_id=record.id)
 
 
-@router.post("/maintenance/rebuild-index", responses=problems(503), dependencies=[needs("admin")])
+@router.post("/maintenance/rebuild-index", responses=problems(503), dependencies=needs("admin"))
 async def rebuild(service: ServiceDep) -> schemas.Rebuilt:
     """Rebuild the index from the table, on every worker."""
     start = time.perf_counter()

@@ -11,16 +11,8 @@ from typing import NoReturn
 
 import numpy as np
 
-from face128.engines.resnet.architecture import (
-    BLOCKS,
-    CHIP_SIDE_PX,
-    DIMENSION,
-    STEM_SHAPE,
-    Convolution,
-    Floats,
-    ResidualBlock,
-    ResnetWeights,
-)
+from face128.engines.resnet import architecture
+from face128.engines.resnet.architecture import BLOCKS, Convolution, FilterShape, Floats, ResnetWeights
 from face128.errors import ConfigurationError
 
 # The version numbers at the start of dlib's layers, outermost first: 1 for a tag or a skip, 2 for any other layer.
@@ -85,6 +77,12 @@ class _DatReader:
         for _ in range(3):
             self.tensor(0, 0, 0, 0)
 
+    def expect_layer(self, name: str, *settings: int) -> None:
+        """A layer without weights."""
+        self.expect_name(name)
+        self.expect(*settings)
+        self.skip_training_state()
+
     def expect_end(self) -> None:
         if self._position != len(self._data):
             self._refuse("the file goes on")
@@ -102,34 +100,42 @@ def read_resnet(data: bytes) -> ResnetWeights:
     reader.expect(2, 2, 2, _INNERMOST_LAYER_VERSION)  # pool, relu, affine, convolution of the stem
     reader.expect_name("input_rgb_image_sized")
     mean = reader.number(), reader.number(), reader.number()
-    reader.expect(CHIP_SIDE_PX, CHIP_SIDE_PX)
+    reader.expect(architecture.CHIP_SIDE_PX, architecture.CHIP_SIDE_PX)
 
-    stem = _convolution(reader, STEM_SHAPE, stride=2, padding=0, innermost=True)
-    _expect_layer(reader, "relu_")
-    _expect_layer(reader, "max_pool_2", 3, 3, 2, 2, 0, 0)
-    blocks = tuple(_block(reader, block) for block in BLOCKS)
-    _expect_layer(reader, "avg_pool_2", 0, 0, 1, 1, 0, 0)  # rows and columns of 0: over the whole image
-    projection = _projection(reader, BLOCKS[-1].channels)
+    stem = _convolution(reader, architecture.STEM_SHAPE, down=True, innermost=True)
+    reader.expect_layer("relu_")
+    reader.expect_layer("max_pool_2", 3, 3, 2, 2, 0, 0)
+    blocks = []
+    for block in BLOCKS:
+        first = _convolution(reader, block.shapes[0], block.down)
+        reader.expect_layer("relu_")
+        blocks.append((first, _convolution(reader, block.shapes[1], down=False)))
+        if block.down:
+            reader.expect_layer("avg_pool_2", 2, 2, 2, 2, 0, 0)
+        reader.expect_layer("add_prev_")
+        reader.expect_layer("relu_")
+    reader.expect_layer("avg_pool_2", 0, 0, 1, 1, 0, 0)  # rows and columns of 0: over the whole image
+
+    shape = BLOCKS[-1].channels, architecture.DIMENSION
+    reader.expect_name("fc_2")
+    reader.expect(*reversed(shape))
+    projection = reader.tensor(*shape, 1, 1).reshape(shape)
+    reader.expect(1, *shape, 1, 1)
+    reader.expect(1, 0, 0, 0, 0)
+    reader.expect(1)  # without biases
+    reader.skip_numbers(4)  # learning rates and weight decays
+    reader.skip_training_state()
     reader.expect_end()
     # The scale is not in the file: dlib's input_rgb_image_sized divides by 256.
-    return ResnetWeights(mean=mean, scale=256.0, stem=stem, blocks=blocks, projection=projection)
+    return ResnetWeights(mean, 256.0, stem, tuple(blocks), projection)
 
 
-def _expect_layer(reader: _DatReader, name: str, *settings: int) -> None:
-    """A layer without weights."""
-    reader.expect_name(name)
-    reader.expect(*settings)
-    reader.skip_training_state()
-
-
-def _convolution(
-    reader: _DatReader, shape: tuple[int, int, int, int], stride: int, padding: int, innermost: bool = False
-) -> Convolution:
-    """A convolution and the affine layer after it."""
+def _convolution(reader: _DatReader, shape: FilterShape, down: bool, innermost: bool = False) -> Convolution:
+    """A convolution and the affine layer after it. ``down``: of stride 2 and without padding."""
     channels, _, rows, columns = shape
     reader.expect_name("con_4")
     weights = reader.tensor(math.prod(shape) + channels, 1, 1, 1).ravel()
-    reader.expect(channels, rows, columns, stride, stride, padding, padding)
+    reader.expect(channels, rows, columns, *((2, 2, 0, 0) if down else (1, 1, 1, 1)))
     reader.expect(1, *shape)
     reader.expect(1, 1, channels, 1, 1)
     reader.skip_numbers(4)  # learning rates and weight decays
@@ -144,27 +150,3 @@ def _convolution(
     reader.expect(0)  # one gamma and one beta a channel
     reader.skip_training_state()
     return Convolution(weights[:-channels].reshape(shape), weights[-channels:], gamma, beta)
-
-
-def _block(reader: _DatReader, block: ResidualBlock) -> tuple[Convolution, Convolution]:
-    first_shape, second_shape = block.shapes
-    first = _convolution(reader, first_shape, block.stride, block.padding)
-    _expect_layer(reader, "relu_")
-    second = _convolution(reader, second_shape, stride=1, padding=1)
-    if block.down:
-        _expect_layer(reader, "avg_pool_2", 2, 2, 2, 2, 0, 0)
-    _expect_layer(reader, "add_prev_")
-    _expect_layer(reader, "relu_")
-    return first, second
-
-
-def _projection(reader: _DatReader, channels: int) -> Floats:
-    reader.expect_name("fc_2")
-    reader.expect(DIMENSION, channels)
-    weights = reader.tensor(channels, DIMENSION, 1, 1).reshape(channels, DIMENSION)
-    reader.expect(1, channels, DIMENSION, 1, 1)
-    reader.expect(1, 0, 0, 0, 0)
-    reader.expect(1)  # without biases
-    reader.skip_numbers(4)  # learning rates and weight decays
-    reader.skip_training_state()
-    return weights

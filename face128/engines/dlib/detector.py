@@ -22,7 +22,7 @@ import copy
 import math
 import threading
 from collections.abc import Iterable, Sequence
-from typing import Literal, NamedTuple, Self
+from typing import Literal
 
 import dlib
 import numpy as np
@@ -55,34 +55,23 @@ MAX_CROPS = 4  # with more candidates, one search of the whole photo is no slowe
 MAX_CROPS_SMALL_PHOTO = 8
 
 
-class _Detectors(NamedTuple):
-    whole: dlib.fhog_object_detector
-    """The original: for a photo and its smaller copies."""
-    level: dlib.fhog_object_detector
-    """For one level of the pyramid."""
-    half_size: dlib.fhog_object_detector
-    """For a copy of half the size."""
+class _Detectors(threading.local):
+    """Copies of dlib's detectors, made anew in each thread: a shared one crashes the process.
 
-    @classmethod
-    def make(cls) -> Self:
-        whole = dlib.get_frontal_face_detector()
-        return cls(whole, single_level_detector(whole), single_level_detector(whole, cell_px=4))
+    Making one takes 0.2 s and holds the GIL, copying it 1 ms.
+    """
+
+    def __init__(self, *originals: dlib.fhog_object_detector) -> None:
+        # The original, for a photo and its smaller copies; for one level of the pyramid; for a copy of half the size.
+        self.whole, self.level, self.half_size = map(copy.copy, originals)
 
 
 class HogDetector:
-    """Keeps detectors for each thread: a shared one crashes the process.
-
-    Making them takes 0.2 s and holds the GIL, copying them 1 ms: so they are made once and copied for each thread.
-    """
-
     def __init__(self, mode: Literal["fast", "exact"]) -> None:
-        self._originals = _Detectors.make()
-        self._find = self._exact if mode == "exact" else self._fast
-        self._thread = threading.local()
-
-    def find(self, photo: Photo) -> list[HogDetection]:
-        """Every face, the highest score first."""
-        return self._find(photo)
+        whole = dlib.get_frontal_face_detector()
+        self._detectors = _Detectors(whole, single_level_detector(whole), single_level_detector(whole, cell_px=4))
+        self.find = self._exact if mode == "exact" else self._fast
+        """Every face in a Photo, the highest score first."""
 
     def _exact(self, photo: Photo) -> list[HogDetection]:
         # Full image, one upsampling, threshold 0: face_recognition.face_locations(image).
@@ -172,13 +161,6 @@ class HogDetector:
             return self._exact(photo)
         grey, to_photo = grey_copy(photo, scale)
         return to_detections(self._detectors.whole.run(grey, 0, threshold), to_photo)
-
-    @property
-    def _detectors(self) -> _Detectors:
-        if not hasattr(self._thread, "detectors"):
-            self._thread.detectors = _Detectors(*map(copy.copy, self._originals))
-        detectors: _Detectors = self._thread.detectors
-        return detectors
 
 
 def _clear(detections: Iterable[HogDetection]) -> list[HogDetection]:

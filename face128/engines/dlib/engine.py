@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import dlib
 import numpy as np
@@ -18,6 +18,7 @@ import numpy as np
 from face128.domain.descriptors import Descriptors
 from face128.domain.model_card import DLIB, ModelCard
 from face128.engines.base import Chips, Face
+from face128.engines.dlib.dat_file import read_resnet
 from face128.engines.dlib.detection import Box, HogDetection
 from face128.engines.dlib.detector import HogDetector
 from face128.engines.dlib.scaled_copy import chip_shrink
@@ -31,12 +32,10 @@ from face128.engines.dlib.weight_files import (
 )
 from face128.photos.photo import Photo
 
-if TYPE_CHECKING:
-    from face128.settings import Settings
-
 Landmarks = tuple[tuple[int, int], ...]
 
 DETECTION_VERSIONS = {"fast": "fast4", "exact": "exact"}
+CPU_PROVIDERS = ("CPUExecutionProvider",)
 CHIP_SIDE_PX = 150  # what the network was trained on (dlib's face_recognition_model_v1)
 CHIP_PADDING = 0.25  # of the face's size, on every side; face_recognition_model_v1's default
 
@@ -52,16 +51,12 @@ class DlibFace(Face):
     _find_landmarks: Callable[[Box], Landmarks]
 
     def __init__(self, detection: HogDetection, find_landmarks: Callable[[Box], Landmarks]) -> None:
-        fields = {"box": detection.box, "confidence": detection.confidence, "_find_landmarks": find_landmarks}
-        for name, value in fields.items():
-            object.__setattr__(self, name, value)
+        # Past the dataclass, which is frozen.
+        self.__dict__.update(box=detection.box, confidence=detection.confidence, _find_landmarks=find_landmarks)
 
-    def __getattr__(self, name: str) -> Landmarks:
-        if name != "landmarks":
-            raise AttributeError(name)
-        landmarks = self._find_landmarks(self.box)
-        object.__setattr__(self, name, landmarks)
-        return landmarks
+    @cached_property
+    def landmarks(self) -> Landmarks:  # type: ignore[override]
+        return self._find_landmarks(self.box)
 
 
 class DlibEngine:
@@ -72,7 +67,7 @@ class DlibEngine:
         weights: Path,
         network: Literal["onnx", "dlib"] = "onnx",
         detection: Literal["fast", "exact"] = "fast",
-        providers: Sequence[str] = ("CPUExecutionProvider",),
+        providers: Sequence[str] = CPU_PROVIDERS,
     ) -> None:
         self.card: ModelCard = replace(DLIB, pipeline=f"hog-{DETECTION_VERSIONS[detection]}/{DLIB.pipeline}")
         self._detector = HogDetector(detection)
@@ -80,11 +75,7 @@ class DlibEngine:
         read_verified(weights / LANDMARKS_FILE, LANDMARKS_SHA256)
         self._landmarks = dlib.shape_predictor(str(weights / LANDMARKS_FILE))
         resnet = weights / RESNET_FILE
-        self._network = _onnx_network(resnet, providers) if network == "onnx" else _dlib_network(resnet)
-
-    @classmethod
-    def from_settings(cls, settings: Settings) -> DlibEngine:
-        return cls(find_weights(settings.weights), settings.network, settings.detection, settings.providers)
+        self._network = load_network(resnet, providers) if network == "onnx" else _dlib_network(resnet)
 
     def detect(self, photo: Photo) -> list[Face]:
         return [DlibFace(detection, partial(self._find_landmarks, photo)) for detection in self._detector.find(photo)]
@@ -115,10 +106,14 @@ def _rectangle(box: Box, shrink: int) -> dlib.rectangle:
     return dlib.rectangle(*(round(side / shrink) for side in box))
 
 
-def _onnx_network(path: Path, providers: Sequence[str]) -> Callable[[Chips], Descriptors]:
-    from face128.engines.dlib.network import load_network
+def load_network(path: Path, providers: Sequence[str] = CPU_PROVIDERS) -> Callable[[Chips], Descriptors]:
+    """dlib's network in ONNX Runtime, in about 0.2 s; nothing is written.
 
-    return load_network(path, providers)
+    Raises ConfigurationError if the file is missing, damaged or another one.
+    """
+    from face128.engines.resnet.network import DescriptorNetwork  # FACE128_NETWORK=dlib needs no ONNX Runtime
+
+    return DescriptorNetwork(read_resnet(read_verified(path, RESNET_SHA256)), providers)
 
 
 def _dlib_network(path: Path) -> Callable[[Chips], Descriptors]:

@@ -27,7 +27,7 @@ def pyramid_scale(scale: float, rounding: Callable[[float], int] = math.ceil) ->
 
 def grey_copy(photo: Photo, scale: float, phase_px: float = PHASE_PX) -> tuple[npt.NDArray[np.uint8], PointMap]:
     """A grey copy that begins ``phase_px`` of its own pixels inside the photo, and the map from it to the photo."""
-    shrink = max(n for n in photo.shrinks if n == 1 or (n <= _max_shrink(photo) and n * scale <= 1))
+    shrink = _largest_shrink(photo, 1 / scale)
     grey = photo.grey(shrink)
     size = max(1, round(photo.width * scale)), max(1, round(photo.height * scale))
     left, top = (phase_px * side / copied for side, copied in zip(grey.size, size, strict=True))
@@ -38,9 +38,10 @@ def grey_copy(photo: Photo, scale: float, phase_px: float = PHASE_PX) -> tuple[n
 
 def chip_shrink(photo: Photo, face_width: int) -> int:
     """The largest shrink at which a face of ``face_width`` pixels still has enough pixels for its chip."""
-    return max(n for n in photo.shrinks if n == 1 or (n <= _max_shrink(photo) and face_width / n >= MIN_CHIP_FACE_PX))
+    return _largest_shrink(photo, face_width / MIN_CHIP_FACE_PX)
 
 
-def _max_shrink(photo: Photo) -> int:
-    """The shrink that leaves some 1000 pixels on the longest side: one decoding then serves search and chip."""
-    return max(1, max(photo.width, photo.height) // 900)
+def _largest_shrink(photo: Photo, limit: float) -> int:
+    """At most ``limit``, and with some 1000 pixels left on the longest side: one decoding serves search and chip."""
+    limit = min(limit, max(photo.width, photo.height) // 900)
+    return max(n for n in photo.shrinks if n == 1 or n <= limit)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -28,12 +28,7 @@ from face128.engines.faceapi.scaling import Scaling, Square, scale_to_square
 from face128.engines.onnx.sessions import CPU_PROVIDERS, open_session
 from face128.engines.resnet.architecture import CHIP_SIDE_PX
 from face128.engines.resnet.network import DescriptorNetwork
-from face128.engines.resnet.onnx_graph import to_onnx
-from face128.errors import ConfigurationError
 from face128.photos.photo import Photo
-
-if TYPE_CHECKING:
-    from face128.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,23 +69,7 @@ class FaceapiEngine:
             self._detect = partial(detect_tiny, run, score_threshold=score_threshold, side=input_size, scaling=scaling)
         self._landmarks = _runner(face_landmark_68(read_weights(models, "face_landmark_68")), providers)
         weights = read_resnet(read_weights(models, "face_recognition"))
-        self._network = DescriptorNetwork(to_onnx(weights, TensorProto.FLOAT), providers)
-
-    @classmethod
-    def from_settings(cls, settings: Settings) -> FaceapiEngine:
-        if settings.faceapi_models is None:
-            raise ConfigurationError(
-                "Set FACE128_FACEAPI_MODELS to the folder of face-api.js's models: your web application serves it."
-            )
-        return cls(
-            settings.faceapi_models,
-            settings.faceapi_detector,
-            settings.faceapi_crop,
-            min_confidence=settings.faceapi_min_confidence,
-            score_threshold=settings.faceapi_score_threshold,
-            input_size=settings.faceapi_input_size,
-            providers=settings.providers,
-        )
+        self._network = DescriptorNetwork(weights, providers, TensorProto.FLOAT)
 
     def detect(self, photo: Photo) -> list[Face]:
         """See Engine.detect. Detections wholly outside the photo, in the square's black part, are left out."""

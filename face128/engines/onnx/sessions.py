@@ -28,9 +28,11 @@ def open_session(model: bytes | Path, providers: Sequence[str] = CPU_PROVIDERS) 
 def providers_in_use(wanted: tuple[str, ...]) -> tuple[str, ...]:
     """The ``wanted`` providers that work here, and the CPU last. Warns once of each that does not work."""
     available = [name for name in wanted if name in onnxruntime.get_available_providers()]
+    graph = GraphBuilder("in", [1])
+    graph.add("Identity", "in", name="out")
     try:
         # Being built in is not enough: CUDA's libraries may be missing. ONNX Runtime then reports it and omits CUDA.
-        used = tuple(_open(_identity_model(), available).get_providers())
+        used = tuple(_open(graph.serialize({"out": [1]}), available).get_providers())
     except Exception as error:  # ONNX Runtime's errors have no common base class but this
         log.warning("ONNX Runtime: %s", error)
         used = CPU_PROVIDERS
@@ -56,10 +58,3 @@ def _open(model: bytes | Path, providers: Sequence[str]) -> onnxruntime.Inferenc
     # The session keeps a copy for a restart with other providers: 20 MB.
     session._model_bytes = None
     return session
-
-
-def _identity_model() -> bytes:
-    """The smallest network: one number in, the same out."""
-    graph = GraphBuilder()
-    graph.add("Identity", "in", name="out")
-    return graph.serialize("identity", {"in": [1]}, {"out": [1]})

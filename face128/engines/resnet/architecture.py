@@ -2,23 +2,24 @@
 
 A ResNet of 29 convolutions: a stem (7x7, stride 2, then a 3x3 maximum, stride 2), 14 blocks of two 3x3 convolutions,
 the global average and a projection to 128 numbers. The readers of weight files (dlib/dat_file.py,
-faceapi/resnet_weights.py) return ``ResnetWeights``; onnx_graph.py makes an ONNX graph of them.
+faceapi/resnet_weights.py) return ``ResnetWeights``; network.py makes an ONNX graph of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
+FilterShape = tuple[int, int, int, int]
+"""Output channels, input channels, rows, columns."""
 
 CHIP_SIDE_PX = 150
 DIMENSION = 128
-STEM_SHAPE = (32, 3, 7, 7)
-"""Of the stem's filters: output channels, input channels, rows, columns."""
+STEM_SHAPE: FilterShape = (32, 3, 7, 7)
 
 
 @dataclass(frozen=True)
@@ -26,34 +27,19 @@ class ResidualBlock:
     channels_in: int
     channels: int
     down: bool
-    """Halves the image: the first convolution has stride 2, and the shortcut is the 2x2 average."""
+    """Halves the image: the first convolution has stride 2 and no padding, and the shortcut is the 2x2 average."""
 
     @property
-    def stride(self) -> int:
-        """Of the first convolution; the second has 1."""
-        return 2 if self.down else 1
-
-    @property
-    def padding(self) -> int:
-        """Zeros around the input of the first convolution; the second has 1."""
-        return 0 if self.down else 1
-
-    @property
-    def shapes(self) -> tuple[tuple[int, int, int, int], tuple[int, int, int, int]]:
-        """Shapes of the two convolutions' filters."""
+    def shapes(self) -> tuple[FilterShape, FilterShape]:
+        """Of the two convolutions' filters."""
         return (self.channels, self.channels_in, 3, 3), (self.channels, self.channels, 3, 3)
 
 
-def _blocks() -> Iterator[ResidualBlock]:
-    channels_in = STEM_SHAPE[0]
-    # (channels, begins with a down block, blocks) from the input on: anet_type in dlib's dnn_face_recognition_ex.cpp.
-    for channels, down, count in (32, False, 3), (64, True, 4), (128, True, 3), (256, True, 3), (256, True, 1):
-        for i in range(count):
-            yield ResidualBlock(channels_in, channels, down and i == 0)
-            channels_in = channels
-
-
-BLOCKS = tuple(_blocks())
+# From the input on: anet_type in dlib's dnn_face_recognition_ex.cpp.
+_CHANNELS = [32] * 3 + [64] * 4 + [128] * 3 + [256] * 4
+BLOCKS = tuple(
+    ResidualBlock(*channels, down=i in (3, 7, 10, 13)) for i, channels in enumerate(pairwise([32, *_CHANNELS]))
+)
 
 
 @dataclass(frozen=True)

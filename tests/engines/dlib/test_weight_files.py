@@ -5,7 +5,7 @@ import sys
 import pytest
 from paths import ROOT
 
-from face128.engines.dlib.network import load_network
+from face128.engines.dlib.engine import load_network
 from face128.engines.dlib.weight_files import (
     LANDMARKS_FILE,
     LANDMARKS_SHA256,

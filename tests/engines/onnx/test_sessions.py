@@ -8,7 +8,7 @@ import insight_packs
 import numpy as np
 import pytest
 
-from face128.engines.dlib.network import load_network
+from face128.engines.dlib.engine import load_network
 from face128.engines.dlib.weight_files import RESNET_FILE, find_weights
 from face128.engines.insightface.engine import InsightfaceEngine
 from face128.engines.onnx.sessions import CPU_PROVIDERS, providers_in_use
