@@ -23,9 +23,9 @@ from face128.domain.model_card import DLIB
 from face128.encoding.encode import encode
 from face128.engines.loader import load_engine
 from face128.errors import NoFace
-from face128.gallery import writes
 from face128.gallery.gallery import Gallery
 from face128.gallery.records import NewFace, Person
+from face128.gallery.statements import next_version
 from face128.gallery.tables import faces
 from face128.photos.photo import Limits
 from face128.settings import Settings
@@ -141,7 +141,7 @@ def insert_faces(gallery: Gallery, vectors: Descriptors, start: int) -> None:
         face = NewFace(vector, number.to_bytes(8, "big"))
         rows.append(face.table_row(Person(f"Person {number}", f"p{number}"), DLIB, 0))
     with gallery.database.writing() as connection:
-        version = writes.next_version(connection)
+        version = next_version(connection)
         connection.execute(faces.insert(), [{**row, "version": version} for row in rows])
 
 

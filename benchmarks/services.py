@@ -63,7 +63,7 @@ class Service:
         port = ["--port", str(self.port)]
         serve = {
             FACE128: ["face128", "serve", *port],
-            # httptools, as a usual installation, uvicorn[standard], has it.
+            # httptools: the HTTP parser of a usual installation (uvicorn[standard]).
             NAIVE: ["uvicorn", "naive_service:app", "--http", "httptools", "--app-dir", str(NAIVE_FILE.parent), *port],
         }
         command, output = [sys.executable, "-m", *serve[self.name]], subprocess.DEVNULL

@@ -78,7 +78,7 @@ def main(node: Path, count: int, out: Path) -> None:
     photos = photos[:count]
     settings = load_settings()
     backend = LocalBackend(settings.threads, settings.photo_seconds)
-    dlib_descriptors = describe_photos(photos, Recipe.from_settings(settings, choice="central"), backend).descriptors
+    dlib_descriptors = describe_photos(photos, Recipe.from_settings(settings, choice="central"), backend)[0]
     rows = [(photo, "dlib", vector) for photo, vector in dlib_descriptors.items()]
     rows += faceapi_descriptors(photos, node)
     people = sorted({photo.parent.name for photo in photos})

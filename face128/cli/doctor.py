@@ -16,14 +16,7 @@ from rich.table import Table
 from face128 import __version__
 from face128.encoding.encode import encode
 from face128.encoding.self_test import self_test_photo
-from face128.engines.dlib.weight_files import (
-    LANDMARKS_FILE,
-    LANDMARKS_SHA256,
-    RESNET_FILE,
-    RESNET_SHA256,
-    find_weights,
-    read_verified,
-)
+from face128.engines.dlib.weight_files import SHA256, find_weights, read_verified
 from face128.engines.loader import load_engine
 from face128.errors import ConfigurationError, Face128Error
 from face128.photos.photo import Limits
@@ -57,7 +50,7 @@ def _checks(settings: Settings) -> Iterator[tuple[str, Callable[[], str]]]:
         if "extra ==" not in requirement:
             name = re.split(r"[\[<>=~; ]", requirement, maxsplit=1)[0]
             yield name, partial(_package, name, requirement)
-    for file, checksum in ((RESNET_FILE, RESNET_SHA256), (LANDMARKS_FILE, LANDMARKS_SHA256)):
+    for file, checksum in SHA256.items():
         yield file, partial(_weights, settings, file, checksum)
     yield "providers", partial(_providers, settings)
     yield "self-test", partial(_self_test, settings)
@@ -77,7 +70,7 @@ def _package(name: str, requirement: str) -> str:
 
 
 def _weights(settings: Settings, file: str, checksum: str) -> str:
-    read_verified(find_weights(settings.weights) / file, checksum)
+    read_verified(find_weights(settings.weights) / file)
     return f"sha256 {checksum[:16]}…, public domain"
 
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+from face128.domain.model_card import ModelCard
 from face128.errors import InvalidRequest
-
-if TYPE_CHECKING:
-    from face128.domain.model_card import ModelCard
 
 
 @dataclass(frozen=True)

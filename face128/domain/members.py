@@ -1,4 +1,4 @@
-"""The members of a request to /match, and the request itself, as plain data."""
+"""A valid request to /match and its members, as plain data."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class MemberList:
     other_model: frozenset[int] = frozenset()
     """List indices of the members whose descriptors another, comparable model made."""
     derived: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
-    """Results computed from the list, which live as long as it does: its Cohort by metric (cohort_builder.py)."""
+    """Results computed from the list, which live as long as it does: its Cohort by metric (matching/decision.py)."""
 
     @cached_property
     def person_ids(self) -> npt.NDArray[np.intp]:
@@ -49,8 +49,6 @@ class MemberList:
 
 @dataclass(frozen=True)
 class MatchRequest:
-    """A valid request to /match."""
-
     probe: Vector
     card: ModelCard
     """The model of the probe, and of members that name no model."""

@@ -1,4 +1,4 @@
-"""Model cards: the properties of a model's descriptors. No weights are needed to read them."""
+"""Model cards: what code needs to know about a model, instead of asking which engine it is. They need no weights."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What other code needs to know about a model, instead of asking which engine it is."""
-
     name: str
     """In every answer and every stored row, for example "dlib-resnet-v1"."""
     dimension: int

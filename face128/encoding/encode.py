@@ -84,7 +84,12 @@ def choose_face(faces: Sequence[Face], photo: Photo, face_choice: FaceChoice) ->
             face_count=len(faces),
             faces=[face_fields(face, photo) for face in faces],
         )
-    return max(faces, key=_area)
+
+    def area(face: Face) -> int:
+        left, top, right, bottom = face.box
+        return (right - left) * (bottom - top)
+
+    return max(faces, key=area)
 
 
 def crop_face(engine: Engine, photo: Photo, face: Face, num_jitters: int = 1) -> Chips:
@@ -129,7 +134,6 @@ def refuse_tilted_head(face: Face, max_roll: float) -> None:
 
 
 def _rounded_roll(face: Face) -> float | None:
-    """The head's roll in degrees, to one decimal; None if the landmarks do not tell."""
     return None if face.roll_degrees is None else round(face.roll_degrees, 1)
 
 
@@ -140,8 +144,3 @@ def face_fields(face: Face, photo: Photo) -> dict[str, Any]:
         "bbox": [max(left, 0), max(top, 0), min(right, photo.width), min(bottom, photo.height)],
         "confidence": round(face.confidence, 4),
     }
-
-
-def _area(face: Face) -> int:
-    left, top, right, bottom = face.box
-    return (right - left) * (bottom - top)

@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING
 
 from face128.encoding.encode import encode
 from face128.engines.base import Engine
 from face128.engines.loader import load_engine
 from face128.errors import ConfigurationError, NoFace
 from face128.photos.photo import Limits
-
-if TYPE_CHECKING:
-    from face128.settings import Settings
+from face128.settings import Settings
 
 
 def load_engines(

@@ -1,4 +1,4 @@
-"""The gallery's cohorts: one for each set of comparable models, at the version of the gallery that a search sees.
+"""The gallery's cohort, at the version of the gallery that a search sees.
 
 A cohort is built in the background, when the cohort rule is first used, or at the start of a service with that rule.
 After that it follows the changes, as the index does. Each worker process has its own; all find the same distances.
@@ -22,9 +22,9 @@ from face128.gallery.cohort_snapshot import CohortSnapshot, ScoredCandidates
 from face128.gallery.database import Database, fetch_all
 from face128.gallery.index_sync import IndexSync, comparable_models
 from face128.gallery.knn_graph import KnnGraph
-from face128.gallery.reads import count_faces, read_faces
 from face128.gallery.rwlock import ReadWriteLock
-from face128.gallery.tables import erased, faces
+from face128.gallery.statements import count_faces, erased_ids, read_faces
+from face128.gallery.tables import faces
 from face128.logs import plain_traceback
 
 log = logging.getLogger("face128")
@@ -38,50 +38,14 @@ BUILD_TIMEOUT_S = 3.0
 
 
 class CohortFollower:
-    """Thread-safe. A connection determines the version: that of the gallery that its transaction sees."""
+    """The k-NN graph of the models comparable with ``card``, and the version of the gallery that it has reached.
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._followers: dict[frozenset[str], _GraphFollower] = {}
+    Thread-safe. A connection determines the version: that of the gallery that its transaction sees.
+    """
 
-    def build(self, card: ModelCard, timeout_s: float) -> bool:
-        """Start to build the cohort for probes of this model. Returns whether it is ready within ``timeout_s``."""
-        return self._follower(card).wait_built(timeout_s)
-
-    def catch_up(self, connection: sa.Connection) -> None:
-        """Bring the cohorts that are in use up to date."""
-        for follower in tuple(self._followers.values()):
-            follower.catch_up(connection)
-
-    def score(
-        self, connection: sa.Connection, probe: Vector, card: ModelCard, rule: Rule, index: IndexSync | None
-    ) -> ScoredCandidates | None:
-        """Score a probe; None if the cohort is at a later version than this transaction.
-
-        With an ``index``, only the rule's decision is computed: often the index's nearest faces suffice, which is
-        faster than comparing all. If the cohort rule refuses the probe, its ``stranger_risk`` may then be lower than
-        the true one, but is above alpha.
-
-        Raises NotReady while the cohort is being built, TooLarge where the gallery has more than MAX_COHORT_FACES, and
-        TooFewMembers where there are too few members for the cohort rule's alpha.
-        """
-        follower, deadline = self._follower(card), time.monotonic() + BUILD_TIMEOUT_S
-        while follower.wait_built(deadline - time.monotonic()):
-            if follower.catch_up(connection):
-                return follower.score(connection, probe, rule, index)
-        raise NotReady("The members are being compared with each other. Try again soon.")
-
-    def _follower(self, card: ModelCard) -> _GraphFollower:
-        models = comparable_models(card)
-        return self._followers.setdefault(models, _GraphFollower(self._database, card, models))
-
-
-class _GraphFollower:
-    """The k-NN graph of one set of comparable models, and the version of the gallery that it has reached."""
-
-    def __init__(self, database: Database, card: ModelCard, models: frozenset[str]) -> None:
+    def __init__(self, database: Database, card: ModelCard) -> None:
         self._database, self._card = database, card
-        self._of_models = faces.c.model.in_(models)
+        self._of_models = faces.c.model.in_(comparable_models(card))
         self._graph: KnnGraph | None = None
         self._snapshot: CohortSnapshot | None = None
         self._version = -1
@@ -89,8 +53,8 @@ class _GraphFollower:
         self._build: Future[None] | None = None
         self._build_lock = threading.Lock()
 
-    def wait_built(self, timeout_s: float) -> bool:
-        """Whether there is a graph, of any version. If not, start to build it and wait.
+    def build(self, timeout_s: float) -> bool:
+        """Start to build the graph, unless there is one of any version. Returns whether it is ready in time.
 
         Raises the error that the build failed with.
         """
@@ -116,24 +80,37 @@ class _GraphFollower:
             if self._graph is None or version <= self._version:
                 return self._graph is not None
             added = self._of_models & (faces.c.version > self._version)
-            gone = connection.scalars(sa.select(erased.c.face_id).where(erased.c.version > self._version)).all()
+            gone = erased_ids(connection, self._version)
             changes = len(gone) + count_faces(connection, added)
             if self._version < complete_from or changes * (len(self._graph) + changes) > MAX_UPDATE_PAIRS:
                 self._graph = self._snapshot = None
                 return False
-            self._graph.update(np.array(gone, np.int64), read_faces(connection, self._card.dimension, added))
+            self._graph.update(gone, read_faces(connection, self._card.dimension, added))
             self._version, self._snapshot = version, None
         return True
 
     def score(
         self, connection: sa.Connection, probe: Vector, rule: Rule, index: IndexSync | None
     ) -> ScoredCandidates | None:
-        with self._lock.reading():
-            if self._graph is None or self._version != _versions(connection)[0]:
-                return None
-            if self._snapshot is None:
-                self._snapshot = CohortSnapshot(self._graph, self._version, self._card)
-            return self._snapshot.score(probe, rule, index)
+        """Score a probe; None if the cohort is at a later version than this transaction.
+
+        With an ``index``, only the rule's decision is computed: often the index's nearest faces suffice, which is
+        faster than comparing all. If the cohort rule refuses the probe, its ``stranger_risk`` may then be lower than
+        the true one, but is above alpha.
+
+        Raises NotReady while the cohort is being built, TooLarge where the gallery has more than MAX_COHORT_FACES, and
+        TooFewMembers where there are too few members for the cohort rule's alpha.
+        """
+        deadline = time.monotonic() + BUILD_TIMEOUT_S
+        while self.build(deadline - time.monotonic()):
+            if self.catch_up(connection):
+                with self._lock.reading():
+                    if self._graph is None or self._version != _versions(connection)[0]:
+                        return None
+                    if self._snapshot is None:
+                        self._snapshot = CohortSnapshot(self._graph, self._version, self._card)
+                    return self._snapshot.score(probe, rule, index)
+        raise NotReady("The members are being compared with each other. Try again soon.")
 
     def _run_build(self, build: Future[None]) -> None:
         try:
@@ -156,5 +133,4 @@ class _GraphFollower:
 
 def _versions(connection: sa.Connection) -> tuple[int, int]:
     """The gallery's version, and the version from which changes are listed completely."""
-    version, complete_from = fetch_all(connection, "SELECT version, complete_from FROM state")[0]
-    return version, complete_from
+    return fetch_all(connection, "SELECT version, complete_from FROM state")[0]

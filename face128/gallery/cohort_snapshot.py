@@ -13,7 +13,7 @@ from face128.domain.descriptors import Descriptors, Vector
 from face128.domain.model_card import ModelCard
 from face128.gallery.exact_search import lower_bound
 from face128.gallery.index import Distances, Ids
-from face128.gallery.index_sync import CandidateIndex, IndexSync
+from face128.gallery.index_sync import IndexSync
 from face128.gallery.knn_graph import KnnGraph, Rows
 from face128.matching.conformal import ConformalScore, require_enough_members
 
@@ -23,15 +23,16 @@ FIRST_CANDIDATES = 64
 
 @dataclass(frozen=True)
 class ScoredCandidates:
-    """The conformal score of one probe, and the candidates found for it: a CandidateIndex for this probe only."""
+    """The conformal score of one probe, and the candidates found for it."""
 
     conformal_score: ConformalScore | None
     _ids: Ids
     _distances: Distances
-    _index: CandidateIndex | None = None
+    _index: IndexSync | None = None
     """Where further candidates are searched; None if these are all."""
 
     def search(self, vector: Descriptors, card: ModelCard, k: int) -> tuple[Ids, Distances]:
+        """As ``IndexSync.search``, for this probe only."""
         if self._index and k > len(self._ids):
             return self._index.search(vector, card, k)
         k = min(k, len(self._ids))

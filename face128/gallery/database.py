@@ -10,7 +10,7 @@ import logging
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
@@ -26,12 +26,11 @@ log = logging.getLogger("face128")
 LOCK_TIMEOUT_S = 30  # how long a writer waits for another one
 CONNECT_TIMEOUT_S = 5
 STATEMENT_TIMEOUT_S = 60
-MIGRATION_LOCK_ID = 128_128  # any number that no other program uses
 WAL_RETRY_S = 0.01
-# Errors would quote the parameters: names and descriptors.
-HIDE_PARAMETERS: dict[str, Any] = {"hide_parameters": True}
 
 DRIVERS = {"sqlite": "pysqlite", "mysql": "pymysql", "mariadb": "pymysql", "postgresql": "psycopg"}
+# Errors would quote the parameters: names and descriptors.
+ENGINE_OPTIONS: dict[str, Any] = {"hide_parameters": True}
 
 
 class Database:
@@ -81,25 +80,20 @@ class Database:
         from alembic.config import Config
 
         config = Config()
-        with as_file(files("face128.gallery") / "migrations") as folder, self._writer.connect() as connection:
+        with as_file(files("face128.gallery") / "migrations") as folder, self._writer.begin() as connection:
             config.set_main_option("script_location", str(folder).replace("%", "%%"))
             config.attributes["connection"] = connection
-            # In SQLite, the transaction is the lock; PostgreSQL has a lock that ends with the transaction. In MySQL,
-            # CREATE TABLE ends transactions, so the lock is the session's, released after the version is committed.
-            mysql = self.dialect not in ("sqlite", "postgresql")
-            if mysql:
-                locked = connection.execute(sa.select(sa.func.get_lock("face128", LOCK_TIMEOUT_S))).scalar()
-                connection.commit()
-                if locked != 1:
+            # One process migrates. In SQLite, the transaction is the lock; a server's lock ends with the session, since
+            # CREATE TABLE ends transactions in MySQL. A detached connection is closed at the end, not reused.
+            if self.dialect != "sqlite":
+                connection.detach()
+                # 128128: any number that no other program uses.
+                postgresql = "SELECT 1 FROM pg_advisory_lock(128128)"
+                mysql = f"SELECT get_lock('face128', {LOCK_TIMEOUT_S})"
+                if connection.scalar(sa.text(postgresql if self.dialect == "postgresql" else mysql)) != 1:
                     log.error("the gallery's database: another process has held the migration lock for too long")
                     raise DatabaseUnavailable()
-            with connection.begin():
-                if self.dialect == "postgresql":
-                    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK_ID)))
-                command.upgrade(config, "head")
-            if mysql:
-                connection.execute(sa.select(sa.func.release_lock("face128")))
-                connection.commit()
+            command.upgrade(config, "head")
 
 
 def fetch_all(connection: sa.Connection, statement: str) -> list[tuple[Any, ...]]:
@@ -108,15 +102,12 @@ def fetch_all(connection: sa.Connection, statement: str) -> list[tuple[Any, ...]
     For the statements of every search: SQLAlchemy's own way takes three times as long.
     """
     try:
-        cursor = connection.connection.cursor()
-        cursor.execute(statement)
-        rows = list(cursor.fetchall())
-        cursor.close()
+        with closing(connection.connection.cursor()) as cursor:
+            cursor.execute(statement)
+            return list(cursor.fetchall())
     except connection.dialect.loaded_dbapi.Error as error:
-        log.error("the gallery's database: %s", error)
         connection.invalidate()
-        raise DatabaseUnavailable() from None
-    return rows
+        raise sa.exc.OperationalError(statement, None, error) from error
 
 
 @contextmanager
@@ -129,24 +120,22 @@ def as_unavailable() -> Iterator[None]:
         log.error("the gallery's database: %s", getattr(error, "orig", None) or error)
         raise DatabaseUnavailable() from None
     except sa.exc.DBAPIError as error:
-        if error.connection_invalidated:
-            raise DatabaseUnavailable() from None
-        raise
+        if not error.connection_invalidated:
+            raise
+        raise DatabaseUnavailable() from None
 
 
 def _engine(url: str) -> sa.Engine:
     try:
         address = make_url(url)
         backend = address.get_backend_name()
-        if address.drivername in ("mysql", "mariadb", "postgresql"):
-            address = address.set(drivername=f"{backend}+{DRIVERS[backend]}")
         if backend not in DRIVERS:
             raise ConfigurationError(
                 "FACE128_DATABASE_URL begins with sqlite:///, mysql+pymysql:// or postgresql+psycopg://."
             )
-        if backend == "sqlite":
-            return _sqlite_engine(address)
-        return _postgresql_engine(address) if backend == "postgresql" else _mysql_engine(address)
+        if address.drivername == backend:
+            address = address.set(drivername=f"{backend}+{DRIVERS[backend]}")
+        return _sqlite_engine(address) if backend == "sqlite" else _server_engine(address, backend == "postgresql")
     except sa.exc.ArgumentError:
         raise ConfigurationError("FACE128_DATABASE_URL is not a database URL.") from None
     except ModuleNotFoundError as error:
@@ -155,37 +144,28 @@ def _engine(url: str) -> sa.Engine:
         ) from None
 
 
-def _mysql_engine(address: sa.URL) -> sa.Engine:
-    options = {
-        "connect_timeout": CONNECT_TIMEOUT_S,
-        "read_timeout": STATEMENT_TIMEOUT_S,
-        "write_timeout": STATEMENT_TIMEOUT_S,
-        "charset": "utf8mb4",
+def _server_engine(address: sa.URL, postgresql: bool) -> sa.Engine:
+    options: dict[str, Any] = {"connect_timeout": CONNECT_TIMEOUT_S}
+    if postgresql:
+        # These end the wait for a host that does not answer. psycopg has no read timeout for a process that is frozen.
+        options |= {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
+        options |= {"tcp_user_timeout": STATEMENT_TIMEOUT_S * 1000}
+        session = f"SET lock_timeout = '{LOCK_TIMEOUT_S}s'; SET statement_timeout = '{STATEMENT_TIMEOUT_S}s'"
+    else:
+        options |= {"read_timeout": STATEMENT_TIMEOUT_S, "write_timeout": STATEMENT_TIMEOUT_S, "charset": "utf8mb4"}
         # TIMESTAMP is stored in UTC and returned in the session's time zone.
-        "init_command": f"SET time_zone = '+00:00', innodb_lock_wait_timeout = {LOCK_TIMEOUT_S}",
-    }
-    return _server_engine(address, options)
-
-
-def _postgresql_engine(address: sa.URL) -> sa.Engine:
-    # These end the wait for a host that does not answer. psycopg has no read timeout for a process that is frozen.
-    keepalives = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
-    options = {"connect_timeout": CONNECT_TIMEOUT_S, "tcp_user_timeout": STATEMENT_TIMEOUT_S * 1000, **keepalives}
-    engine = _server_engine(address, options)
+        session = f"SET time_zone = '+00:00', innodb_lock_wait_timeout = {LOCK_TIMEOUT_S}"
+    engine = sa.create_engine(
+        address, connect_args=options, isolation_level="REPEATABLE READ", pool_pre_ping=True, **ENGINE_OPTIONS
+    )
 
     @sa.event.listens_for(engine, "connect")
-    def set_timeouts(connection: Any, _: object) -> None:
-        connection.execute(f"SET lock_timeout = '{LOCK_TIMEOUT_S}s'")
-        connection.execute(f"SET statement_timeout = '{STATEMENT_TIMEOUT_S}s'")
+    def prepare(connection: Any, _: object) -> None:
+        with closing(connection.cursor()) as cursor:
+            cursor.execute(session)
         connection.commit()
 
     return engine
-
-
-def _server_engine(address: sa.URL, options: dict[str, Any]) -> sa.Engine:
-    return sa.create_engine(
-        address, connect_args=options, isolation_level="REPEATABLE READ", pool_pre_ping=True, **HIDE_PARAMETERS
-    )
 
 
 def _sqlite_engine(address: sa.URL) -> sa.Engine:
@@ -196,17 +176,14 @@ def _sqlite_engine(address: sa.URL) -> sa.Engine:
     except OSError as error:
         log.error("the gallery's folder: %s", error)
         raise DatabaseUnavailable() from None
-    engine = sa.create_engine(address, connect_args={"timeout": LOCK_TIMEOUT_S}, **HIDE_PARAMETERS)
+    engine = sa.create_engine(address, connect_args={"timeout": LOCK_TIMEOUT_S}, **ENGINE_OPTIONS)
 
     @sa.event.listens_for(engine, "connect")
     def prepare(connection: Any, _: object) -> None:
         connection.isolation_level = None  # sqlite3 must not begin transactions itself: see begin
-        cursor = connection.cursor()
-        _use_wal(cursor)
-        # FULL: acknowledged changes survive a power cut, too.
-        for pragma in ("synchronous = FULL", "secure_delete = ON"):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
+        _use_wal(connection)
+        connection.execute("PRAGMA synchronous = FULL")  # acknowledged changes survive a power cut, too
+        connection.execute("PRAGMA secure_delete = ON")
 
     @sa.event.listens_for(engine, "begin")
     def begin(connection: sa.Connection) -> None:
@@ -220,7 +197,7 @@ def _sqlite_engine(address: sa.URL) -> sa.Engine:
     return engine
 
 
-def _use_wal(cursor: sqlite3.Cursor) -> None:
+def _use_wal(connection: sqlite3.Connection) -> None:
     """Set the file's journal mode to WAL: readers and the writer do not wait for each other. Changes a new file only.
 
     SQLite refuses all but one of several simultaneous changes at once, whatever the timeout, since they could deadlock.
@@ -228,7 +205,7 @@ def _use_wal(cursor: sqlite3.Cursor) -> None:
     deadline = time.monotonic() + LOCK_TIMEOUT_S
     while True:
         try:
-            cursor.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA journal_mode = WAL")
             return
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from face128.domain.descriptors import Matrix, Vector, distances
 from face128.domain.model_card import ModelCard
 from face128.gallery.database import fetch_all
-from face128.gallery.index_sync import CandidateIndex
+from face128.gallery.index_sync import Search
 from face128.gallery.records import RECORD_COLUMNS, Record, SearchHit
 
 Probe = Matrix | Vector
@@ -25,22 +25,22 @@ _BY_ID = f"SELECT {', '.join(column.name for column in RECORD_COLUMNS)} FROM fac
 
 def nearest_faces(
     connection: sa.Connection,
-    index: CandidateIndex,
+    search: Search,
     probe: Probe,
     card: ModelCard,
     candidates: int = FIRST_CANDIDATES,
 ) -> Iterator[SearchHit]:
     """All comparable faces, nearest first, and of equal distances the older first; read as they are consumed.
 
-    The distance is that of ``descriptors.distances``. A face without a finite distance is left out. The first request
-    to the index is for so many ``candidates``.
+    The distance is that of ``descriptors.distances``. A face without a finite distance is left out. The first search
+    is for so many ``candidates``.
     """
     found: set[int] = set()
     with np.errstate(over="ignore"):
         query = probe.astype(np.float32)
     length = float(np.linalg.norm(probe))
     while True:
-        ids, approximate = index.search(query, card, candidates)
+        ids, approximate = search(query, card, candidates)
         complete = len(ids) < candidates
         # Faces that were not proposed may be as near as the last candidate, within float32's error.
         certain_below = np.inf if complete else lower_bound(float(approximate[-1]), length)

@@ -15,15 +15,23 @@ import sqlalchemy as sa
 
 from face128.domain.decision_rule import THRESHOLD, Rule
 from face128.domain.model_card import ModelCard, find_card
-from face128.errors import ConfigurationError, DatabaseUnavailable, Duplicate, NotFound, NotReady, TooLarge
+from face128.errors import (
+    ConfigurationError,
+    DatabaseUnavailable,
+    Duplicate,
+    NotFound,
+    NotReady,
+    TooLarge,
+    TooManyImages,
+)
 from face128.events import stage
-from face128.gallery import writes
+from face128.gallery import statements
 from face128.gallery.cohort_follower import CohortFollower
 from face128.gallery.database import Database
 from face128.gallery.exact_search import FIRST_CANDIDATES, Probe, nearest_faces
-from face128.gallery.index_sync import FaissIndexSync, IndexSync
-from face128.gallery.reads import count_faces, stored_models
+from face128.gallery.index_sync import FaissIndexSync, IndexSync, comparable_models
 from face128.gallery.records import NO_RECORD, RECORD_COLUMNS, NewFace, Person, Record, SearchHit, check_id, check_text
+from face128.gallery.statements import count_faces
 from face128.gallery.tables import faces, state
 from face128.matching.conformal import ConformalScore
 from face128.matching.decision import Candidate, Decision
@@ -38,7 +46,8 @@ class Gallery:
     def __init__(self, database_url: str, milvus_uri: str | None = None) -> None:
         self.database = Database(database_url)
         self._index: IndexSync = _milvus_index(milvus_uri, self.database) if milvus_uri else FaissIndexSync()
-        self._cohorts = CohortFollower(self.database)
+        self._cohorts: dict[frozenset[str], CohortFollower] = {}
+        """One for each set of comparable models."""
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Gallery:
@@ -55,13 +64,14 @@ class Gallery:
         """Bring the index up to date. Each search does that, too; after a load, the first one does not wait for it."""
         with self.database.reading() as connection:
             self._index.catch_up(connection)
-            self._cohorts.catch_up(connection)
+            for cohort in tuple(self._cohorts.values()):
+                cohort.catch_up(connection)
 
     def build_cohorts(self, timeout_s: float) -> bool:
         """Start to build what the cohort rule needs: minutes for 100,000 faces. Returns whether it is ready in time."""
         with self.database.reading() as connection:
-            models = stored_models(connection)
-        return all(self._cohorts.build(card, timeout_s) for card in map(find_card, models) if card)
+            models = statements.stored_models(connection)
+        return all(self._cohort(card).build(timeout_s) for card in map(find_card, models) if card)
 
     def enrol(
         self,
@@ -83,13 +93,15 @@ class Gallery:
             if not force:
                 for position, face in enumerate(new):
                     self._refuse_duplicate(connection, person, face, position, card)
-            person = writes.resolve_person(connection, person)
+            person = statements.resolve_person(connection, person)
             of_person = faces.c.user_id == person.user_id
-            if replace and connection.execute(sa.select(faces.c.id).where(of_person).limit(1)).first() is not None:
-                writes.erase_faces(connection, of_person)
-            stored = writes.add_faces(connection, person, new, card)
-            if max_faces is not None:
-                writes.check_count(connection, person, max_faces)
+            if replace:
+                statements.erase_faces(connection, of_person)
+            stored = statements.add_faces(connection, person, new, card)
+            if max_faces is not None and count_faces(connection, of_person) > max_faces:
+                raise TooManyImages(
+                    f"A person has at most {max_faces} faces. To replace the stored ones: replace=true."
+                )
         self.load()
         if replace:
             self.database.wipe_log()
@@ -105,13 +117,9 @@ class Gallery:
         check_id(record_id)
         return self._erase(faces.c.record_id == record_id)[0]
 
-    @stage("search")
     def search(self, probe: Probe, card: ModelCard, k: int) -> list[SearchHit]:
         """The ``k`` nearest of all comparable faces, nearest first; of equal distances, the older first."""
-        with self.database.reading() as connection:
-            self._index.catch_up(connection)
-            # One candidate more shows that the k-th is certain.
-            return list(islice(nearest_faces(connection, self._index, probe, card, k + 1), k))
+        return self.recognise(probe, card, k)[1]
 
     @stage("search")
     def match(
@@ -140,6 +148,7 @@ class Gallery:
         self, probe: Probe, card: ModelCard, k: int, threshold: float | None = None, rule: Rule = THRESHOLD
     ) -> tuple[bool, list[SearchHit]]:
         """Whether the nearest face matches the probe, and the ``k`` nearest faces. Raises as ``match`` does."""
+        # One candidate more shows that the k-th is certain.
         with self._candidates(probe, card, rule, k + 1) as (hits, score):
             found = list(islice(hits, k))
         best = _candidate(found[0]) if found else None
@@ -165,7 +174,7 @@ class Gallery:
     def rebuild(self) -> int:
         """Rebuild the index from the table, here and in every other worker process; return its number of faces."""
         with self.database.writing() as connection:
-            version = writes.next_version(connection)
+            version = statements.next_version(connection)
             connection.execute(sa.update(state).values(complete_from=version))
         self.load()
         return sum(self.sizes().values())
@@ -183,32 +192,34 @@ class Gallery:
     def _candidates(
         self, probe: Probe, card: ModelCard, rule: Rule, first: int = FIRST_CANDIDATES, *, explain: bool = False
     ) -> Iterator[tuple[Iterator[SearchHit], ConformalScore | None]]:
-        """The faces, nearest first, and the probe's conformal score if the rule or ``explain`` needs it.
-
-        ``first`` is the number of candidates first requested from the index.
-        """
+        """The faces, nearest first, and the probe's conformal score if the rule or ``explain`` needs it."""
         for _ in range(MAX_SNAPSHOT_ATTEMPTS):
             with self.database.reading() as connection:
                 self._index.catch_up(connection)
                 if rule.name == "threshold" and not explain:
-                    yield nearest_faces(connection, self._index, probe, card, first), None
+                    yield nearest_faces(connection, self._index.search, probe, card, first), None
                     return
                 try:
                     index = None if explain else self._index
-                    scored = self._cohorts.score(connection, probe.astype(np.float64), card, rule, index)
+                    scored = self._cohort(card).score(connection, probe.astype(np.float64), rule, index)
                 except (NotReady, TooLarge) as error:
                     if rule.name == "cohort" or isinstance(error, DatabaseUnavailable):
                         raise
                     explain = False  # the threshold rule decides without the score
                     continue
                 if scored is not None:
-                    yield nearest_faces(connection, scored, probe, card, first), scored.conformal_score
+                    yield nearest_faces(connection, scored.search, probe, card, first), scored.conformal_score
                     return
         raise NotReady("The gallery changes too fast for the cohort rule. Try again soon.")
 
+    def _cohort(self, card: ModelCard) -> CohortFollower:
+        return self._cohorts.setdefault(comparable_models(card), CohortFollower(self.database, card))
+
     def _erase(self, condition: sa.ColumnElement[bool]) -> list[Record]:
         with self.database.writing() as connection:
-            records = writes.erase_faces(connection, condition)
+            records = statements.erase_faces(connection, condition)
+            if not records:
+                raise NotFound("There is nobody enrolled like this.")
         self.load()
         self.database.wipe_log()
         return records
@@ -216,7 +227,7 @@ class Gallery:
     def _refuse_duplicate(
         self, connection: sa.Connection, person: Person, face: NewFace, position: int, card: ModelCard
     ) -> None:
-        for hit in nearest_faces(connection, self._index, face.descriptor, card):
+        for hit in nearest_faces(connection, self._index.search, face.descriptor, card):
             if hit.distance > card.threshold:
                 return
             other = hit.record.person

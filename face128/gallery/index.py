@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import faiss
 import numpy as np
 import numpy.typing as npt
@@ -17,33 +15,10 @@ Distances = npt.NDArray[np.float64]
 MIN_BYTE_INDEX_SLOTS = 20_000  # from here on, the byte index saves more time than it costs
 
 
-class Index(Protocol):
-    """Face ids and their descriptors. Searches may run concurrently; a change needs exclusive access."""
-
-    def add(self, ids: Ids, vectors: Descriptors) -> None:
-        """Add (n,) face ids with their (n, dimension) descriptors. An id that is there already is replaced."""
-        ...
-
-    def remove(self, ids: Ids) -> None:
-        """Remove these face ids; unknown ones are ignored."""
-        ...
-
-    def search(self, vector: Descriptors, k: int) -> tuple[Ids, Distances]:
-        """The ``k`` nearest to a (dimension,) descriptor, or all if there are fewer, nearest first.
-
-        Distances are in the model's metric, to float32's precision.
-        """
-        ...
-
-    def ids(self) -> Ids:
-        """Every face id, ascending."""
-        ...
-
-    def __len__(self) -> int: ...
-
-
 class FaissIndex:
     """FAISS's flat index, the face id of each of its slots, and a byte index for a first search.
+
+    Searches may run concurrently; a change needs exclusive access.
 
     FAISS moves everything behind a removed vector: 60 ms in a million. So a removed vector is overwritten with NaN
     here, which no search finds, and its slot is reused.
@@ -62,10 +37,12 @@ class FaissIndex:
         return int(self._flat.ntotal) - len(self._free_slots)
 
     def ids(self) -> Ids:
+        """Every face id, ascending."""
         ids = self._ids[: self._flat.ntotal]
         return np.sort(ids[ids >= 0])
 
     def add(self, ids: Ids, vectors: Descriptors) -> None:
+        """Add (n,) face ids with their (n, dimension) descriptors. An id that is there already is replaced."""
         if ids.min(initial=self._max_id + 1) <= self._max_id:  # else all are new, and none needs to be removed
             self.remove(ids)
         self._max_id = int(ids.max(initial=self._max_id))
@@ -86,6 +63,7 @@ class FaissIndex:
         self._byte_index.add(appended)
 
     def remove(self, ids: Ids) -> None:
+        """Remove these face ids; unknown ones are ignored."""
         if not len(ids):  # most changes remove nothing
             return
         known = self._ids[: self._flat.ntotal]
@@ -97,6 +75,10 @@ class FaissIndex:
         self._byte_index.clear(slots)
 
     def search(self, vector: Descriptors, k: int) -> tuple[Ids, Distances]:
+        """The ``k`` nearest to a (dimension,) descriptor, or all if there are fewer, nearest first.
+
+        Distances are in the model's metric, to float32's precision.
+        """
         k = min(k, len(self))
         if k == 0:
             return np.empty(0, np.int64), np.empty(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -10,22 +11,21 @@ import sqlalchemy as sa
 from face128.domain.descriptors import Descriptors, Metric
 from face128.domain.model_card import ModelCard, find_card
 from face128.gallery.database import fetch_all
-from face128.gallery.index import Distances, FaissIndex, Ids, Index
-from face128.gallery.reads import read_vectors
+from face128.gallery.index import Distances, FaissIndex, Ids
 from face128.gallery.rwlock import ReadWriteLock
-from face128.gallery.tables import erased, state
+from face128.gallery.statements import erased_ids, read_vectors
+from face128.gallery.tables import state
+
+Search = Callable[[Descriptors, ModelCard, int], tuple[Ids, Distances]]
+"""Finds candidates: see ``IndexSync.search``."""
 
 
-class CandidateIndex(Protocol):
-    """Finds candidates: the approximately nearest faces."""
+class IndexSync(Protocol):
+    """The indexes of all models, and the gallery's version that they have reached."""
 
     def search(self, vector: Descriptors, card: ModelCard, k: int) -> tuple[Ids, Distances]:
-        """The ``k`` nearest face ids of all models comparable with ``card``, nearest first."""
+        """The ``k`` approximately nearest face ids of all models comparable with ``card``, nearest first."""
         ...
-
-
-class IndexSync(CandidateIndex, Protocol):
-    """The indexes of all models, and the gallery's version that they have reached."""
 
     def catch_up(self, connection: sa.Connection) -> None:
         """Bring the indexes to the version of the gallery that this transaction sees."""
@@ -44,7 +44,7 @@ class FaissIndexSync:
     """Indexes in this process, which start empty."""
 
     def __init__(self) -> None:
-        self._indexes: dict[str, Index] = {}
+        self._indexes: dict[str, FaissIndex] = {}
         self._version = -1
         self._lock = ReadWriteLock()
 
@@ -59,9 +59,9 @@ class FaissIndexSync:
             if known is None:
                 self._indexes.clear()
             else:
-                gone = connection.scalars(sa.select(erased.c.face_id).where(erased.c.version > known)).all()
+                gone = erased_ids(connection, known)
                 for index in self._indexes.values():
-                    index.remove(np.array(gone, np.int64))
+                    index.remove(gone)
             for model, ids, vectors in read_vectors(connection, known):
                 if model not in self._indexes:
                     self._indexes[model] = FaissIndex(vectors.shape[1], metric_of(model))

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from face128.domain.descriptors import Descriptors, Metric, Vector, distances
 from face128.gallery.index import Distances, Ids, distances_from_squares, normalised
-from face128.gallery.reads import FaceBatch
+from face128.gallery.statements import FaceBatch
 from face128.matching.conformal import COHORT_SIZE, Cohort
 
 Rows = npt.NDArray[np.int64]

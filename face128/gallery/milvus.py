@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import numpy as np
 import sqlalchemy as sa
@@ -17,8 +17,8 @@ from face128.errors import DatabaseUnavailable
 from face128.gallery.database import Database
 from face128.gallery.index import Distances, Ids, distances_from_squares, normalised
 from face128.gallery.index_sync import comparable_models, merge_nearest, metric_of
-from face128.gallery.reads import read_vectors, stored_models
-from face128.gallery.tables import erased, faces, state
+from face128.gallery.statements import erased_ids, read_vectors, stored_models
+from face128.gallery.tables import faces, state
 
 log = logging.getLogger("face128")
 
@@ -32,7 +32,7 @@ STRONG = {"consistency_level": "Strong", "timeout": TIMEOUT_S}
 
 
 class MilvusIndex:
-    """One collection. See index.Index."""
+    """One collection. See index.FaissIndex."""
 
     def __init__(self, client: MilvusClient, collection: str, metric: Metric, dimension: int | None = None) -> None:
         """Open the collection. If it does not exist, create it where a dimension is given."""
@@ -91,12 +91,9 @@ class MilvusIndexSync:
         now = connection.execute(sa.select(state.c.version, state.c.indexed)).one()
         if self._verified and now.indexed == now.version:
             return
-        with _as_unavailable():
-            if self._database.is_writing(connection):
-                self._apply_changes(connection)
-            else:
-                with self._database.writing() as writer:
-                    self._apply_changes(writer)
+        writing = nullcontext(connection) if self._database.is_writing(connection) else self._database.writing()
+        with _as_unavailable(), writing as writer:
+            self._apply_changes(writer)
 
     def search(self, vector: Descriptors, card: ModelCard, k: int) -> tuple[Ids, Distances]:
         with _as_unavailable():
@@ -117,9 +114,9 @@ class MilvusIndexSync:
         if now.indexed < now.complete_from:
             self._rebuild(connection)
         else:
-            gone = connection.scalars(sa.select(erased.c.face_id).where(erased.c.version > now.indexed)).all()
+            gone = erased_ids(connection, now.indexed)
             for collection in self._collections():
-                MilvusIndex(self._client, collection, "euclidean").remove(np.array(gone, np.int64))
+                MilvusIndex(self._client, collection, "euclidean").remove(gone)
             self._add(connection, now.indexed)
         if not (self._verified or self._equals_table(connection)):
             log.warning("Milvus differs from the table of faces: rebuilding its collections")
@@ -139,12 +136,9 @@ class MilvusIndexSync:
 
     def _equals_table(self, connection: sa.Connection) -> bool:
         """Whether each model's collection has exactly the ids of the table."""
-        models = stored_models(connection)
-        if not {self._collection(model) for model in models} <= set(self._collections()):
-            return False
-        for model in models:
+        for model in stored_models(connection):
             ids = connection.scalars(sa.select(faces.c.id).where(faces.c.model == model).order_by(faces.c.id)).all()
-            if not np.array_equal(self._index(model).ids(), np.array(ids, np.int64)):
+            if not (self._exists(model) and np.array_equal(self._index(model).ids(), ids)):
                 return False
         return True
 

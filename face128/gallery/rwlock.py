@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from face128.errors import NotReady
 
 LOCK_TIMEOUT_S = 60.0
-BUSY = "The gallery's index is busy. Try again soon."
 
 
 class ReadWriteLock:
@@ -25,7 +24,7 @@ class ReadWriteLock:
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        with self._enter(), self._reader_left:
+        with locked(self._entry), self._reader_left:
             self._readers += 1
         try:
             yield
@@ -36,17 +35,23 @@ class ReadWriteLock:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        with self._enter():
+        with locked(self._entry):
             with self._reader_left:
                 if not self._reader_left.wait_for(lambda: self._readers == 0, LOCK_TIMEOUT_S):
-                    raise NotReady(BUSY)
+                    raise busy()
             yield
 
-    @contextmanager
-    def _enter(self) -> Iterator[None]:
-        if not self._entry.acquire(timeout=LOCK_TIMEOUT_S):
-            raise NotReady(BUSY)
-        try:
-            yield
-        finally:
-            self._entry.release()
+
+def busy() -> NotReady:
+    return NotReady("The gallery is busy. Try again soon.")
+
+
+@contextmanager
+def locked(lock: threading.Lock) -> Iterator[None]:
+    """Hold the lock. Raises NotReady where it is not free within LOCK_TIMEOUT_S."""
+    if not lock.acquire(timeout=LOCK_TIMEOUT_S):
+        raise busy()
+    try:
+        yield
+    finally:
+        lock.release()

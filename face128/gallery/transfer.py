@@ -15,19 +15,21 @@ from typing import IO, Any
 import numpy as np
 import sqlalchemy as sa
 
-from face128.domain.descriptors import to_base64
+from face128.domain.descriptors import distance, to_base64
 from face128.domain.model_card import CARDS, DLIB, ModelCard, find_card
-from face128.errors import InvalidRequest, ModelMismatch
-from face128.gallery import writes
+from face128.errors import Duplicate, InvalidRequest, ModelMismatch
 from face128.gallery.gallery import Gallery
-from face128.gallery.import_duplicates import refuse_duplicates
+from face128.gallery.index import normalised
 from face128.gallery.index_sync import comparable_models
-from face128.gallery.reads import stored_models
 from face128.gallery.records import RECORD_COLUMNS, NewFace, Person, Record
+from face128.gallery.statements import next_version, resolve_person, stored_models
 from face128.gallery.tables import faces
 from face128.match_body import parser
 
 Row = dict[str, Any]
+
+BLOCK_FACES = 256  # new faces compared with all others at once
+FLOAT32_MARGIN = 1e-3  # far above float32's error; the exact distance decides
 
 
 def export_members(gallery: Gallery, file: IO[str], model: str | None = None) -> int:
@@ -70,11 +72,13 @@ def parse_file(document: bytes) -> tuple[ModelCard, list[Row]]:
     parsed = parser.parse(json.dumps(body).encode(), max_members=len(document)).enrolled
     assert parsed is not None
     rows: list[Row] = []
-    starts = np.searchsorted(parsed.owners, np.arange(len(members) + 1))
-    for index, member in enumerate(members):
-        descriptors = parsed.vectors[starts[index] : starts[index + 1]].astype(np.float32)
+    ends = np.searchsorted(parsed.owners, np.arange(1, len(members) + 1))
+    for member, descriptors in zip(members, np.split(parsed.vectors.astype(np.float32), ends)[:-1], strict=True):
         rows += _rows(member, descriptors, card) if len(descriptors) else []
-    _refuse_ambiguous(rows)
+    kinds: dict[str, bool] = {}
+    for row in rows:
+        if kinds.setdefault(row["user_id"], row["is_number"]) != row["is_number"]:
+            raise InvalidRequest("One regNo is both a number and a string.", field="regNo")
     return card, rows
 
 
@@ -85,19 +89,20 @@ def import_rows(gallery: Gallery, card: ModelCard, rows: list[Row], *, force: bo
     gallery's faces is comparable with the file's.
     """
     with gallery.database.writing() as connection:
-        if not force:
-            _refuse_incomparable(connection, card)
+        models = stored_models(connection)
+        if models and not force and comparable_models(card).isdisjoint(models):
+            raise ModelMismatch(f"The gallery's faces are of {', '.join(models)}; the file's are of {card.name}.")
         hashes, ids = _stored(connection, faces.c.content_hash), _stored(connection, faces.c.record_id)
         new = [row for row in rows if row["content_hash"] not in hashes and row["record_id"] not in ids]
-        if not force:
-            refuse_duplicates(connection, new, card)
+        if new and not force:
+            _refuse_duplicates(connection, new, card)
         known = _stored(connection, faces.c.user_id)
         for row in new:
             if row["user_id"] in known:
                 person = Person(row["name"], row["user_id"], row["is_number"])
-                row["is_number"] = writes.resolve_person(connection, person).numeric
+                row["is_number"] = resolve_person(connection, person).numeric
         if new:
-            version = writes.next_version(connection)
+            version = next_version(connection)
             connection.execute(sa.insert(faces), [{**row, "version": version} for row in new])
     gallery.load()
     return len(new)
@@ -167,19 +172,34 @@ def _card(members: list[Any], file_model: Any) -> ModelCard:
     return card
 
 
-def _refuse_ambiguous(rows: list[Row]) -> None:
-    kinds: dict[str, bool] = {}
-    for row in rows:
-        if kinds.setdefault(row["user_id"], row["is_number"]) != row["is_number"]:
-            raise InvalidRequest("One regNo is both a number and a string.", field="regNo")
+def _refuse_duplicates(connection: sa.Connection, new: list[dict[str, Any]], card: ModelCard) -> None:
+    """Raise Duplicate for the first of the new rows within the threshold of another person's, stored or new."""
+    columns = (faces.c.user_id, faces.c.name, faces.c.record_id, faces.c.embedding)
+    stored = connection.execute(sa.select(*columns).where(faces.c.model.in_(comparable_models(card)))).mappings().all()
+    rows: list[Any] = [*stored, *new]
+    vectors = np.frombuffer(b"".join(row["embedding"] for row in rows), "<f4").reshape(-1, card.dimension)
+    compared = normalised(vectors) if card.metric == "cosine" else vectors
+    radius = card.threshold + FLOAT32_MARGIN
+    max_square = 2 * radius if card.metric == "cosine" else radius * radius
+    norms = np.vecdot(compared, compared)
+    for start in range(len(stored), len(rows), BLOCK_FACES):
+        block = slice(start, start + BLOCK_FACES)
+        squares = norms[block, None] + norms - 2 * compared[block] @ compared.T
+        for offset, other in zip(*np.nonzero(squares <= max_square), strict=True):
+            one = start + offset
+            a, b = rows[one], rows[other]
+            if one == other or _person(a).same_as(_person(b)):
+                continue
+            if (exact := distance(vectors[one], vectors[other], card.metric)) <= card.threshold:
+                labels = " and ".join(row["name"] or row["user_id"] for row in (a, b))
+                context = {"user_id": b["user_id"], "name": b["name"], "distance": exact}
+                raise Duplicate(f"{labels} have one face. If that is right: --force", **context)
 
 
-def _refuse_incomparable(connection: sa.Connection, card: ModelCard) -> None:
-    models = stored_models(connection)
-    if models and comparable_models(card).isdisjoint(models):
-        raise ModelMismatch(f"The gallery's faces are of {', '.join(models)}; the file's are of {card.name}.")
+def _person(row: Any) -> Person:
+    return Person(row["name"], row["user_id"], by_name=row["record_id"] == row["user_id"])
 
 
-def _stored(connection: sa.Connection, column: sa.Column[str]) -> set[str]:
+def _stored(connection: sa.Connection, column: sa.ColumnElement[str]) -> set[str]:
     """The different values of a column."""
     return set(connection.scalars(sa.select(column).distinct()).all())

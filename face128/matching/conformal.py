@@ -48,8 +48,6 @@ SCORE_ROUNDING = 1e-9
 
 @dataclass(frozen=True)
 class ConformalScore:
-    """How a probe compares with the cohort."""
-
     score: float
     """0: the same picture; 1: the nearest member is no nearer than the next ones."""
     stranger_risk: float

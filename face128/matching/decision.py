@@ -9,6 +9,7 @@ the last bit.
 from __future__ import annotations
 
 import math
+import threading
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,14 +18,18 @@ import numpy as np
 from face128.domain.decision_rule import THRESHOLD, Rule
 from face128.domain.descriptors import Metric, Vector, distances
 from face128.domain.members import MatchRequest, MemberList, RegNo
-from face128.errors import InvalidRequest, TooLarge
+from face128.errors import InvalidRequest, Overloaded, TooLarge
 from face128.events import stage
-from face128.matching.cohort_builder import MAX_COHORT_ROWS, CohortBuilder
-from face128.matching.conformal import ConformalScore, require_enough_members
+from face128.matching.conformal import Cohort, ConformalScore, require_enough_members
 from face128.matching.fast_distances import approximate_distances
 
 # Far above the relative error of an approximate distance, about 1e-14 in any order of summation.
 DISTANCE_ROUNDING = 1e-9
+
+MAX_COHORT_ROWS = 20_000
+"""Most descriptors of a list whose cohort a request waits for: some seconds, four times as long as for 10,000."""
+MAX_WAITING_REQUESTS = 4
+"""Requests that may build or wait for a cohort at once: their threads are also needed for other work."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,32 @@ class Decision:
             if self.nearest is not None and self.nearest.other_model:
                 answer["mixed_models"] = True
         return answer
+
+
+class CohortBuilder:
+    """Builds the cohort of a list and keeps it with the list: only the first probe pays for comparing all pairs.
+
+    One at a time, because each uses all cores and much memory. Thread-safe.
+    """
+
+    def __init__(self) -> None:
+        self._build_lock = threading.Lock()
+        self._waiting_slots = threading.BoundedSemaphore(MAX_WAITING_REQUESTS)
+
+    def cohort(self, members: MemberList, metric: Metric) -> Cohort:
+        """The cohort of a list, built if it is new. Raises Overloaded if too many requests wait for one."""
+        cohorts: dict[str, Cohort] = members.derived
+        if metric in cohorts:
+            return cohorts[metric]
+        if not self._waiting_slots.acquire(blocking=False):
+            raise Overloaded()
+        try:
+            with self._build_lock:
+                if metric not in cohorts:
+                    cohorts[metric] = Cohort.of(members.vectors, members.person_ids, metric)
+                return cohorts[metric]
+        finally:
+            self._waiting_slots.release()
 
 
 @stage("search")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import binascii
 from dataclasses import dataclass
 from typing import Any
 
-from face128.domain.descriptors import Matrix, Metric, Vector, distance, parse
+from face128.domain.descriptors import Metric, Vector, distance, parse
 from face128.domain.model_card import MODEL_NAMES, ModelCard, find_card
 from face128.errors import InvalidRequest, ModelMismatch
 
@@ -25,11 +24,6 @@ class Comparison:
         return max(-1.0, 1 - self.distance)
 
 
-def compare(a: Matrix | Vector, b: Matrix | Vector, card: ModelCard) -> Comparison:
-    """Compare two descriptors of one model."""
-    return Comparison(distance(a, b, card.metric), card.metric)
-
-
 def compare_request(body: Any) -> Comparison:
     """Compare ``embedding_a`` and ``embedding_b`` of a decoded JSON body, in any wire form.
 
@@ -39,12 +33,7 @@ def compare_request(body: Any) -> Comparison:
     if not isinstance(body, dict):
         raise InvalidRequest('The body must be {"embedding_a": [...], "embedding_b": [...]}.', field="embedding_a")
     cards = [_card(body, field) for field in ("model_a", "model_b")]
-    vectors = []
-    for field in ("embedding_a", "embedding_b"):
-        dimension = _dimension(body.get(field))
-        # Parse an unknown dimension as 128 numbers: the error then says what a descriptor is.
-        vectors.append(parse(body.get(field), dimension if dimension in METRIC_BY_DIMENSION else 128, field))
-    a, b = vectors
+    a, b = (_vector(body.get(field), field) for field in ("embedding_a", "embedding_b"))
     first, second = cards
     if len(a) != len(b):
         raise ModelMismatch(f"Descriptors of {len(a)} and of {len(b)} numbers cannot be compared.")
@@ -67,11 +56,8 @@ def _card(body: dict[str, Any], field: str) -> ModelCard | None:
     return card
 
 
-def _dimension(value: object) -> int:
-    """How many numbers a descriptor in any wire form has; 0 if it is none."""
-    if isinstance(value, str):
-        try:
-            return len(binascii.a2b_base64(value)) // 4
-        except ValueError:
-            return 0
-    return len(value) if isinstance(value, list | dict) else 0
+def _vector(value: object, field: str) -> Vector:
+    count = len(value) if isinstance(value, str | list | dict) else 0
+    dimension = count * 3 // 16 if isinstance(value, str) else count  # 16 characters of base64 are 3 numbers of 4 bytes
+    # Parse an unknown dimension as 128 numbers: the error then says what a descriptor is.
+    return parse(value, dimension if dimension in METRIC_BY_DIMENSION else 128, field)

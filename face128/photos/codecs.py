@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -37,14 +37,6 @@ _SWAPS_SIDES = {_TRANSPOSES[orientation] for orientation in (5, 6, 7, 8)}
 _STRIP_PIXELS = 2**18
 
 
-class Header(NamedTuple):
-    """Size of the first frame in pixels, once upright, and the transpose that makes its pixels upright."""
-
-    width: int
-    height: int
-    transpose: Image.Transpose | None
-
-
 @contextmanager
 def codec_errors() -> Iterator[None]:
     """Turn what the codecs raise for a bad file into BadImage or TooLarge. Also a decorator."""
@@ -60,12 +52,15 @@ def codec_errors() -> Iterator[None]:
         raise BadImage() from error
 
 
-def read_header(image_format: str, data: bytes) -> Header:
-    """The header of a file in the format that formats.sniff returned; no pixel is decoded. Raises UnsupportedFormat."""
+def read_header(image_format: str, data: bytes) -> tuple[int, int, Image.Transpose | None]:
+    """Width and height of the first frame, once upright, and the transpose that makes its pixels upright.
+
+    ``image_format`` is what formats.sniff returned. No pixel is decoded. Raises UnsupportedFormat.
+    """
     if image_format == "HEIC":
         # libheif makes the picture upright itself; the EXIF orientation only repeats what it has done.
         width, height = pillow_heif.open_heif(data).size
-        return Header(width, height, None)
+        return width, height, None
     image = _open(image_format, data)
     if not _white_is_known(image):
         raise UnsupportedFormat("These samples have no known white. Save the image with 8 or 16 bits a channel.")
@@ -73,7 +68,7 @@ def read_header(image_format: str, data: bytes) -> Header:
     width, height = image.size
     if transpose in _SWAPS_SIDES:
         width, height = height, width
-    return Header(width, height, transpose)
+    return width, height, transpose
 
 
 @codec_errors()

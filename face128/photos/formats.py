@@ -13,12 +13,13 @@ import zlib
 from face128.errors import BadImage
 
 _SIGNATURES = {
-    "JPEG": (b"\xff\xd8\xff",),
-    "PNG": (b"\x89PNG\r\n\x1a\n",),
-    "GIF": (b"GIF87a", b"GIF89a"),
-    "TIFF": (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
+    "JPEG": rb"\xff\xd8\xff",
+    "PNG": rb"\x89PNG\r\n\x1a\n",
+    "GIF": rb"GIF8[79]a",
+    "TIFF": rb"II[*+]\0|MM\0[*+]",
+    "WEBP": rb"(?s)RIFF.{4}WEBP",
+    "BMP": rb"(?s)BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0",  # the sizes of its headers: 12 to 124 bytes
 }
-_BMP_HEADER_BYTES = {12, 40, 52, 56, 64, 108, 124}
 _AVIF_BRANDS = {b"avif", b"avis"}
 _HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
 
@@ -41,13 +42,9 @@ _PNG_CHUNKS = (b"IHDR", b"eXIf", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 
 def sniff(data: bytes) -> str | None:
     """The format by the file's signature: Pillow's name for it, or "HEIC"; None for any other."""
-    for image_format, signatures in _SIGNATURES.items():
-        if data.startswith(signatures):
+    for image_format, signature in _SIGNATURES.items():
+        if re.match(signature, data):
             return image_format
-    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
-        return "WEBP"
-    if data.startswith(b"BM") and int.from_bytes(data[14:18], "little") in _BMP_HEADER_BYTES:
-        return "BMP"
     if data[4:8] == b"ftyp":
         box = data[8 : min(int.from_bytes(data[:4], "big"), 1024)]
         brands = {box[i : i + 4] for i in range(0, len(box), 4)}
@@ -63,15 +60,8 @@ def trim(image_format: str, data: bytes) -> bytes:
 
     Raises BadImage for a damaged file, IndexError for a GIF that ends too early.
     """
-    match image_format:
-        case "JPEG":
-            return _trim_jpeg(data)
-        case "PNG":
-            return _trim_png(data)
-        case "GIF":
-            return _trim_gif(data)
-        case _:
-            return data
+    trimmer = {"JPEG": _trim_jpeg, "PNG": _trim_png, "GIF": _trim_gif}.get(image_format)
+    return trimmer(data) if trimmer else data
 
 
 def _trim_jpeg(data: bytes) -> bytes:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from face128.errors import ConfigurationError, DatabaseUnavailable, Face128Error
+from face128.gallery.rwlock import locked
 from face128.process_memory import freeze_heap
 from face128.settings import Settings
 from face128.workers.thread_pool import ThreadPool
@@ -28,7 +29,6 @@ THREADS = 4  # a thread waits for the database, or searches and keeps one core b
 MAX_QUEUED_CALLS = 256
 PING_TIMEOUT_S = 2.0
 BUILD_POLL_S = 2.0  # while the cohorts are built, how soon a close is noticed
-OPEN_TIMEOUT_S = 60.0  # while another thread connects to the database, and creates its tables
 
 
 class GalleryAccess:
@@ -95,14 +95,11 @@ class GalleryAccess:
     def _open(self) -> Gallery:
         from face128.gallery.gallery import Gallery
 
-        if not self._open_lock.acquire(timeout=OPEN_TIMEOUT_S):
-            raise DatabaseUnavailable("The gallery's database does not answer in time.")
-        try:
+        with locked(self._open_lock):
             if self._gallery is None:
-                self._gallery = Gallery.from_settings(self._settings)
+                try:
+                    self._gallery = Gallery.from_settings(self._settings)
+                except ConfigurationError as error:
+                    raise DatabaseUnavailable(str(error)) from None
                 freeze_heap()
             return self._gallery
-        except ConfigurationError as error:
-            raise DatabaseUnavailable(str(error)) from None
-        finally:
-            self._open_lock.release()

@@ -21,7 +21,7 @@ from face128.events import listener
 from face128.match_body import parser
 from face128.match_body.json_document import Body
 from face128.match_body.list_cache import ListCache
-from face128.matching.cohort_builder import MAX_WAITING_REQUESTS, CohortBuilder
+from face128.matching.decision import MAX_WAITING_REQUESTS, CohortBuilder
 from face128.photos.photo import Limits
 from face128.process_memory import freeze_heap, keep_freed_pages
 from face128.service.gallery_access import GalleryAccess

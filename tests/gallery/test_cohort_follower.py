@@ -150,9 +150,9 @@ def test_a_transaction_older_than_the_cohort_gets_no_score(gallery: Gallery) -> 
     assert conformal_score(gallery, OBAMA) is not None
     with gallery.database.reading() as connection:
         probe = OBAMA.astype(np.float64)
-        assert gallery._cohorts.score(connection, probe, DLIB, COHORT, gallery._index) is not None
+        assert gallery._cohort(DLIB).score(connection, probe, COHORT, gallery._index) is not None
         enrol(gallery, "100", OBAMA, force=True)
-        assert gallery._cohorts.score(connection, probe, DLIB, COHORT, gallery._index) is None
+        assert gallery._cohort(DLIB).score(connection, probe, COHORT, gallery._index) is None
 
 
 def test_no_more_faces_than_can_be_compared(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from face128.domain.descriptors import Metric, distances
 from face128.gallery.knn_graph import KnnGraph
-from face128.gallery.reads import FaceBatch
+from face128.gallery.statements import FaceBatch
 from face128.matching.conformal import Cohort
 
 NOBODY = np.empty(0, np.int64)

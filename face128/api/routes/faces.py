@@ -13,6 +13,7 @@ from face128.api.requests.query import EngineName, Faces
 from face128.api.responses import schemas
 from face128.api.responses.schemas import PHOTO_ERRORS, REFUSED, problems
 from face128.api.routes.batch_extract import extract_all
+from face128.domain.descriptors import distance
 from face128.encoding.encode import encode, face_fields, find_faces
 from face128.errors import InvalidRequest
 from face128.matching import verification
@@ -88,7 +89,8 @@ async def compare(
     loaded = service.engine(engine)
     images = await read_images(request, service.limits, ("image1", "image2"))
     first, second = await service.encode_all(loaded, [({"field": field}, image) for field, image in images], faces)
-    comparison = verification.compare(first.descriptor, second.descriptor, loaded.card)
+    metric = loaded.card.metric
+    comparison = verification.Comparison(distance(first.descriptor, second.descriptor, metric), metric)
     return schemas.Compared(
         success=True,
         similarity=comparison.similarity,

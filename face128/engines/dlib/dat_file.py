@@ -70,8 +70,9 @@ class _DatReader:
         for _ in range(count):
             self.number()
 
-    def skip_training_state(self) -> None:
-        """Three flags and three empty tensors at the end of a layer."""
+    def skip_training_state(self, rates: int = 0) -> None:
+        """At the end of a layer: learning rates and weight decays, three flags and three empty tensors."""
+        self.skip_numbers(rates)
         if bytes(self._read(3)).strip(b"01"):
             self._refuse("an unexpected flag")
         for _ in range(3):
@@ -123,8 +124,7 @@ def read_resnet(data: bytes) -> ResnetWeights:
     reader.expect(1, *shape, 1, 1)
     reader.expect(1, 0, 0, 0, 0)
     reader.expect(1)  # without biases
-    reader.skip_numbers(4)  # learning rates and weight decays
-    reader.skip_training_state()
+    reader.skip_training_state(rates=4)
     reader.expect_end()
     # The scale is not in the file: dlib's input_rgb_image_sized divides by 256.
     return ResnetWeights(mean, 256.0, stem, tuple(blocks), projection)
@@ -138,8 +138,7 @@ def _convolution(reader: _DatReader, shape: FilterShape, down: bool, innermost: 
     reader.expect(channels, rows, columns, *((2, 2, 0, 0) if down else (1, 1, 1, 1)))
     reader.expect(1, *shape)
     reader.expect(1, 1, channels, 1, 1)
-    reader.skip_numbers(4)  # learning rates and weight decays
-    reader.skip_training_state()
+    reader.skip_training_state(rates=4)
     if innermost:
         reader.expect(1)  # images of the network per image of the input layer
 

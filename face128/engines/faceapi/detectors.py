@@ -75,12 +75,9 @@ def _detections(
     scale = side / max(photo_size)
     # The photo's size in the square is rounded, as in face-api.js (computeReshapedDimensions), but at least one pixel.
     stretch = np.array([side / max(1, math.floor(length * scale + 0.5)) * length for length in photo_size])
-    found = []
-    for box, score in zip(boxes, scores, strict=True):
-        (x, y), (width, height) = box[:2] * stretch, (box[2:] - box[:2]) * stretch
-        if width > 0 and height > 0:
-            found.append(Detection(float(x), float(y), float(width), float(height), float(score)))
-    return found
+    sizes = (boxes[:, 2:] - boxes[:, :2]) * stretch
+    rows = np.column_stack([boxes[:, :2] * stretch, sizes, scores]).tolist()
+    return [Detection(*row) for row, size in zip(rows, sizes, strict=True) if (size > 0).all()]
 
 
 def _sigmoid(x: npt.NDArray[Any]) -> npt.NDArray[np.float64]:

@@ -19,8 +19,8 @@ from onnx import TensorProto
 from face128.domain.descriptors import Descriptors
 from face128.domain.model_card import FACEAPI, ModelCard
 from face128.engines.base import Chips, EyeLandmarks, Face
-from face128.engines.faceapi.alignment import Points, Rectangle, align, clip_detection, find_landmarks
-from face128.engines.faceapi.detectors import Detection, RunNetwork, detect_ssd, detect_tiny
+from face128.engines.faceapi.alignment import Rectangle, align, clip_detection, find_landmarks
+from face128.engines.faceapi.detectors import RunNetwork, detect_ssd, detect_tiny
 from face128.engines.faceapi.graphs import INPUT_NAME, face_landmark_68, ssd_mobilenetv1, tiny_face_detector
 from face128.engines.faceapi.manifest import read_weights
 from face128.engines.faceapi.resnet_weights import read_resnet
@@ -82,7 +82,10 @@ class FaceapiEngine:
             points = find_landmarks(self._landmarks, image, box, detection, self._scaling)
             square = align(points, box, image)
             if not _is_empty(square):
-                faces.append(_face(detection, points, square))
+                x, y = detection.x, detection.y
+                rounded = round(x), round(y), round(x + detection.width), round(y + detection.height)
+                landmarks = tuple((x, y) for x, y in points.round().astype(int).tolist())
+                faces.append(FaceapiFace(rounded, landmarks, detection.score, square=square))
         return faces
 
     def crop(self, photo: Photo, faces: Sequence[Face]) -> Chips:
@@ -99,13 +102,6 @@ class FaceapiEngine:
 
     def describe(self, chips: Chips) -> Descriptors:
         return self._network(chips.astype(np.float32))
-
-
-def _face(detection: Detection, points: Points, square: Rectangle) -> FaceapiFace:
-    x, y = detection.x, detection.y
-    box = (round(x), round(y), round(x + detection.width), round(y + detection.height))
-    landmarks = tuple((x, y) for x, y in points.round().astype(int).tolist())
-    return FaceapiFace(box, landmarks, detection.score, square=square)
 
 
 def _is_empty(rectangle: Rectangle) -> bool:

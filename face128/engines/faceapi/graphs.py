@@ -119,6 +119,16 @@ def _ssd_predictions(net: _Network) -> tuple[str, str]:
     def relu6(x: str) -> str:
         return net.add("Clip", x, zero, six)
 
+    def depthwise(x: str, prefix: str, channels: int, stride: int) -> str:
+        """A 3x3 convolution of each channel by itself, and the batch normalisation after it."""
+        gamma, beta, mean, variance = (
+            net.weights.tensor(f"{prefix}/BatchNorm/{name}", channels).astype(np.float64)
+            for name in ("gamma", "beta", "moving_mean", "moving_variance")
+        )
+        gamma /= np.sqrt(variance + _SSD_EPSILON)
+        filters = net.weights.depthwise_filters(f"{prefix}/depthwise_weights", channels) * gamma[:, None, None, None]
+        return relu6(net.convolve(x, filters, beta - mean * gamma, stride=stride, group=channels))
+
     def pointwise(x: str, prefix: str, rows: int, inputs: int, outputs: int, stride: int = 1) -> str:
         names = f"{prefix}_pointwise/weights", f"{prefix}_pointwise/convolution_bn_offset"
         return relu6(net.full(x, *names, rows, inputs, outputs, stride))
@@ -126,8 +136,7 @@ def _ssd_predictions(net: _Network) -> tuple[str, str]:
     x, inputs = pointwise(net.image, "MobilenetV1/Conv2d_0", 3, 3, 32, stride=2), 32
     features = []
     for i, outputs in enumerate(_SSD_CHANNELS, start=1):
-        depthwise = _ssd_depthwise(net.weights, f"MobilenetV1/Conv2d_{i}_depthwise", inputs)
-        x = relu6(net.convolve(x, *depthwise, stride=2 if i in _SSD_STRIDE_2_LAYERS else 1, group=inputs))
+        x = depthwise(x, f"MobilenetV1/Conv2d_{i}_depthwise", inputs, 2 if i in _SSD_STRIDE_2_LAYERS else 1)
         x, inputs = pointwise(x, f"MobilenetV1/Conv2d_{i}", 1, inputs, outputs), outputs
         if i in (11, 13):
             features.append((x, outputs))
@@ -146,16 +155,3 @@ def _ssd_predictions(net: _Network) -> tuple[str, str]:
         return net.add("Concat", *parts, axis=0)
 
     return predict("BoxEncodingPredictor", 4), predict("ClassPredictor", 3)
-
-
-def _ssd_depthwise(
-    weights: Weights, prefix: str, channels: int
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """A depthwise convolution and the batch normalisation after it, as one convolution: its filters and biases."""
-    gamma, beta, mean, variance = (
-        weights.tensor(f"{prefix}/BatchNorm/{name}", channels).astype(np.float64)
-        for name in ("gamma", "beta", "moving_mean", "moving_variance")
-    )
-    gamma /= np.sqrt(variance + _SSD_EPSILON)
-    filters = weights.depthwise_filters(f"{prefix}/depthwise_weights", channels)
-    return filters * gamma[:, None, None, None], beta - mean * gamma

@@ -11,10 +11,9 @@ import hashlib
 import json
 import logging
 import math
-from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -32,8 +31,7 @@ KNOWN_SHA256 = {
 }
 
 
-@dataclass(frozen=True)
-class _TensorEntry:
+class _TensorEntry(NamedTuple):
     """The manifest's entry of one tensor: float32, or uint8 that stands for ``value * scale + minimum``."""
 
     name: str
@@ -41,20 +39,17 @@ class _TensorEntry:
     dtype: str
     scale: float
     minimum: float
+    byte_count: int
 
-    @classmethod
-    def from_json(cls, tensor: dict[str, Any]) -> _TensorEntry:
-        shape = tuple(tensor["shape"])
-        quantization = tensor.get("quantization") or {"dtype": tensor["dtype"], "scale": 1, "min": 0}
-        dtype = {"uint8": "u1", "float32": "<f4"}[quantization["dtype"]]
-        scale, minimum = float(quantization["scale"]), float(quantization["min"])
-        if not (all(isinstance(length, int) and length >= 0 for length in shape) and math.isfinite(scale + minimum)):
-            raise ValueError
-        return cls(str(tensor["name"]), shape, dtype, scale, minimum)
 
-    @property
-    def byte_count(self) -> int:
-        return math.prod(self.shape) * np.dtype(self.dtype).itemsize
+def _entry(tensor: dict[str, Any]) -> _TensorEntry:
+    shape = tuple(tensor["shape"])
+    quantization = tensor.get("quantization") or {"dtype": tensor["dtype"], "scale": 1, "min": 0}
+    dtype, item_bytes = {"uint8": ("u1", 1), "float32": ("<f4", 4)}[quantization["dtype"]]
+    scale, minimum = float(quantization["scale"]), float(quantization["min"])
+    if not (all(isinstance(length, int) and length >= 0 for length in shape) and math.isfinite(scale + minimum)):
+        raise ValueError
+    return _TensorEntry(str(tensor["name"]), shape, dtype, scale, minimum, math.prod(shape) * item_bytes)
 
 
 class Weights:
@@ -97,7 +92,7 @@ def read_weights(folder: Path, model: str) -> Weights:
     try:
         groups = json.loads(text)
         shards = [str(path) for group in groups for path in group["paths"]]
-        entries = [_TensorEntry.from_json(tensor) for group in groups for tensor in group["weights"]]
+        entries = [_entry(tensor) for group in groups for tensor in group["weights"]]
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise ConfigurationError(f"{manifest} is not a weights manifest of face-api.js.") from None
     if any(Path(shard).name != shard for shard in shards):

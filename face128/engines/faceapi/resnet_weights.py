@@ -5,10 +5,8 @@ from __future__ import annotations
 from face128.engines.faceapi.manifest import Weights
 from face128.engines.resnet.architecture import BLOCKS, DIMENSION, STEM_SHAPE, Convolution, FilterShape, ResnetWeights
 
-_BLOCK_NAMES = (
-    "conv32_1 conv32_2 conv32_3 conv64_down conv64_1 conv64_2 conv64_3 "
-    "conv128_down conv128_1 conv128_2 conv256_down conv256_1 conv256_2 conv256_down_out"
-).split()
+# Of the blocks: conv32_1, conv32_2 ...
+_NAME_ENDS = ("1", "2", "3", "down", "1", "2", "3", "down", "1", "2", "down", "1", "2", "down_out")
 
 
 def read_resnet(weights: Weights) -> ResnetWeights:
@@ -30,7 +28,8 @@ def read_resnet(weights: Weights) -> ResnetWeights:
         stem=convolution("conv32_down", STEM_SHAPE),
         blocks=tuple(
             (convolution(f"{name}/conv1", block.shapes[0]), convolution(f"{name}/conv2", block.shapes[1]))
-            for name, block in zip(_BLOCK_NAMES, BLOCKS, strict=True)
+            for block, end in zip(BLOCKS, _NAME_ENDS, strict=True)
+            for name in [f"conv{block.channels}_{end}"]
         ),
         projection=weights.tensor("fc", BLOCKS[-1].channels, DIMENSION),
     )

@@ -8,7 +8,6 @@ does. Descriptors of the two ways are about 0.075 apart.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -27,28 +26,19 @@ _SKIA_SPAN_PX = 127
 """Skia restarts its rounding after so many pixels of a row (SkBitmapProcState::maxCountForBufferSize)."""
 
 
-@dataclass(frozen=True)
-class _Taps:
-    """Along one axis, for each pixel of the square: the two source pixels to interpolate, and their weights."""
-
-    low: npt.NDArray[np.intp]
-    high: npt.NDArray[np.intp]
-    low_weight: npt.NDArray[Any]
-    high_weight: npt.NDArray[Any]
-
-    def interpolate(self, picture: npt.NDArray[Any], axis: int) -> npt.NDArray[Any]:
-        shape = (-1, 1, 1) if axis == 0 else (1, -1, 1)
-        result: npt.NDArray[Any] = picture.take(self.low, axis) * self.low_weight.reshape(shape)
-        result += picture.take(self.high, axis) * self.high_weight.reshape(shape)
-        return result
+_Taps = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[Any], npt.NDArray[Any]]
+"""Along one axis, for each pixel of the square: the two source pixels to interpolate, and their two weights."""
 
 
 def scale_to_square(picture: RGB, side: int, centred: bool, scaling: Scaling) -> Square:
     """Scale the picture's longer side to ``side``. The rest is black: at the end or, if ``centred``, on both sides."""
-    rows, columns = (
-        (_canvas_taps if scaling == "canvas" else _tensor_taps)(axis, picture.shape, side, centred) for axis in (0, 1)
-    )
-    square = columns.interpolate(rows.interpolate(picture, 0), 1)
+    find_taps = _canvas_taps if scaling == "canvas" else _tensor_taps
+    square: npt.NDArray[Any] = picture
+    for axis, weight_shape in ((0, (-1, 1, 1)), (1, (1, -1, 1))):
+        low, high, low_weight, high_weight = find_taps(axis, picture.shape, side, centred)
+        scaled = square.take(low, axis) * low_weight.reshape(weight_shape)
+        scaled += square.take(high, axis) * high_weight.reshape(weight_shape)
+        square = scaled
     return (square >> 8).astype(np.uint8) if scaling == "canvas" else square
 
 
@@ -68,7 +58,7 @@ def _tensor_taps(axis: int, shape: tuple[int, ...], side: int, centred: bool) ->
         return index.clip(0, length - 1), np.where((index >= 0) & (index < length), weight, np.float32(0))
 
     (low, low_weight), (high, high_weight) = inside(low, 1 - fraction), inside(high, fraction)
-    return _Taps(low, high, low_weight, high_weight)
+    return low, high, low_weight, high_weight
 
 
 def _canvas_taps(axis: int, shape: tuple[int, ...], side: int, centred: bool) -> _Taps:
@@ -92,7 +82,7 @@ def _canvas_taps(axis: int, shape: tuple[int, ...], side: int, centred: bool) ->
     fixed = (fixed + (pixel - span) * int(float(inverse) * 2**32)) >> 16
     whole, sixteenths = fixed >> 16, (fixed >> 12) & 15
     drawn = (pixel >= first) & (pixel < end)
-    return _Taps(
+    return (
         whole.clip(0, length - 1),
         (whole + 1).clip(0, length - 1),
         np.where(drawn, 16 - sixteenths, 0).astype(np.uint16),

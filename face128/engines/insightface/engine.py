@@ -1,32 +1,42 @@
 """An InsightFace model pack: SCRFD finds faces and five landmarks, an ArcFace network describes them in 512 numbers.
 
+A face is aligned to the template that ArcFace's networks (arXiv 1801.07698) are trained on.
+
 It needs ONNX Runtime alone; the ``insightface`` package would bring OpenCV, SciPy and 30 others. With
 ``FACE128_DETECTION=exact`` it uses the same pixels as that package; ``fast`` decodes no more of a JPEG than is needed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from face128.domain.descriptors import Descriptors
 from face128.domain.model_card import ModelCard, insightface_card
 from face128.engines.base import Chips, EyeLandmarks, Face
-from face128.engines.insightface.arcface import DIMENSION, ArcfaceRecogniser, chip_to_photo
-from face128.engines.insightface.pack import CHIP_SIDE_PX, ModelPack, PackNetwork, read_pack
-from face128.engines.insightface.scrfd import ScrfdDetector
+from face128.engines.insightface.pack import CHIP_SIDE_PX, PackNetwork, read_pack
+from face128.engines.insightface.scrfd import detect_scrfd
 from face128.engines.onnx.sessions import CPU_PROVIDERS, open_session
 from face128.errors import ConfigurationError
 from face128.photos.photo import RGB, SHRINKS, Photo
 
-if TYPE_CHECKING:
-    from face128.settings import Settings
+DIMENSION = 512
+BATCH_CHIPS = 8
+"""Maximum of chips in one run: it bounds memory."""
+PIXEL_SCALE = 127.5
+"""ArcFace's input is (pixel - 127.5) / 127.5, unless the graph computes that itself."""
+
+# Where the five landmarks belong on a chip of 112 pixels, x + yi: the positions that InsightFace publishes with its
+# training data (the SphereFace template, moved 8 pixels to the right).
+TEMPLATE = np.array(
+    [38.2946 + 51.6963j, 73.5318 + 51.5014j, 56.0252 + 71.7366j, 41.5493 + 92.3655j, 70.7299 + 92.2041j]
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,22 +62,31 @@ class InsightfaceEngine:
 
         Raises ConfigurationError, naming the file, for a pack that cannot be used.
         """
-        pack = read_pack(folder)
+        detector, recogniser = read_pack(folder)
         self._side = side
         self._shrinks = SHRINKS if detection == "fast" else (1,)
-        self._detector, self._recogniser = _load_networks(pack, side, providers)
-        pipeline = f"{pack.detector.path.stem}-{side}-{detection}/similarity-{CHIP_SIDE_PX}/1"
-        self.card: ModelCard = replace(insightface_card(pack.model_name), pipeline=pipeline)
-
-    @classmethod
-    def from_settings(cls, settings: Settings) -> InsightfaceEngine:
-        if settings.insightface_pack is None:
+        pipeline = f"{detector.path.stem}-{side}-{detection}/similarity-{CHIP_SIDE_PX}/1"
+        self.card: ModelCard = replace(insightface_card(recogniser.model_name), pipeline=pipeline)
+        fixed_sizes = {size for size in detector.input_shape[2:] if size}
+        if fixed_sizes - {side}:
             raise ConfigurationError(
-                "Set FACE128_INSIGHTFACE_PACK to the folder of an InsightFace model pack, such as buffalo_l."
+                f"{detector.path.name} takes no pictures of {side} pixels: set FACE128_INSIGHTFACE_DETECTION_SIZE to "
+                f"{max(fixed_sizes)}."
             )
-        return cls(
-            settings.insightface_pack, settings.insightface_detection_size, settings.detection, settings.providers
-        )
+        # Graphs converted from MXNet begin by subtracting the mean and multiplying by the scale.
+        self._takes_pixels = {"Sub", "Mul"} <= set(recogniser.operators[:8])
+        # Dynamic quantisation measures the whole batch: a descriptor would depend on the other chips in it.
+        one_by_one = "DynamicQuantizeLinear" in recogniser.operators or recogniser.input_shape[0] == 1
+        self._batch_chips = 1 if one_by_one else BATCH_CHIPS
+        # Each network is run once, so that an unusable one is found now and not by a request.
+        with _unusable_is_refused(detector, "an SCRFD detector with landmarks"):
+            self._detector = open_session(detector.path, providers)
+            detect_scrfd(self._detector, np.zeros((side, side, 3), np.uint8))
+        with _unusable_is_refused(recogniser, f"an ArcFace network of {DIMENSION} numbers"):
+            self._recogniser = open_session(recogniser.path, providers)
+            trial = self.describe(np.full((2, CHIP_SIDE_PX, CHIP_SIDE_PX, 3), 99, np.uint8))
+            if not np.isfinite(trial).all():
+                raise ValueError
 
     def detect(self, photo: Photo) -> list[Face]:
         """See Engine.detect. A face that fills the photo is too large for SCRFD, so it tries again at half the size."""
@@ -82,18 +101,22 @@ class InsightfaceEngine:
         transform = photo.width / width / shrink, 0, 0, 0, photo.height / height / shrink, 0
         square = np.zeros((self._side, self._side, 3), np.uint8)
         square[:height, :width] = _resample(photo.rgb(shrink), (width, height), transform)
-        found = self._detector.find(square)
+        scores, boxes, points = detect_scrfd(self._detector, square)
         to_photo = photo.height / height
-        return [
-            _face(*face) for face in zip(found.scores, found.boxes * to_photo, found.points * to_photo, strict=True)
-        ]
+        faces: list[Face] = []
+        for score, box, five in zip(scores, boxes * to_photo, points * to_photo, strict=True):
+            left, top, right, bottom = box.round().astype(int).tolist()
+            landmarks = tuple((x, y) for x, y in five.round().astype(int).tolist())
+            unrounded = tuple(complex(x, y) for x, y in five.tolist())
+            faces.append(InsightfaceFace((left, top, right, bottom), landmarks, float(score), points=unrounded))
+        return faces
 
     def crop(self, photo: Photo, faces: Sequence[Face]) -> Chips:
         """Cut each face out, aligned to ArcFace's template: (n, 112, 112, 3) uint8. The faces are this engine's own."""
         chips = np.empty((len(faces), CHIP_SIDE_PX, CHIP_SIDE_PX, 3), np.uint8)
         for chip, face in zip(chips, faces, strict=True):
             assert isinstance(face, InsightfaceFace)
-            a, b = chip_to_photo(face.points)
+            a, b = _chip_to_photo(face.points)
             # The decoding that detection used is good enough if the face is large enough in it.
             shrink = min(self._shrink(self._side / max(photo.width, photo.height)), self._shrink(1 / abs(a)))
             # Pillow counts from the corner of the first pixel, not from its centre. In pixels of the shrunk photo.
@@ -103,11 +126,32 @@ class InsightfaceEngine:
         return chips
 
     def describe(self, chips: Chips) -> Descriptors:
-        return self._recogniser.describe(chips)
+        """Describe n >= 0 chips, (n, 112, 112, 3) RGB: (n, 512) float32, each of length 1."""
+        descriptors = np.empty((len(chips), DIMENSION), np.float32)
+        input_name = self._recogniser.get_inputs()[0].name
+        for start in range(0, len(chips), self._batch_chips):
+            batch = slice(start, start + self._batch_chips)
+            pixels = chips[batch].transpose(0, 3, 1, 2).astype(np.float32)
+            if not self._takes_pixels:
+                pixels = (pixels - PIXEL_SCALE) / PIXEL_SCALE
+            (descriptors[batch],) = self._recogniser.run(None, {input_name: pixels})
+        descriptors /= np.linalg.norm(descriptors, axis=1, keepdims=True)
+        return descriptors
 
     def _shrink(self, scale: float) -> int:
         """The largest shrink from which pixels at ``scale`` of the photo need not be enlarged."""
         return max(n for n in self._shrinks if n == 1 or n * scale <= 1)
+
+
+def _chip_to_photo(points: Sequence[complex]) -> tuple[complex, complex]:
+    """``a`` and ``b`` such that pixel ``z`` of the chip, as x + yi, is ``a * z + b`` in the photo.
+
+    The rotation, scale and shift that fit the five landmarks ``points``, x + yi, to the template with least squares.
+    """
+    centre, template_centre = np.mean(points), TEMPLATE.mean()
+    centred = np.array(points) - centre
+    photo_to_chip = np.vdot(centred, TEMPLATE - template_centre) / np.vdot(centred, centred)
+    return complex(1 / photo_to_chip), complex(centre - template_centre / photo_to_chip)
 
 
 def _resample(pixels: RGB, size: tuple[int, int], transform: tuple[float, ...]) -> RGB:
@@ -116,35 +160,10 @@ def _resample(pixels: RGB, size: tuple[int, int], transform: tuple[float, ...]) 
     return np.asarray(image.transform(size, Image.Transform.AFFINE, transform, Image.Resampling.BILINEAR))
 
 
-def _face(score: np.float32, box: npt.NDArray[np.float32], points: npt.NDArray[np.float32]) -> InsightfaceFace:
-    left, top, right, bottom = box.round().astype(int).tolist()
-    landmarks = tuple((x, y) for x, y in points.round().astype(int).tolist())
-    unrounded = tuple(complex(x, y) for x, y in points.tolist())
-    return InsightfaceFace((left, top, right, bottom), landmarks, float(score), points=unrounded)
-
-
-def _load_networks(pack: ModelPack, side: int, providers: Sequence[str]) -> tuple[ScrfdDetector, ArcfaceRecogniser]:
-    """Both networks, each run once, so that an unusable one is found now and not by a request."""
-    fixed_sizes = set(pack.detector.input_shape[2:]) - {None}
-    if fixed_sizes - {side}:
-        raise ConfigurationError(
-            f"{pack.detector.path.name} takes no pictures of {side} pixels: set FACE128_INSIGHTFACE_DETECTION_SIZE to "
-            f"{max(size for size in fixed_sizes if size)}."
-        )
+@contextmanager
+def _unusable_is_refused(network: PackNetwork, wanted: str) -> Iterator[None]:
     try:
-        detector = ScrfdDetector(open_session(pack.detector.path, providers))
-        detector.find(np.zeros((side, side, 3), np.uint8))
+        yield
     except Exception:  # ONNX Runtime's errors have no common base class but this
-        raise _unusable(pack.detector, "an SCRFD detector with landmarks") from None
-    try:
-        recogniser = ArcfaceRecogniser(open_session(pack.recogniser.path, providers), pack.recogniser)
-        finite = bool(np.isfinite(recogniser.describe(np.full((2, CHIP_SIDE_PX, CHIP_SIDE_PX, 3), 99, np.uint8))).all())
-    except Exception:  # as above
-        finite = False
-    if not finite:
-        raise _unusable(pack.recogniser, f"an ArcFace network of {DIMENSION} numbers")
-    return detector, recogniser
-
-
-def _unusable(network: PackNetwork, wanted: str) -> ConfigurationError:
-    return ConfigurationError(f"{network.path.name} of the InsightFace pack is damaged, or not {wanted}.")
+        sentence = f"{network.path.name} of the InsightFace pack is damaged, or not {wanted}."
+        raise ConfigurationError(sentence) from None

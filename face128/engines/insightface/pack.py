@@ -29,32 +29,17 @@ class PackNetwork:
     """One for each node, in order."""
 
     @property
-    def is_detector(self) -> bool:
-        return len(self.input_shape) == 4 and self.outputs == DETECTOR_OUTPUTS
-
-    @property
-    def is_recogniser(self) -> bool:
-        return self.input_shape[1:] == (3, CHIP_SIDE_PX, CHIP_SIDE_PX) and self.outputs == 1
-
-
-@dataclass(frozen=True)
-class ModelPack:
-    detector: PackNetwork
-    recogniser: PackNetwork
-
-    @property
     def model_name(self) -> str:
-        """The recogniser's file name and 8 digits of its SHA-256, at most 64 characters.
+        """The file's name and 8 digits of its SHA-256, at most 64 characters.
 
         Other weights are another model, even in a file of the same name.
         """
-        path = self.recogniser.path
-        with path.open("rb") as file:
+        with self.path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return f"insightface-{re.sub(r'[^A-Za-z0-9_]', '_', path.stem)[:40]}-{digest[:8]}"
+        return f"insightface-{re.sub(r'[^A-Za-z0-9_]', '_', self.path.stem)[:40]}-{digest[:8]}"
 
 
-def read_pack(folder: Path) -> ModelPack:
+def read_pack(folder: Path) -> tuple[PackNetwork, PackNetwork]:
     """The first detector and the first recogniser by file name, as the library picks them.
 
     Raises ConfigurationError if there is no folder, if one of the two is missing, and for a file that is no ONNX.
@@ -62,18 +47,19 @@ def read_pack(folder: Path) -> ModelPack:
     if not folder.is_dir():
         raise ConfigurationError("FACE128_INSIGHTFACE_PACK is not a folder.")
     networks = [_read(path) for path in sorted(folder.glob("*.onnx"))]
-    detector = next((network for network in networks if network.is_detector), None)
-    recogniser = next((network for network in networks if network.is_recogniser), None)
-    if detector is None:
+    detectors = [each for each in networks if len(each.input_shape) == 4 and each.outputs == DETECTOR_OUTPUTS]
+    chip_shape = 3, CHIP_SIDE_PX, CHIP_SIDE_PX
+    recognisers = [each for each in networks if each.input_shape[1:] == chip_shape and each.outputs == 1]
+    if not detectors:
         raise ConfigurationError(
             f"The InsightFace pack has no detector: an .onnx file of {DETECTOR_OUTPUTS} outputs, such as det_10g.onnx."
         )
-    if recogniser is None:
+    if not recognisers:
         raise ConfigurationError(
             f"The InsightFace pack has no recogniser: an .onnx file with an input of 3x{CHIP_SIDE_PX}x{CHIP_SIDE_PX} "
             "and one output, such as w600k_r50.onnx."
         )
-    return ModelPack(detector, recogniser)
+    return detectors[0], recognisers[0]
 
 
 def _read(path: Path) -> PackNetwork:

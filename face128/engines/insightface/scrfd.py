@@ -7,8 +7,6 @@ stride.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
@@ -16,6 +14,9 @@ import onnxruntime
 from face128.engines.non_max_suppression import non_max_suppression
 
 Floats = npt.NDArray[np.float32]
+Detections = tuple[Floats, Floats, Floats]
+"""Of n faces: scores (n,), 0..1; boxes (n, 4): left, top, right, bottom; landmarks (n, 5, 2), x and y: the eye on the
+picture's left, the other, the nose, the corners of the mouth. In pixels of the picture."""
 
 STRIDES_PX = (8, 16, 32)
 ANCHORS_PER_CELL = 2
@@ -24,44 +25,24 @@ MAX_IOU = 0.4  # the library's default
 PIXEL_MEAN, PIXEL_SCALE = 127.5, 128.0  # as the networks were trained
 
 
-@dataclass(frozen=True)
-class ScrfdDetections:
-    """Faces, the highest score first, in pixels of the picture."""
+def detect_scrfd(session: onnxruntime.InferenceSession, picture: npt.NDArray[np.uint8]) -> Detections:
+    """Every face in a square RGB picture, the highest score first: (side, side, 3) uint8, side a multiple of 32.
 
-    scores: Floats
-    """(n,) 0..1"""
-    boxes: Floats
-    """(n, 4): left, top, right, bottom"""
-    points: Floats
-    """(n, 5, 2) x and y: the eye on the picture's left, the other, the nose, the corners of the mouth"""
-
-
-class ScrfdDetector:
-    """Thread-safe: the session is only read."""
-
-    def __init__(self, session: onnxruntime.InferenceSession) -> None:
-        self._session = session
-        self._input_name = session.get_inputs()[0].name
-
-    def find(self, picture: npt.NDArray[np.uint8]) -> ScrfdDetections:
-        """Every face in a square RGB picture, (side, side, 3) uint8, side a multiple of 32.
-
-        Raises ValueError if the network's outputs are not SCRFD's.
-        """
-        pixels = (picture.transpose(2, 0, 1)[None].astype(np.float32) - PIXEL_MEAN) / PIXEL_SCALE
-        outputs = self._session.run(None, {self._input_name: pixels})
-        by_kind = (outputs[first : first + len(STRIDES_PX)] for first in (0, 3, 6))
-        by_stride = [
-            _decode(stride, len(picture) // stride, *tensors)
-            for stride, *tensors in zip(STRIDES_PX, *by_kind, strict=True)
-        ]
-        scores, boxes, points = (np.concatenate(parts) for parts in zip(*by_stride, strict=True))
-        kept = non_max_suppression(boxes, scores, MAX_IOU)
-        return ScrfdDetections(scores[kept], boxes[kept], points[kept])
+    Raises ValueError if the network's outputs are not SCRFD's.
+    """
+    pixels = (picture.transpose(2, 0, 1)[None].astype(np.float32) - PIXEL_MEAN) / PIXEL_SCALE
+    outputs = session.run(None, {session.get_inputs()[0].name: pixels})
+    by_kind = (outputs[first : first + len(STRIDES_PX)] for first in (0, 3, 6))
+    by_stride = [
+        _decode(stride, len(picture) // stride, *tensors) for stride, *tensors in zip(STRIDES_PX, *by_kind, strict=True)
+    ]
+    scores, boxes, points = (np.concatenate(parts) for parts in zip(*by_stride, strict=True))
+    kept = non_max_suppression(boxes, scores, MAX_IOU)
+    return scores[kept], boxes[kept], points[kept]
 
 
-def _decode(stride: int, cells: int, scores: Floats, sides: Floats, offsets: Floats) -> tuple[Floats, Floats, Floats]:
-    """Scores of at least MIN_SCORE, their boxes and points in pixels, for a grid of ``cells`` * ``cells``."""
+def _decode(stride: int, cells: int, scores: Floats, sides: Floats, offsets: Floats) -> Detections:
+    """The anchors with a score of at least MIN_SCORE, of a grid of ``cells`` * ``cells``."""
     rows = ANCHORS_PER_CELL * cells**2
     # Some files have a batch axis in their outputs, others have not.
     scores, sides, offsets = scores.reshape(rows), sides.reshape(rows, 4), offsets.reshape(rows, 5, 2)

@@ -47,7 +47,6 @@ class Convolution:
     """A convolution and the affine layer after it: ``gamma * (filters * x + biases) + beta``, channel by channel."""
 
     filters: Floats
-    """(output channels, input channels, rows, columns)"""
     biases: Floats
     gamma: Floats
     beta: Floats

@@ -21,10 +21,7 @@ class DescriptorNetwork:
     """Thread-safe; releases the GIL; each call runs on its caller's thread alone."""
 
     def __init__(
-        self,
-        weights: ResnetWeights,
-        providers: Sequence[str] = CPU_PROVIDERS,
-        pixel_type: int = TensorProto.UINT8,
+        self, weights: ResnetWeights, providers: Sequence[str] = CPU_PROVIDERS, pixel_type: int = TensorProto.UINT8
     ) -> None:
         self._session = open_session(to_onnx(weights, pixel_type), providers)
 

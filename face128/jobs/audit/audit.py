@@ -68,12 +68,12 @@ def audit(data: bytes, threshold: float | None = None) -> Audit:
 
 
 def _between_people(group: ComparableDescriptors, people: list[RegNo], limit: float) -> Iterator[Finding]:
-    for pair in close_pairs(group.vectors, group.owners, group.card.metric, limit):
-        members = people[pair.first], people[pair.second]
-        if pair.distance <= DUPLICATE_DISTANCE:
+    for first, second, apart in close_pairs(group.vectors, group.owners, group.card.metric, limit):
+        members = people[first], people[second]
+        if apart <= DUPLICATE_DISTANCE:
             yield Finding("duplicate", members, "the same descriptor", 0.0)
         else:
-            yield Finding("too_near", members, f"at {pair.distance:.3f}, within {limit}", pair.distance)
+            yield Finding("too_near", members, f"at {apart:.3f}, within {limit}", apart)
 
 
 def _within_people(group: ComparableDescriptors, people: list[RegNo], limit: float) -> Iterator[Finding]:

@@ -13,9 +13,7 @@ from face128.domain.model_card import ModelCard
 from face128.errors import BadRequest
 from face128.jobs.calibrate.bootstrap import RateEstimate, far_and_frr, threshold_for_far
 from face128.jobs.calibrate.evaluate import THRESHOLDS
-from face128.jobs.calibrate.gallery_size_risk import counted_risk, extrapolated_risk
-from face128.jobs.calibrate.lfw_pairs import read_pairs
-from face128.jobs.calibrate.photo_pairs import PhotoPairs, pair_photos
+from face128.jobs.calibrate.photo_pairs import PhotoPairs, pair_photos, read_pairs
 from face128.jobs.execution.backend import Backend
 from face128.jobs.execution.describe_photos import describe_photos
 from face128.jobs.execution.recipe import Recipe
@@ -26,11 +24,8 @@ CURVE_POINTS = 100
 WORST_PAIRS = 8  # of each kind, for a person to look at
 
 
-@dataclass(frozen=True)
-class WorstPair:
-    first: Path
-    second: Path
-    distance: float
+WorstPair = tuple[Path, Path, float]
+"""Two photos and their distance."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +72,8 @@ class Calibration:
             "at_threshold": {"threshold": self.card.threshold, "far": asdict(far), "frr": asdict(frr)},
             "threshold_for_far": {str(far): threshold for far, threshold in self.threshold_for_far.items()},
             "strangers_accepted": {str(threshold): shares for threshold, shares in self.gallery_size_risk.items()},
-            "most_like": [_pair_json(pair) for pair in self.most_like],
-            "least_like": [_pair_json(pair) for pair in self.least_like],
+            "most_like": _pairs_json(self.most_like),
+            "least_like": _pairs_json(self.least_like),
             "curve": [{"threshold": t, "far": asdict(a), "frr": asdict(r)} for t, a, r in curve],
         }
 
@@ -95,17 +90,17 @@ def calibrate(photos: Path, recipe: Recipe, backend: Backend, pairs: Path | None
         files = list(dict.fromkeys(photo for pair in listed for photo in (pair.first, pair.second)))
     if not files:
         raise BadRequest("There are no photos. Put them into a folder for each person: PHOTOS/person/any.jpg.")
-    described = describe_photos(files, recipe, backend)
+    descriptors, failed = describe_photos(files, recipe, backend)
     card = recipe.load().card
-    measured = pair_photos(described.descriptors, card.metric, listed)
+    measured = pair_photos(descriptors, card.metric, listed)
     low, high = float(measured.distances.min()), float(np.median(measured.distances[~measured.genuine]))
     grid = sorted({*np.linspace(max(low - 0.02, 0), high, CURVE_POINTS).tolist(), *THRESHOLDS, card.threshold})
     far, frr = far_and_frr(measured, grid)
-    all_pairs = measured if listed is None else pair_photos(described.descriptors, card.metric)
+    all_pairs = measured if listed is None else pair_photos(descriptors, card.metric)
     return Calibration(
         card,
         measured,
-        described.failed,
+        failed,
         grid,
         far,
         frr,
@@ -124,25 +119,36 @@ def _gallery_size_risk(pairs: PhotoPairs, threshold: float, far: RateEstimate) -
     people = pairs.people[np.concatenate([pairs.first[accepted], pairs.second[accepted]])]
     neighbours = np.bincount(people, minlength=pairs.person_count)
     others = pairs.person_count - 1
-    # If no pair was accepted, the FAR may still be anything up to the end of its interval.
+    # More members than there are people to count are independent trials of the FAR. If no pair was accepted, it may
+    # still be anything up to the end of its interval.
     chance = far.value or far.high
     return {
-        size: counted_risk(neighbours, others, size) if size <= others else extrapolated_risk(chance, size)
+        size: counted_risk(neighbours, others, size) if size <= others else 1 - (1 - chance) ** size
         for size in GALLERY_SIZES
     }
+
+
+def counted_risk(neighbours: npt.NDArray[np.int64], others: int, enrolled: int) -> float:
+    """The share of strangers with at least one of ``enrolled`` members, drawn from ``others``, within the threshold.
+
+    ``neighbours``: for each stranger, the number of the others within the threshold. Exact: one minus the
+    hypergeometric chance of drawing none of them. ``enrolled`` is at most ``others``.
+    """
+    chance_of_none = np.cumprod([1.0, *(1 - enrolled / np.arange(others, 0, -1))])  # by the number of neighbours
+    return float(np.mean(1 - chance_of_none[neighbours]))
 
 
 def _worst_pairs(pairs: PhotoPairs, chosen: npt.NDArray[np.bool_], *, nearest: bool) -> list[WorstPair]:
     rows = np.flatnonzero(chosen)
     order = np.argsort(pairs.distances[rows] * (1 if nearest else -1), kind="stable")[:WORST_PAIRS]
     return [
-        WorstPair(pairs.photos[pairs.first[i]], pairs.photos[pairs.second[i]], float(pairs.distances[i]))
-        for i in rows[order]
+        (pairs.photos[pairs.first[i]], pairs.photos[pairs.second[i]], float(pairs.distances[i])) for i in rows[order]
     ]
 
 
-def _pair_json(pair: WorstPair) -> dict[str, Any]:
-    def name(photo: Path) -> str:
-        return f"{photo.parent.name}/{photo.name}"
+def _pairs_json(pairs: list[WorstPair]) -> list[dict[str, Any]]:
+    return [{"first": short_name(a), "second": short_name(b), "distance": distance} for a, b, distance in pairs]
 
-    return {"first": name(pair.first), "second": name(pair.second), "distance": pair.distance}
+
+def short_name(photo: Path) -> str:
+    return f"{photo.parent.name}/{photo.name}"

@@ -8,11 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from face128.domain.descriptors import distance
-from face128.domain.model_card import ModelCard
+from face128.domain.descriptors import Vector, distance
 from face128.errors import BadRequest, NoFace
-from face128.jobs.calibrate.error_rates import Distances
-from face128.jobs.calibrate.lfw_pairs import read_pairs
+from face128.jobs.calibrate.photo_pairs import read_pairs
 from face128.jobs.execution.backend import Backend
 from face128.jobs.execution.describe_photos import describe_photos
 from face128.jobs.execution.recipe import Recipe
@@ -21,36 +19,54 @@ THRESHOLDS = (0.38, 0.5, 0.6)  # the original service's, one between, and face_r
 
 
 @dataclass(frozen=True)
+class Distances:
+    """Distances of pairs of photos, sorted."""
+
+    genuine: Vector
+    """Between photos of one person."""
+    impostor: Vector
+    """Between photos of two people."""
+
+    def far(self, threshold: float) -> float:
+        """The share of impostor pairs within the threshold, inclusive as everywhere."""
+        return int(np.searchsorted(self.impostor, threshold, side="right")) / len(self.impostor)
+
+    def frr(self, threshold: float) -> float:
+        """The share of genuine pairs beyond the threshold."""
+        return 1 - int(np.searchsorted(self.genuine, threshold, side="right")) / len(self.genuine)
+
+    def best(self) -> tuple[float, float]:
+        """The threshold with the highest accuracy, and that accuracy: the share of pairs that are judged rightly.
+
+        Of several the smallest. It is one of the distances, or just below all of them: in between nothing changes.
+        """
+        distances = np.unique(np.concatenate([self.genuine, self.impostor]))
+        candidates = np.concatenate([[np.nextafter(distances[0], -np.inf)], distances])
+        accepted = np.searchsorted(self.genuine, candidates, side="right")
+        refused = len(self.impostor) - np.searchsorted(self.impostor, candidates, side="right")
+        right = accepted + refused
+        best = int(right.argmax())
+        return float(candidates[best]), float(right[best] / (len(self.genuine) + len(self.impostor)))
+
+
+@dataclass(frozen=True)
 class Evaluation:
-    card: ModelCard
-    photo_count: int
-    undetected: list[str]
-    """Photos without a face, as Name_0001.jpg."""
+    """As in the JSON of ``face128 evaluate --json``; rates and accuracy are shares, 0..1."""
+
+    model: str
+    pipeline: str
+    photos: int
+    undetected: dict[str, Any]
+    """The count and the names (Name_0001.jpg) of photos without a face."""
     failed: dict[str, str]
     """Photos with another error, and its code."""
-    pair_count: int
+    pairs: int
     left_out: int
     """Pairs with a photo without a descriptor: not in the rates."""
-    distances: Distances
-
-    def to_json(self) -> dict[str, Any]:
-        """The JSON of ``face128 evaluate --json``; rates and accuracy are shares, 0..1."""
-        threshold, accuracy = self.distances.best()
-        return {
-            "model": self.card.name,
-            "pipeline": self.card.pipeline,
-            "photos": self.photo_count,
-            "undetected": {"count": len(self.undetected), "photos": self.undetected},
-            "failed": self.failed,
-            "pairs": self.pair_count,
-            "left_out": self.left_out,
-            "accuracy": accuracy,
-            "best_threshold": threshold,
-            "rates": [
-                {"threshold": t, "far": self.distances.far(t), "frr": self.distances.frr(t)}
-                for t in sorted({*THRESHOLDS, self.card.threshold})
-            ],
-        }
+    accuracy: float
+    best_threshold: float
+    rates: list[dict[str, float]]
+    """threshold, far and frr."""
 
 
 def evaluate(pairs: Path, images: Path, recipe: Recipe, backend: Backend) -> Evaluation:
@@ -60,21 +76,29 @@ def evaluate(pairs: Path, images: Path, recipe: Recipe, backend: Backend) -> Eva
     """
     listed = read_pairs(pairs, images)
     photos = list(dict.fromkeys(photo for pair in listed for photo in (pair.first, pair.second)))
-    described = describe_photos(photos, recipe, backend)
+    found, failed = describe_photos(photos, recipe, backend)
     card = recipe.load().card
-    found = described.descriptors
     judged: dict[bool, list[float]] = {True: [], False: []}
     for pair in listed:
         if pair.first in found and pair.second in found:
             judged[pair.same].append(distance(found[pair.first], found[pair.second], card.metric))
     if not (judged[True] and judged[False]):
         raise BadRequest("No pair is left to judge: are the photos at IMAGES/Name/Name_0001.jpg?")
+    distances = Distances(np.sort(judged[True]), np.sort(judged[False]))
+    best_threshold, accuracy = distances.best()
+    undetected = [photo.name for photo, code in failed.items() if code == NoFace.code]
     return Evaluation(
-        card,
+        card.name,
+        card.pipeline,
         len(photos),
-        [photo.name for photo, code in described.failed.items() if code == NoFace.code],
-        {photo.name: code for photo, code in described.failed.items() if code != NoFace.code},
+        {"count": len(undetected), "photos": undetected},
+        {photo.name: code for photo, code in failed.items() if code != NoFace.code},
         len(listed),
         len(listed) - len(judged[True]) - len(judged[False]),
-        Distances(np.sort(judged[True]), np.sort(judged[False])),
+        accuracy,
+        best_threshold,
+        [
+            {"threshold": t, "far": distances.far(t), "frr": distances.frr(t)}
+            for t in sorted({*THRESHOLDS, card.threshold})
+        ],
     )

@@ -1,8 +1,8 @@
-"""Pairs of labelled photos and their distances: the data of a calibration."""
+"""Pairs of labelled photos, all of a folder or those of a list, and their distances."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +11,17 @@ import numpy.typing as npt
 
 from face128.domain.descriptors import Metric, distance
 from face128.errors import BadRequest
-from face128.jobs.calibrate.lfw_pairs import LabelledPair
+from face128.jobs.audit.close_pairs import distance_matrix
 
 Ints = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class LabelledPair:
+    first: Path
+    second: Path
+    same: bool
+    """Whether both photos show one person."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +57,7 @@ def pair_photos(
         rows = np.triu_indices(len(photos), 1)
         first, second = (side.astype(np.int32) for side in rows)
         matrix = np.array(list(descriptors.values()), np.float64).reshape(len(photos), -1)
-        distances = _all_distances(matrix, metric)[rows]
+        distances = distance_matrix(matrix, matrix, metric)[rows].astype(np.float32)
     else:
         index = {photo: i for i, photo in enumerate(photos)}
         found = [(pair.first, pair.second) for pair in listed if pair.first in index and pair.second in index]
@@ -61,10 +69,34 @@ def pair_photos(
     return PhotoPairs(photos, people, first, second, distances, genuine)
 
 
-def _all_distances(vectors: npt.NDArray[np.float64], metric: Metric) -> npt.NDArray[np.float32]:
-    if metric == "cosine":
-        vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-        return np.asarray(1 - vectors @ vectors.T, np.float32)
-    squares = np.square(vectors).sum(axis=1)
-    squared = squares[:, None] + squares[None] - 2 * (vectors @ vectors.T)
-    return np.asarray(np.sqrt(np.maximum(squared, 0)), np.float32)
+def read_pairs(listing: Path, images: Path) -> list[LabelledPair]:
+    """Read LFW's pairs.txt or pairsDevTest.txt; photos are ``images/Name/Name_0001.jpg``.
+
+    After a line with counts, ``Name 1 2`` is a pair of one person, ``Name 1 Other 2`` one of two people, separated by
+    tabs. Raises BadRequest, naming the line, for anything else.
+    """
+    try:
+        lines = listing.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        raise BadRequest("The list of pairs cannot be read.") from None
+    pairs = list(_parse(lines, images))
+    if not ({True, False} <= {pair.same for pair in pairs}):
+        raise BadRequest("The list needs pairs of one person and pairs of two people, in the format of LFW.")
+    return pairs
+
+
+def _parse(lines: list[str], images: Path) -> Iterator[LabelledPair]:
+    for number, line in enumerate(lines, start=1):
+        match line.split("\t"):
+            case [name, first, second] if first.isdecimal() and second.isdecimal():
+                yield LabelledPair(_photo(images, name, first), _photo(images, name, second), same=True)
+            case [name, first, other, second] if first.isdecimal() and second.isdecimal():
+                yield LabelledPair(_photo(images, name, first), _photo(images, other, second), same=False)
+            case counts if number == 1 and all(count.strip().isdecimal() for count in counts):
+                pass
+            case _ if line.strip():
+                raise BadRequest(f"Line {number} of the list is no pair in the format of LFW.")
+
+
+def _photo(images: Path, name: str, number: str) -> Path:
+    return images / name / f"{name}_{int(number):04}.jpg"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from typing import TypeVar
+from queue import Queue
+from typing import Any, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -58,3 +59,32 @@ def batches(items: Iterable[Item], count: int) -> Iterator[Batch[Item]]:
     while batch := tuple(islice(iterator, min(MAX_BATCH_PHOTOS, max(1, count // MAX_BATCH_PHOTOS)))):
         count -= len(batch)
         yield batch
+
+
+def run_windowed(
+    submit: Callable[[Batch[Item]], Any],
+    batches: Iterable[Batch[Item]],
+    window: int,
+    timeout_s: float,
+    worker_died: type[Exception],
+) -> FinishedBatches[Item, Any]:
+    """Run the batches, ``window`` at a time. Raises Empty or TimeoutError if none finishes within ``timeout_s``.
+
+    ``submit`` returns a future, of concurrent.futures or of Dask, that fails with ``worker_died`` if its worker died.
+    """
+    waiting = iter(batches)
+    finished: Queue[Any] = Queue()
+    running: dict[Any, Batch[Item]] = {}
+    while True:
+        for batch in islice(waiting, window - len(running)):
+            future = submit(batch)
+            running[future] = batch
+            future.add_done_callback(finished.put)
+        if not running:
+            return
+        future = finished.get(timeout=timeout_s)
+        batch = running.pop(future)
+        try:
+            yield batch, future.result(timeout=timeout_s)
+        except worker_died:
+            yield batch, None

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import CancelledError
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import islice
-from queue import Empty, Queue
+from functools import partial
+from queue import Empty
 from typing import TYPE_CHECKING
 
 from face128.errors import ConfigurationError
@@ -19,10 +19,11 @@ from face128.jobs.execution.backend import (
     FinishedBatches,
     Item,
     Result,
+    run_windowed,
 )
 
 if TYPE_CHECKING:
-    from distributed import Client, Future
+    from distributed import Client
 
 CONNECT_TIMEOUT_S = 30  # to find the scheduler and a worker
 CLOSE_TIMEOUT_S = 10  # to tell the scheduler that the job is over
@@ -45,8 +46,14 @@ class DaskBackend(Backend):
         self, task: BatchTask[Item, Result], batches: Iterable[Batch[Item]], alone: bool
     ) -> FinishedBatches[Item, Result]:
         client, cores = _connect(self.address)
+        from distributed import KilledWorker
+
+        # Not through ``client.get_executor()``: where a worker dies while its result is being fetched, the executor's
+        # future is never done (distributed 2026.8, cfexecutor._cascade_future).
+        submit = partial(client.submit, task, pure=False)
+        window = 1 if alone else QUEUED_BATCHES_PER_WORKER * cores
         try:
-            yield from _run_on(client, task, iter(batches), 1 if alone else QUEUED_BATCHES_PER_WORKER * cores)
+            yield from run_windowed(submit, batches, window, STALL_TIMEOUT_S, KilledWorker)
         except (Empty, TimeoutError):
             raise ConfigurationError(
                 f"The Dask cluster finished no photo for {STALL_TIMEOUT_S / 60:g} minutes: look at its workers. "
@@ -72,30 +79,3 @@ def _connect(address: str) -> tuple[Client, int]:
     except (OSError, ValueError):
         raise ConfigurationError("There is no Dask cluster with a worker at this address.") from None
     return client, sum(cores.values())
-
-
-def _run_on(
-    client: Client, task: BatchTask[Item, Result], batches: Iterator[Batch[Item]], window: int
-) -> FinishedBatches[Item, Result]:
-    """Run the batches, ``window`` at a time. Raises Empty or TimeoutError if none finishes within STALL_TIMEOUT_S.
-
-    Not through ``client.get_executor()``: where a worker dies while its result is being fetched, the executor's future
-    is never done (distributed 2026.8, cfexecutor._cascade_future).
-    """
-    from distributed import KilledWorker
-
-    finished: Queue[Future] = Queue()
-    running: dict[Future, Batch[Item]] = {}
-    while True:
-        for batch in islice(batches, window - len(running)):
-            future = client.submit(task, batch, pure=False)
-            running[future] = batch
-            future.add_done_callback(finished.put)
-        if not running:
-            return
-        future = finished.get(timeout=STALL_TIMEOUT_S)
-        batch = running.pop(future)
-        try:
-            yield batch, future.result(timeout=STALL_TIMEOUT_S)
-        except KilledWorker:
-            yield batch, None

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from face128.errors import Face128Error
 from face128.jobs.execution.backend import Backend
@@ -17,16 +15,13 @@ from face128.jobs.execution.progress import with_progress
 from face128.jobs.execution.recipe import Descriptor, Recipe
 
 
-@dataclass(frozen=True)
-class DescribedPhotos:
-    descriptors: dict[Path, npt.NDArray[np.float32]]
-    """(dimension,) for each photo that has one, in the order of the photos."""
-    failed: dict[Path, str]
-    """The error's code for each photo that has none."""
+def describe_photos(
+    photos: Sequence[Path], recipe: Recipe, backend: Backend
+) -> tuple[dict[Path, Descriptor], dict[Path, str]]:
+    """The descriptor of each photo that has one, in the order of the photos; and of the others the error's code.
 
-
-def describe_photos(photos: Sequence[Path], recipe: Recipe, backend: Backend) -> DescribedPhotos:
-    """Describe every photo. Raises ConfigurationError if the engine cannot be loaded."""
+    Raises ConfigurationError if the engine cannot be loaded.
+    """
     recipe.load()  # in this process too: wrong settings show before any work begins
     progress = with_progress(photos, len(photos), "photos")
     finished = backend.run(partial(_describe_batch, recipe), progress, len(photos))
@@ -36,7 +31,7 @@ def describe_photos(photos: Sequence[Path], recipe: Recipe, backend: Backend) ->
         for photo, result in results.items()
         if not isinstance(result, np.ndarray)
     }
-    return DescribedPhotos({p: r for p in photos if isinstance(r := results[p], np.ndarray)}, failed)
+    return {p: r for p in photos if isinstance(r := results[p], np.ndarray)}, failed
 
 
 def _describe_batch(recipe: Recipe, photos: Sequence[Path]) -> list[Descriptor | Face128Error]:

@@ -10,11 +10,11 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
-from contextlib import contextmanager
+from collections.abc import Iterable
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
+from functools import partial
+from queue import Empty
 
 from face128.errors import ConfigurationError
 from face128.jobs.execution.backend import (
@@ -26,6 +26,7 @@ from face128.jobs.execution.backend import (
     FinishedBatches,
     Item,
     Result,
+    run_windowed,
 )
 
 ENGINE_LOAD_TIMEOUT_S = 60  # for a process to load its engine with its first batch: 1 s on an idle machine
@@ -42,42 +43,26 @@ class LocalBackend(Backend):
         self, task: BatchTask[Item, Result], batches: Iterable[Batch[Item]], alone: bool
     ) -> FinishedBatches[Item, Result]:
         processes = 1 if alone else self.processes
-        waiting = iter(batches)
-        pool_broke = True  # by a process that died: it takes all batches of the pool with it
-        while pool_broke:
-            pool_broke = False
-            with _process_pool(processes) as pool:
-                window = 1 if alone else QUEUED_BATCHES_PER_WORKER * processes
-                for batch, results in self._run_in(pool, task, waiting, window):
-                    pool_broke |= results is None
-                    yield batch, results
+        pool = _start_pool(processes)
 
-    def _run_in(
-        self, pool: ProcessPoolExecutor, task: BatchTask[Item, Result], batches: Iterator[Batch[Item]], window: int
-    ) -> FinishedBatches[Item, Result]:
-        """Run the batches, ``window`` at a time. Once the pool is broken no further one is taken from ``batches``."""
-        running: dict[Future[list[Result]], Batch[Item]] = {}
-        while True:
-            for batch in islice(batches, window - len(running)):
-                try:
-                    running[pool.submit(_run_limited, task, self._limit_s(len(batch)), batch)] = batch
-                except BrokenExecutor:
-                    yield batch, None
-                    batches = iter(())
-                    break
-            if not running:
-                return
-            timeout_s = 2 * self._limit_s(MAX_BATCH_PHOTOS)  # no process runs so long, unless it was stopped
-            finished = wait(running, timeout_s, FIRST_COMPLETED).done
-            if not finished:
-                raise ConfigurationError(f"No photo was finished for {timeout_s:.0f} s. Run the command again.")
-            for future in finished:
-                batch = running.pop(future)
-                try:
-                    yield batch, future.result()
-                except BrokenExecutor:
-                    yield batch, None
-                    batches = iter(())
+        def submit(batch: Batch[Item]) -> Future[list[Result]]:
+            nonlocal pool
+            run = partial(_run_limited, task, self._limit_s(len(batch)), batch)
+            try:
+                return pool.submit(run)
+            except BrokenExecutor:  # a process died: it took all batches of the pool with it
+                _kill(pool)
+                pool = _start_pool(processes)
+                return pool.submit(run)
+
+        window = 1 if alone else QUEUED_BATCHES_PER_WORKER * processes
+        timeout_s = 2 * self._limit_s(MAX_BATCH_PHOTOS)  # no process runs so long, unless it was stopped
+        try:
+            yield from run_windowed(submit, batches, window, timeout_s, BrokenExecutor)
+        except Empty:
+            raise ConfigurationError(f"No photo was finished for {timeout_s:.0f} s. Run the command again.") from None
+        finally:
+            _kill(pool)
 
     def _limit_s(self, photo_count: int) -> float:
         return ENGINE_LOAD_TIMEOUT_S + self.photo_timeout_s * photo_count
@@ -93,18 +78,16 @@ def _run_limited(task: BatchTask[Item, Result], limit_s: float, batch: Batch[Ite
             faulthandler.cancel_dump_traceback_later()
 
 
-@contextmanager
-def _process_pool(processes: int) -> Iterator[ProcessPoolExecutor]:
+def _start_pool(processes: int) -> ProcessPoolExecutor:
     # Spawned, not forked: this process has threads, and locks that they may hold.
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(processes, context, initializer=_prepare_process)
-    try:
-        yield pool
-    finally:
-        # Python 3.14 has pool.kill_workers(). Without it, shutdown would wait for a batch that hangs.
-        for process in list((pool._processes or {}).values()):
-            process.kill()
-        pool.shutdown(cancel_futures=True)
+    return ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), initializer=_prepare_process)
+
+
+def _kill(pool: ProcessPoolExecutor) -> None:
+    # Python 3.14 has pool.kill_workers(). Without it, shutdown would wait for a batch that hangs.
+    for process in list((pool._processes or {}).values()):
+        process.kill()
+    pool.shutdown(cancel_futures=True)
 
 
 def _prepare_process() -> None:

@@ -80,25 +80,17 @@ def read_or_error(source: str) -> bytes | Face128Error:
 def read_photo(source: str) -> bytes:
     """The bytes of a path or of a URL. Raises NotFound or BadRequest."""
     try:
-        if "://" in source:
-            return _fetch(source)
-        return Path(source).read_bytes()
+        if "://" not in source:
+            return Path(source).read_bytes()
+        import fsspec
+
+        with fsspec.open(source, "rb") as file:
+            return bytes(file.read())
+    except ImportError:
+        raise ConfigurationError("This kind of URL needs a package: face128[cluster], s3fs, gcsfs, ...") from None
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         raise NotFound("There is no such photo.") from None
     except OSError as error:
         raise BadRequest(f"The photo cannot be read: {error.strerror or type(error).__name__}.") from None
-
-
-def _fetch(url: str) -> bytes:
-    try:
-        import fsspec
-
-        with fsspec.open(url, "rb") as file:
-            data: bytes = file.read()
-    except ImportError:
-        raise ConfigurationError("This kind of URL needs a package: face128[cluster], s3fs, gcsfs, ...") from None
-    except OSError:
-        raise  # read_photo tells a missing file from a forbidden one
     except Exception as error:  # each kind of storage has its own errors, and none may stop the other photos
         raise BadRequest(f"The photo cannot be fetched: {type(error).__name__}.") from None
-    return data

@@ -9,14 +9,13 @@ import json
 import os
 from dataclasses import asdict
 from pathlib import Path
-from types import TracebackType
 
 from face128.errors import ConfigurationError
 from face128.jobs.execution.photo_task import PhotoResult
 
 
 class Journal:
-    """The results of one recipe's version; lines of others stay in the file and are ignored. Use it in a with block."""
+    """The results of one recipe's version; lines of others stay in the file and are ignored."""
 
     def __init__(self, path: Path, version: str) -> None:
         self.entries: dict[str, PhotoResult] = {}
@@ -28,10 +27,7 @@ class Journal:
         except OSError as error:
             raise ConfigurationError(f"The journal cannot be opened: {error.strerror}.") from None
 
-    def __enter__(self) -> Journal:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def close(self) -> None:
         self._file.close()
 
     def add(self, result: PhotoResult) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -47,7 +48,7 @@ def reencode(
     version = recipe.version
     sources = {item.photo: item.source for item in listing.photos}
     encoded_now = 0
-    with Journal(out.with_suffix(".journal.jsonl"), version) as journal:
+    with closing(Journal(out.with_suffix(".journal.jsonl"), version)) as journal:
         tasks = _tasks(sources, journal, backend.sends_photos)
         for task, result in backend.run(partial(run_tasks, recipe), tasks, len(sources)):
             if result is None:

@@ -82,7 +82,7 @@ def test_a_graph_that_scales_pixels_itself_gets_them_as_they_are(tmp_path: Path)
 
 def test_another_file_is_another_model_even_under_the_same_name(tmp_path: Path) -> None:
     first, same, other = (
-        read_pack(insight_packs.tiny_pack(tmp_path / name, own_scale=name == "other")).model_name
+        read_pack(insight_packs.tiny_pack(tmp_path / name, own_scale=name == "other"))[1].model_name
         for name in ("first", "same", "other")
     )
     assert first == same != other
@@ -92,7 +92,7 @@ def test_another_file_is_another_model_even_under_the_same_name(tmp_path: Path) 
 def test_the_name_of_any_file_makes_a_name_that_match_knows(tmp_path: Path) -> None:
     insight_packs.tiny_pack(tmp_path)
     (tmp_path / "tiny.onnx").rename(tmp_path / f"gesichter für 'alle' {'x' * 60}.onnx")
-    name = read_pack(tmp_path).model_name
+    name = read_pack(tmp_path)[1].model_name
     assert len(name) <= 64
     card = find_card(name)
     assert card is not None
@@ -114,8 +114,7 @@ def test_other_networks_of_a_pack_are_ignored(tmp_path: Path) -> None:
             {"in": [1, 3, side, side]},
             ["out"],
         )
-    pack = read_pack(tmp_path)
-    assert (pack.detector.path.name, pack.recogniser.path.name) == ("det_tiny.onnx", "tiny.onnx")
+    assert [network.path.name for network in read_pack(tmp_path)] == ["det_tiny.onnx", "tiny.onnx"]
 
 
 def empty(folder: Path) -> None:

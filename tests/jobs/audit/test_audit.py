@@ -132,10 +132,10 @@ def test_near_pairs_are_those_of_brute_force(metric: Any) -> None:
                 expected[key] = min(expected.get(key, np.inf), float(apart[j]))
     pairs = close_pairs(vectors, owners, metric, limit)
     assert len(expected) > 50
-    assert {(pair.first, pair.second) for pair in pairs} == expected.keys()
-    for pair in pairs:
-        assert pair.distance == pytest.approx(expected[pair.first, pair.second], abs=1e-6)
-    assert [pair.distance for pair in pairs] == sorted(pair.distance for pair in pairs)
+    assert {(first, second) for first, second, _ in pairs} == expected.keys()
+    for first, second, apart in pairs:
+        assert apart == pytest.approx(expected[first, second], abs=1e-6)
+    assert [apart for *_, apart in pairs] == sorted(apart for *_, apart in pairs)
 
 
 def test_dlibs_own_descriptors_are_told_to_be_dlibs(service: httpx.Client) -> None:

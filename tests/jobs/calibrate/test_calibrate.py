@@ -16,7 +16,7 @@ from lfw import LFW, needs_lfw
 from PIL import Image
 
 from face128.jobs.calibrate.bootstrap import MIN_ACCEPTED_PEOPLE, RateEstimate, far_and_frr, threshold_for_far
-from face128.jobs.calibrate.gallery_size_risk import counted_risk, extrapolated_risk
+from face128.jobs.calibrate.calibrate import counted_risk
 from face128.jobs.calibrate.photo_pairs import PhotoPairs, pair_photos
 
 
@@ -148,4 +148,3 @@ def test_the_growth_is_what_drawing_members_at_random_gives() -> None:
     ]
     assert counted_risk(neighbours, others, enrolled) == pytest.approx(np.mean(hits), abs=0.01)
     assert counted_risk(np.array([0, 1]), others, others) == 0.5
-    assert extrapolated_risk(0.1, 60) == pytest.approx(1 - 0.9**60)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from face128.jobs.calibrate.error_rates import Distances
+from face128.jobs.calibrate.evaluate import Distances
 
 # Sixteenths, so that equal distances and thresholds do occur.
 DISTANCES = st.lists(st.integers(0, 16).map(lambda n: n / 16), min_size=1, max_size=12).map(sorted).map(np.array)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from face128.errors import BadRequest
-from face128.jobs.calibrate.lfw_pairs import LabelledPair, read_pairs
+from face128.jobs.calibrate.photo_pairs import LabelledPair, read_pairs
 
 GOOD = "1\nAda\t1\t12\nAda\t3\tGrace Hopper\t1\n"
 
