@@ -1,4 +1,4 @@
-"""Trains the classifier of jobs/audit/network_origin.py on face-api.js's and dlib's descriptors of the same photos.
+"""Trains the classifier of jobs/audit/audit.py on face-api.js's and dlib's descriptors of the same photos.
 
     (cd tests/faceapi_golden && npm ci)
     python benchmarks/train_origin.py tests/faceapi_golden [--photos 900] [--out face128/jobs/audit/origin.json]
@@ -22,8 +22,8 @@ import numpy as np
 from PIL import Image
 
 from face128.domain.descriptors import from_base64
-from face128.jobs.execution.describe_photos import describe_photos
 from face128.jobs.execution.local_backend import LocalBackend
+from face128.jobs.execution.photo_task import describe_photos
 from face128.jobs.execution.recipe import Recipe
 from face128.settings import load_settings
 

@@ -89,7 +89,6 @@ def stats() -> None:
 
 @contextmanager
 def _gallery() -> Iterator[Gallery]:
-    """The gallery of the settings, closed at the end."""
     from face128.gallery.gallery import Gallery
 
     with closing(Gallery.from_settings(load_settings())) as gallery:

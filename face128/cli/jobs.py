@@ -44,7 +44,7 @@ def reencode(
     from face128.jobs.reencode.member_photos import read_members
     from face128.jobs.reencode.reencode import reencode as run_reencode
     from face128.jobs.reencode.remote_enrolment import RemoteService
-    from face128.jobs.report.console_tables import print_reencoding
+    from face128.jobs.report.tables import print_reencoding
 
     settings = load_settings()
     backend = _local_backend(settings)
@@ -68,7 +68,7 @@ def audit(
 ) -> None:
     """Report errors in a set of descriptors, and the risk of strangers. Exit status 1 if a person must act."""
     from face128.jobs.audit.audit import audit as run_audit
-    from face128.jobs.report.console_tables import print_audit
+    from face128.jobs.report.tables import print_audit
 
     result = run_audit(read_file(enrolled), threshold)
     if out:
@@ -92,13 +92,13 @@ def evaluate(
     """
     from face128.jobs.calibrate.evaluate import evaluate as run_evaluate
     from face128.jobs.execution.recipe import Recipe
-    from face128.jobs.report.console_tables import print_evaluation
+    from face128.jobs.report.tables import print_evaluation
 
     settings = load_settings()
     recipe = Recipe.from_settings(settings, engine, "central")
     result = run_evaluate(pairs, images, recipe, _local_backend(settings))
     if as_json:
-        print(json.dumps(result.to_json()))
+        print(json.dumps(result))
     else:
         print_evaluation(result)
 
@@ -116,16 +116,19 @@ def calibrate(
     Of several faces the one nearest to the middle counts. The page shows thumbnails of the pairs to look at.
     --gallery, alone or with PHOTOS, needs no photo: the members are strangers to each other.
     """
-    from face128.jobs.audit.stranger_risk import read_stranger_risks
+    from face128.jobs.audit.lenient_reader import UncheckedMembers
+    from face128.jobs.audit.stranger_risk import stranger_risks
     from face128.jobs.calibrate.calibrate import calibrate as run_calibrate
     from face128.jobs.execution.recipe import Recipe
-    from face128.jobs.report.console_tables import print_calibration, print_stranger_risk
+    from face128.jobs.report.tables import print_calibration, print_stranger_risk
 
     if photos is None and (gallery is None or pairs):
         raise BadRequest("calibrate takes PHOTOS, --gallery ENROLLED.json, or both.")
     settings = load_settings()
     recipe = Recipe.from_settings(settings, engine, "central")
-    risks = read_stranger_risks(read_file(gallery)) if gallery else []
+    risks = stranger_risks(UncheckedMembers(read_file(gallery))) if gallery else []
+    if gallery and not risks:
+        raise BadRequest("The file has no two members who can be compared.")
     result = run_calibrate(photos, recipe, _local_backend(settings), pairs) if photos else None
     if out:
         from face128.jobs.report.html_page import render_page

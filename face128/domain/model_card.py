@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 
@@ -37,7 +37,7 @@ DLIB = ModelCard(
     name="dlib-resnet-v1",
     dimension=128,
     metric="euclidean",
-    # The original service's threshold; face_recognition suggests 0.6, which is far looser.
+    # The original service's, for face-api.js's descriptors; face_recognition suggests 0.6, which is far looser.
     threshold=0.38,
     comparable_with=frozenset({"faceapi-resnet-v1"}),
     licence="public domain (CC0): dlib_face_recognition_resnet_model_v1 and shape_predictor_5_face_landmarks",
@@ -45,12 +45,9 @@ DLIB = ModelCard(
     pipeline="5-points/chip-150-0.25/1",
 )
 
-FACEAPI = ModelCard(
+FACEAPI = replace(
+    DLIB,
     name="faceapi-resnet-v1",
-    dimension=128,
-    metric="euclidean",
-    # The original service matched face-api.js's descriptors with this threshold.
-    threshold=0.38,
     comparable_with=frozenset({"dlib-resnet-v1"}),
     licence=(
         "MIT (face-api.js). The recognition network is dlib's, public domain (CC0), rounded; ssd_mobilenetv1 is "

@@ -63,7 +63,6 @@ class Database:
             yield connection
 
     def is_writing(self, connection: sa.Connection) -> bool:
-        """Whether this is a transaction of ``writing``."""
         return "writing" in connection.get_execution_options()
 
     def wipe_log(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
+from typing import TYPE_CHECKING
 
 import numpy as np
 import sqlalchemy as sa
@@ -29,13 +30,16 @@ from face128.gallery import statements
 from face128.gallery.cohort_follower import CohortFollower
 from face128.gallery.database import Database
 from face128.gallery.exact_search import FIRST_CANDIDATES, Probe, nearest_faces
-from face128.gallery.index_sync import FaissIndexSync, IndexSync, comparable_models
+from face128.gallery.index_sync import FaissIndexSync, comparable_models
 from face128.gallery.records import NO_RECORD, RECORD_COLUMNS, NewFace, Person, Record, SearchHit, check_id, check_text
 from face128.gallery.statements import count_faces
 from face128.gallery.tables import faces, state
 from face128.matching.conformal import ConformalScore
 from face128.matching.decision import Candidate, Decision
 from face128.settings import Settings
+
+if TYPE_CHECKING:
+    from face128.gallery.milvus import MilvusIndexSync
 
 MAX_SNAPSHOT_ATTEMPTS = 100  # transactions in which one search may find that the cohort is at a later version
 
@@ -45,9 +49,14 @@ class Gallery:
 
     def __init__(self, database_url: str, milvus_uri: str | None = None) -> None:
         self.database = Database(database_url)
-        self._index: IndexSync = _milvus_index(milvus_uri, self.database) if milvus_uri else FaissIndexSync()
-        self._cohorts: dict[frozenset[str], CohortFollower] = {}
-        """One for each set of comparable models."""
+        self._index: FaissIndexSync | MilvusIndexSync = FaissIndexSync()
+        if milvus_uri:
+            try:
+                from face128.gallery.milvus import MilvusIndexSync
+            except ModuleNotFoundError:
+                raise ConfigurationError("Milvus's client is not installed: pip install 'face128[milvus]'") from None
+            self._index = MilvusIndexSync(milvus_uri, self.database)
+        self._cohorts: dict[frozenset[str], CohortFollower] = {}  # by their comparable models
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Gallery:
@@ -61,7 +70,7 @@ class Gallery:
         self.database.close()
 
     def load(self) -> None:
-        """Bring the index up to date. Each search does that, too; after a load, the first one does not wait for it."""
+        """Bring the index up to date, so that the next search does not wait for it."""
         with self.database.reading() as connection:
             self._index.catch_up(connection)
             for cohort in tuple(self._cohorts.values()):
@@ -174,13 +183,11 @@ class Gallery:
     def rebuild(self) -> int:
         """Rebuild the index from the table, here and in every other worker process; return its number of faces."""
         with self.database.writing() as connection:
-            version = statements.next_version(connection)
-            connection.execute(sa.update(state).values(complete_from=version))
+            connection.execute(sa.update(state).values(complete_from=statements.next_version(connection)))
         self.load()
         return sum(self.sizes().values())
 
     def sizes(self) -> dict[str, int]:
-        """The number of faces in the index of each model."""
         return self._index.sizes()
 
     def ping(self) -> None:
@@ -200,7 +207,8 @@ class Gallery:
                     yield nearest_faces(connection, self._index.search, probe, card, first), None
                     return
                 try:
-                    index = None if explain else self._index
+                    # Another service may change Milvus's collections at any moment: they are at no certain version.
+                    index = self._index if isinstance(self._index, FaissIndexSync) and not explain else None
                     scored = self._cohort(card).score(connection, probe.astype(np.float64), rule, index)
                 except (NotReady, TooLarge) as error:
                     if rule.name == "cohort" or isinstance(error, DatabaseUnavailable):
@@ -232,21 +240,9 @@ class Gallery:
                 return
             other = hit.record.person
             if not person.same_as(other):
-                raise Duplicate(
-                    f"This face is already enrolled as {other.name or other.user_id}. If it is not: force=true.",
-                    user_id=other.user_id,
-                    name=other.name,
-                    distance=hit.distance,
-                    index=position,
-                )
-
-
-def _milvus_index(uri: str, database: Database) -> IndexSync:
-    try:
-        from face128.gallery.milvus import MilvusIndexSync
-    except ModuleNotFoundError:
-        raise ConfigurationError("Milvus's client is not installed: pip install 'face128[milvus]'") from None
-    return MilvusIndexSync(uri, database)
+                sentence = f"This face is already enrolled as {other.name or other.user_id}. If it is not: force=true."
+                context = {"user_id": other.user_id, "name": other.name, "distance": hit.distance, "index": position}
+                raise Duplicate(sentence, **context)
 
 
 def _candidate(hit: SearchHit | None) -> Candidate | None:

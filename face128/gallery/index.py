@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from math import sqrt
+
 import faiss
 import numpy as np
 import numpy.typing as npt
 
 from face128.domain.descriptors import Descriptors, Metric
-from face128.gallery.byte_index import ByteIndex, Slots, SquaredDistances
 
 Ids = npt.NDArray[np.int64]
 Distances = npt.NDArray[np.float64]
+Codes = npt.NDArray[np.uint8]
 
 MIN_BYTE_INDEX_SLOTS = 20_000  # from here on, the byte index saves more time than it costs
+CLIP_RANGE = 5.0  # numbers are clipped at CLIP_RANGE / sqrt(dimension): 0.44 for 128 numbers, 0.22 for 512
+MAX_CODE = 255
+MAX_ROUNDING = CLIP_RANGE / MAX_CODE  # the length of half a step in each number, in any dimension
+FLOAT32_MARGIN = 1e-5  # more than float32's own errors in numbers around 1
+CANDIDATES = 1000  # of 100,000 descriptors about 100 may be among the nearest; of 512 numbers each, about 300
 
 
 class FaissIndex:
@@ -35,11 +42,6 @@ class FaissIndex:
 
     def __len__(self) -> int:
         return int(self._flat.ntotal) - len(self._free_slots)
-
-    def ids(self) -> Ids:
-        """Every face id, ascending."""
-        ids = self._ids[: self._flat.ntotal]
-        return np.sort(ids[ids >= 0])
 
     def add(self, ids: Ids, vectors: Descriptors) -> None:
         """Add (n,) face ids with their (n, dimension) descriptors. An id that is there already is replaced."""
@@ -86,28 +88,89 @@ class FaissIndex:
         # OpenMP's default on two cores: one query takes twice as long, two concurrent ones three times. It keeps this
         # setting for each thread.
         faiss.omp_set_num_threads(1)
-        squares, slots = self._byte_search(query, k) or (found[0] for found in self._flat.search(query, k))
+        large = self._flat.ntotal >= MIN_BYTE_INDEX_SLOTS
+        nearest = self._byte_index.search(query, k, self._vectors()) if large else None
+        squares, slots = nearest or (found[0] for found in self._flat.search(query, k))
         found = (slots >= 0) & np.isfinite(squares)  # not free slots, nor descriptors that overflow
         return self._ids[slots[found]], distances_from_squares(squares[found], self._metric)
-
-    def _byte_search(self, query: Descriptors, k: int) -> tuple[SquaredDistances, Slots] | None:
-        """The nearest slots with exact squared distances; None where the byte index is not certain, or slower."""
-        if self._flat.ntotal < MIN_BYTE_INDEX_SLOTS:
-            return None
-        vectors = self._vectors()
-
-        def exact(slots: Slots) -> SquaredDistances:
-            differences = vectors[slots].astype(np.float64) - query
-            squares: SquaredDistances = np.vecdot(differences, differences)
-            return squares
-
-        return self._byte_index.search(query, k, exact)
 
     def _vectors(self) -> Descriptors:
         """FAISS's own memory, (slots, dimension)."""
         size = self._flat.ntotal * self._flat.d
         vectors: Descriptors = faiss.rev_swig_ptr(self._flat.get_xb(), size).reshape(-1, self._flat.d)
         return vectors
+
+
+class ByteIndex:
+    """The descriptors with one byte a number: a first search that reads a quarter of the memory, with a known error.
+
+    Searches may run concurrently; a change needs exclusive access.
+
+    Clipping never moves two descriptors further apart, and rounding moves each of their numbers by at most half a
+    step. By the triangle inequality, their distance is at least the rounded one minus what rounding moved both. Only
+    candidates whose lower bound is within the k-th exact distance are compared exactly.
+    """
+
+    def __init__(self, dimension: int) -> None:
+        self._scale = np.float32(MAX_CODE / 2 * sqrt(dimension) / CLIP_RANGE)
+        # Compares integers, so it adds no error of its own.
+        self._index = faiss.IndexScalarQuantizer(dimension, faiss.ScalarQuantizer.QT_8bit_direct, faiss.METRIC_L2)
+
+    def add(self, vectors: Descriptors) -> None:
+        """Store (n, dimension) descriptors in the next n slots."""
+        self._index.add_sa_codes(self._rounded(vectors))
+
+    def replace(self, slots: Ids, vectors: Descriptors) -> None:
+        """Store (n, dimension) descriptors in these n slots."""
+        self._codes()[slots] = self._rounded(vectors)
+
+    def clear(self, slots: Ids) -> None:
+        """Overwrite these slots with a code that is far from every descriptor."""
+        self._codes()[slots] = MAX_CODE
+
+    def search(self, query: Descriptors, k: int, vectors: Descriptors) -> tuple[Distances, Ids] | None:
+        """The ``k`` nearest slots to a (1, dimension) query with their exact squared distances, nearest first.
+
+        ``vectors`` are the descriptors, (slots, dimension); NaN in an empty one. Returns None where CANDIDATES are not
+        enough to be certain.
+        """
+
+        def exact(slots: Ids) -> Distances:
+            differences = vectors[slots].astype(np.float64) - query
+            squares: Distances = np.vecdot(differences, differences)
+            return squares
+
+        if k > CANDIDATES or not np.isfinite(query).all():
+            return None
+        clipped = self._clipped(query)
+        codes = np.rint(clipped)
+        squares, slots = (found[0] for found in self._index.search(codes, CANDIDATES))
+        # Lower bounds of the true distances; every other slot is at least as far as the last candidate.
+        least = (np.sqrt(squares) - np.linalg.norm(clipped - codes)) / self._scale - (MAX_ROUNDING + FLOAT32_MARGIN)
+        kth = np.sqrt(exact(slots[:k]).max())
+        count = int(np.searchsorted(least, kth, side="right"))
+        if count == len(least):  # also if the k-th distance is NaN
+            return None
+        squares = exact(slots[:count])
+        order = np.argsort(squares, kind="stable")[:k]
+        return squares[order], slots[order]
+
+    def _clipped(self, vectors: Descriptors) -> Descriptors:
+        """In steps, from 0 to MAX_CODE; NaN stays NaN."""
+        with np.errstate(over="ignore"):
+            steps: Descriptors = vectors * self._scale
+        steps += np.float32(MAX_CODE / 2)
+        return np.clip(steps, 0, MAX_CODE, out=steps)
+
+    def _rounded(self, vectors: Descriptors) -> Codes:
+        with np.errstate(invalid="ignore"):  # the exact comparison excludes NaN, whatever its code
+            return np.rint(self._clipped(vectors)).astype(np.uint8)
+
+    def _codes(self) -> Codes:
+        """FAISS's own memory, (slots, dimension)."""
+        size = self._index.ntotal * self._index.d
+        codes: Codes = faiss.rev_swig_ptr(self._index.codes.data(), size).reshape(-1, self._index.d)
+        return codes
 
 
 def normalised(vectors: Descriptors) -> Descriptors:

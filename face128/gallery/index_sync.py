@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
 
 import numpy as np
 import sqlalchemy as sa
@@ -17,31 +16,11 @@ from face128.gallery.statements import erased_ids, read_vectors
 from face128.gallery.tables import state
 
 Search = Callable[[Descriptors, ModelCard, int], tuple[Ids, Distances]]
-"""Finds candidates: see ``IndexSync.search``."""
-
-
-class IndexSync(Protocol):
-    """The indexes of all models, and the gallery's version that they have reached."""
-
-    def search(self, vector: Descriptors, card: ModelCard, k: int) -> tuple[Ids, Distances]:
-        """The ``k`` approximately nearest face ids of all models comparable with ``card``, nearest first."""
-        ...
-
-    def catch_up(self, connection: sa.Connection) -> None:
-        """Bring the indexes to the version of the gallery that this transaction sees."""
-        ...
-
-    def search_at(self, version: int, vector: Descriptors, card: ModelCard, k: int) -> tuple[Ids, Distances] | None:
-        """As ``search``, in the gallery at this version; None if the indexes' version is another, or unknown."""
-        ...
-
-    def sizes(self) -> dict[str, int]:
-        """The number of faces in the index of each model."""
-        ...
+"""Finds candidates: see ``FaissIndexSync.search``."""
 
 
 class FaissIndexSync:
-    """Indexes in this process, which start empty."""
+    """The indexes of all models, in this process, and the gallery's version that they have reached."""
 
     def __init__(self) -> None:
         self._indexes: dict[str, FaissIndex] = {}
@@ -49,6 +28,7 @@ class FaissIndexSync:
         self._lock = ReadWriteLock()
 
     def catch_up(self, connection: sa.Connection) -> None:
+        """Bring the indexes to the version of the gallery that this transaction sees."""
         if fetch_all(connection, "SELECT version FROM state")[0][0] <= self._version:
             return
         with self._lock.writing():
@@ -69,10 +49,12 @@ class FaissIndexSync:
             self._version = now.version
 
     def search(self, vector: Descriptors, card: ModelCard, k: int) -> tuple[Ids, Distances]:
+        """The ``k`` approximately nearest face ids of all models comparable with ``card``, nearest first."""
         with self._lock.reading():
             return self._search(vector, card, k)
 
     def search_at(self, version: int, vector: Descriptors, card: ModelCard, k: int) -> tuple[Ids, Distances] | None:
+        """As ``search``, in the gallery at this version; None if the indexes' version is another."""
         with self._lock.reading():
             return self._search(vector, card, k) if version == self._version else None
 
@@ -81,6 +63,7 @@ class FaissIndexSync:
         return merge_nearest([self._indexes[name].search(vector, k) for name in models], k)
 
     def sizes(self) -> dict[str, int]:
+        """The number of faces in the index of each model."""
         with self._lock.reading():
             return {name: len(index) for name, index in self._indexes.items()}
 

@@ -92,7 +92,10 @@ class KnnGraph:
         losing = np.union1d(losing, before[:old_size][changed[:old_size]])
         proposed = changed.copy()
         proposed[:old_size] |= np.isin(before[:old_size], losing)
-        self._unlink(np.flatnonzero(changed[:old_size]))
+        if (unlinked := np.flatnonzero(changed[:old_size])).size:
+            neighbours = self._column("neighbour_rows")
+            neighbours[np.isin(neighbours, unlinked)] = -1
+            self._compact_lists()
         self._propose(np.flatnonzero(proposed), changed)
         found = np.isfinite(self._column("neighbour_distances")).sum(axis=1)
         too_short = (found <= COHORT_SIZE) & np.isfinite(self._column("search_radius"))
@@ -140,13 +143,6 @@ class KnnGraph:
                 values |= {"squared_norms": np.vecdot(added.vectors, added.vectors)}
         for name, value in values.items():
             self._columns[name][start : self._size] = value
-
-    def _unlink(self, rows: Rows) -> None:
-        """Remove these rows from all lists."""
-        if len(rows):
-            neighbours = self._column("neighbour_rows")
-            neighbours[np.isin(neighbours, rows)] = -1
-            self._compact_lists()
 
     def _compact_lists(self) -> None:
         """Close the gaps in the lists, where a neighbour is -1."""

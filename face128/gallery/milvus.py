@@ -77,7 +77,7 @@ class MilvusIndex:
 
 
 class MilvusIndexSync:
-    """The collections of one gallery; the database has the version that they have reached. See index_sync.IndexSync."""
+    """As index_sync.FaissIndexSync. The database has the version that the gallery's collections have reached."""
 
     def __init__(self, uri: str, database: Database) -> None:
         with _as_unavailable():
@@ -99,9 +99,6 @@ class MilvusIndexSync:
         with _as_unavailable():
             indexes = [self._index(name) for name in comparable_models(card) if self._exists(name)]
             return merge_nearest([index.search(vector, k) for index in indexes], k)
-
-    def search_at(self, version: int, vector: Descriptors, card: ModelCard, k: int) -> None:
-        """None: another service may change the collections at any moment."""
 
     def sizes(self) -> dict[str, int]:
         with _as_unavailable(), self._database.reading() as connection:

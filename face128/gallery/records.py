@@ -64,8 +64,6 @@ class Person:
 
 @dataclass(frozen=True)
 class NewFace:
-    """A face to enrol."""
-
     descriptor: npt.NDArray[np.float32]
     """(dimension,)"""
     source: bytes
@@ -95,8 +93,6 @@ class NewFace:
 
 @dataclass(frozen=True)
 class Record:
-    """A stored face."""
-
     face_id: int
     """Its id in the table and in the indexes."""
     id: str
@@ -125,8 +121,6 @@ class Record:
 
 @dataclass(frozen=True)
 class SearchHit:
-    """A stored face and its distance from the probe."""
-
     record: Record
     distance: float
 

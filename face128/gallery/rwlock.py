@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from face128.errors import NotReady
 
 LOCK_TIMEOUT_S = 60.0
+BUSY = "The gallery is busy. Try again soon."
 
 
 class ReadWriteLock:
@@ -35,22 +36,17 @@ class ReadWriteLock:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        with locked(self._entry):
-            with self._reader_left:
-                if not self._reader_left.wait_for(lambda: self._readers == 0, LOCK_TIMEOUT_S):
-                    raise busy()
+        with locked(self._entry), self._reader_left:
+            if not self._reader_left.wait_for(lambda: self._readers == 0, LOCK_TIMEOUT_S):
+                raise NotReady(BUSY)
             yield
-
-
-def busy() -> NotReady:
-    return NotReady("The gallery is busy. Try again soon.")
 
 
 @contextmanager
 def locked(lock: threading.Lock) -> Iterator[None]:
     """Hold the lock. Raises NotReady where it is not free within LOCK_TIMEOUT_S."""
     if not lock.acquire(timeout=LOCK_TIMEOUT_S):
-        raise busy()
+        raise NotReady(BUSY)
     try:
         yield
     finally:

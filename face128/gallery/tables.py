@@ -24,11 +24,4 @@ faces = sa.table(
     sa.column("version", sa.BigInteger),
 )
 erased = sa.table("erased", sa.column("face_id", sa.Integer), sa.column("version", sa.BigInteger))
-state = sa.table(
-    "state",
-    sa.column("id", sa.Integer),
-    sa.column("gallery_id", sa.String),
-    sa.column("version", sa.BigInteger),
-    sa.column("complete_from", sa.BigInteger),
-    sa.column("indexed", sa.BigInteger),
-)
+state = sa.table("state", *map(sa.column, ("id", "gallery_id", "version", "complete_from", "indexed")))

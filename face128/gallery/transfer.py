@@ -201,5 +201,4 @@ def _person(row: Any) -> Person:
 
 
 def _stored(connection: sa.Connection, column: sa.ColumnElement[str]) -> set[str]:
-    """The different values of a column."""
     return set(connection.scalars(sa.select(column).distinct()).all())

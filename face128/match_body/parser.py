@@ -38,19 +38,22 @@ def to_match_request(root: Any, rule: Rule, members: Callable[[ModelCard], Membe
     """The request of a document; calls ``members`` only if it has ``enrolled``. Raises the errors of ``parse``."""
     if not isinstance(root, OBJECTS):
         raise BadRequest("The body is a JSON object with descriptor and enrolled.")
-    model: Any = root.get("model")
-    threshold: Any = root.get("threshold")
+    fields = tuple(root)
+
+    def get(name: str) -> Any:  # asking simdjson for a field that is missing costs a C++ exception
+        return root[name] if name in fields else None
+
+    model, threshold, decision = get("model"), get("threshold"), get("decision")
     card = DLIB if model is None else find_card(model)
     if card is None:
         raise InvalidRequest(f"The models are: {MODEL_NAMES}.", field="model")
     if threshold is not None and not (type(threshold) in (int, float) and 0 < threshold <= 2):
         raise InvalidRequest("A threshold is a number above 0 and not above 2.", field="threshold")
-    decision: Any = root.get("decision")
     if decision is not None:
         rule = decision_rule.parse(to_python(decision), rule)
-    probe = descriptors.parse(to_python(root.get("descriptor")), card.dimension)
-    enrolled = members(card) if "enrolled" in root else None
-    root_fields = () if isinstance(root, dict) else tuple(root)
+    probe = descriptors.parse(to_python(get("descriptor")), card.dimension)
+    enrolled = members(card) if "enrolled" in fields else None
+    root_fields = () if isinstance(root, dict) else fields
     return MatchRequest(probe, card, None if threshold is None else float(threshold), enrolled, rule, root_fields)
 
 

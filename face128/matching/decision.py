@@ -139,8 +139,16 @@ def decide(request: MatchRequest, builder: CohortBuilder | None = None, *, expla
         raise InvalidRequest("There is no list of enrolled members.", field="enrolled")
     approximate = approximate_distances(members.vectors, request.probe, card.metric)
     conformal = None
+    if rule.name == "cohort":
+        require_enough_members(int(np.count_nonzero(np.bincount(members.person_ids))), rule.alpha)
+        if len(members.vectors) > MAX_COHORT_ROWS:
+            raise TooLarge(
+                f"The cohort rule takes at most {MAX_COHORT_ROWS} descriptors in a request.", field="enrolled"
+            )
     if rule.name == "cohort" or (explain and len(members.vectors) <= MAX_COHORT_ROWS):
-        conformal = _conformal_score(request, members, approximate, builder or CohortBuilder())
+        cohort = (builder or CohortBuilder()).cohort(members, card.metric)
+        rows = cohort.affected_rows(approximate * (1 - DISTANCE_ROUNDING), approximate * (1 + DISTANCE_ROUNDING))
+        conformal = cohort.conformal_score(rows, distances(members.vectors[rows], request.probe, card.metric))
     nearest = _nearest(approximate, members, request.probe, card.metric)
     runner_up = None
     if explain and nearest is not None:
@@ -148,21 +156,6 @@ def decide(request: MatchRequest, builder: CohortBuilder | None = None, *, expla
         approximate[same[members.owners]] = math.inf
         runner_up = _nearest(approximate, members, request.probe, card.metric)
     return Decision(nearest, runner_up, rule.max_distance(card, request.threshold), card.name, rule, conformal)
-
-
-def _conformal_score(
-    request: MatchRequest, members: MemberList, approximate: Vector, builder: CohortBuilder
-) -> ConformalScore | None:
-    vectors, metric = members.vectors, request.card.metric
-    if request.rule.name == "cohort":
-        require_enough_members(int(np.count_nonzero(np.bincount(members.person_ids))), request.rule.alpha)
-        if len(vectors) > MAX_COHORT_ROWS:
-            raise TooLarge(
-                f"The cohort rule takes at most {MAX_COHORT_ROWS} descriptors in a request.", field="enrolled"
-            )
-    cohort = builder.cohort(members, metric)
-    rows = cohort.affected_rows(approximate * (1 - DISTANCE_ROUNDING), approximate * (1 + DISTANCE_ROUNDING))
-    return cohort.conformal_score(rows, distances(vectors[rows], request.probe, metric))
 
 
 def _nearest(approximate: Vector, members: MemberList, probe: Vector, metric: Metric) -> Candidate | None:

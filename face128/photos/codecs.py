@@ -59,15 +59,12 @@ def read_header(image_format: str, data: bytes) -> tuple[int, int, Image.Transpo
     """
     if image_format == "HEIC":
         # libheif makes the picture upright itself; the EXIF orientation only repeats what it has done.
-        width, height = pillow_heif.open_heif(data).size
-        return width, height, None
-    image = _open(image_format, data)
+        return (*pillow_heif.open_heif(data).size, None)
+    image = Image.open(_StrictFile(data), formats=[image_format])
     if not _white_is_known(image):
         raise UnsupportedFormat("These samples have no known white. Save the image with 8 or 16 bits a channel.")
     transpose = _transpose(image)
-    width, height = image.size
-    if transpose in _SWAPS_SIDES:
-        width, height = height, width
+    width, height = image.size[::-1] if transpose in _SWAPS_SIDES else image.size
     return width, height, transpose
 
 
@@ -81,7 +78,7 @@ def decode(image_format: str, data: bytes, transpose: Image.Transpose | None, sh
         if image.size != claimed_size:  # libheif ignores a crop that does not fit
             raise BadImage()
     else:
-        image = _open(image_format, data)
+        image = Image.open(_StrictFile(data), formats=[image_format])
         if shrink > 1:
             image.draft(None, (image.width // shrink, image.height // shrink))
         image.load()
@@ -103,10 +100,6 @@ class _StrictFile(io.BytesIO):
         if not chunk and size:
             raise BadImage("The image is truncated.")
         return chunk
-
-
-def _open(image_format: str, data: bytes) -> Image.Image:
-    return Image.open(_StrictFile(data), formats=[image_format])
 
 
 def _transpose(image: Image.Image) -> Image.Transpose | None:

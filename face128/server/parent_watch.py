@@ -1,4 +1,4 @@
-"""Ends one of the processes of ``face128 serve --workers`` together with the process that started it."""
+"""Ends a process together with the process that started it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import threading
 
 
 def end_with_parent() -> None:
-    """End as on SIGTERM when the parent has died: otherwise this process would keep the port after kill -9 of it."""
+    """End as on SIGTERM when the parent has died: after kill -9 this process would keep the port, or wait for work."""
     parent = multiprocessing.parent_process()
     if parent is None:
         return

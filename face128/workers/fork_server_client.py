@@ -10,7 +10,7 @@ import pickle
 import socket
 import threading
 from contextlib import suppress
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from face128.domain.model_card import ModelCard
 from face128.errors import STOPPING, NotReady, Overloaded
@@ -25,8 +25,7 @@ LOAD_TIMEOUT_S = 300.0  # for the engines to be loaded and tried, which takes so
 log = logging.getLogger("face128")
 
 
-@dataclass
-class WorkerProcess:
+class WorkerProcess(NamedTuple):
     process_id: int
     connection: socket.socket
     fork_server: ForkServerProcess | None  # its parent, which alone can reap it

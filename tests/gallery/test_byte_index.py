@@ -8,8 +8,7 @@ import pytest
 from people import Descriptor, at_distance, synthetic
 
 from face128.domain.descriptors import Metric, distances
-from face128.gallery.byte_index import CLIP_RANGE, MAX_CODE, ByteIndex
-from face128.gallery.index import FaissIndex
+from face128.gallery.index import CLIP_RANGE, MAX_CODE, ByteIndex, FaissIndex
 
 COUNT = 20_000
 
@@ -23,7 +22,7 @@ def index_of(vectors: Descriptor, metric: Metric = "euclidean") -> FaissIndex:
 def byte_search(vectors: Descriptor, query: Descriptor, k: int = 8) -> npt.NDArray[np.int64] | None:
     byte_index = ByteIndex(vectors.shape[1])
     byte_index.add(vectors)
-    found = byte_index.search(query[None], k, lambda places: distances(vectors[places], query, "euclidean") ** 2)
+    found = byte_index.search(query[None], k, vectors)
     return None if found is None else found[1]
 
 

@@ -22,7 +22,7 @@ from face128.domain.model_card import DLIB, FACEAPI
 from face128.engines.fake import FAKE
 from face128.errors import NotReady, TooFewMembers, TooLarge
 from face128.gallery import cohort_follower
-from face128.gallery.cohort_snapshot import CohortSnapshot
+from face128.gallery.cohort_follower import CohortSnapshot
 from face128.gallery.gallery import Gallery
 from face128.gallery.index_sync import FaissIndexSync
 from face128.gallery.records import NewFace, Person
@@ -150,9 +150,9 @@ def test_a_transaction_older_than_the_cohort_gets_no_score(gallery: Gallery) -> 
     assert conformal_score(gallery, OBAMA) is not None
     with gallery.database.reading() as connection:
         probe = OBAMA.astype(np.float64)
-        assert gallery._cohort(DLIB).score(connection, probe, COHORT, gallery._index) is not None
+        assert gallery._cohort(DLIB).score(connection, probe, COHORT, None) is not None
         enrol(gallery, "100", OBAMA, force=True)
-        assert gallery._cohort(DLIB).score(connection, probe, COHORT, gallery._index) is None
+        assert gallery._cohort(DLIB).score(connection, probe, COHORT, None) is None
 
 
 def test_no_more_faces_than_can_be_compared(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,7 +61,6 @@ def test_what_is_removed_is_never_found_and_its_place_is_taken_again(make: Make)
         stored -= set(gone.tolist())
         index.add(np.arange(start, start + 40), people[start : start + 40])
         stored |= set(range(start, start + 40))
-        assert index.ids().tolist() == sorted(stored)
         assert len(index) == len(stored)
         for number in range(0, 400, 11):
             ids, found = index.search(people[number], 1000)
@@ -75,7 +74,7 @@ def test_what_is_added_again_is_replaced(make: Make) -> None:
     index = make(128, "euclidean")
     index.add(np.array([1, 2]), people[:2])
     index.add(np.array([2]), people[2:])
-    assert index.ids().tolist() == [1, 2]
+    assert sorted(index.search(people[2], 5)[0].tolist()) == [1, 2]
     assert index.search(people[2], 1)[1][0] < 1e-3
 
 

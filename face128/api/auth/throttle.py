@@ -49,8 +49,7 @@ def client_network(host: str | None) -> str:
         address = ipaddress.ip_address((host or "").partition("%")[0])
     except ValueError:
         return "unknown"
-    if isinstance(address, ipaddress.IPv4Address):
+    address = getattr(address, "ipv4_mapped", None) or address
+    if address.version == 4:
         return str(address)
-    if address.ipv4_mapped:
-        return str(address.ipv4_mapped)
     return str(ipaddress.ip_network((address, 64), strict=False))

@@ -22,10 +22,9 @@ def flag(request: Request, name: str) -> bool:
 
     Raises RequestValidationError as FastAPI does.
     """
-    value = request.query_params.get(name) if request.scope["query_string"] else None
-    if value is None:
+    if not request.scope["query_string"]:  # spare the parsing
         return False
     try:
-        return _BOOL.validate_python(value)
+        return _BOOL.validate_python(request.query_params.get(name, False))
     except ValidationError as error:
         raise RequestValidationError([{**error.errors()[0], "loc": ("query", name)}]) from None

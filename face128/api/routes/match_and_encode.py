@@ -74,11 +74,14 @@ async def _receive(service: Service, request: Request) -> MatchRequest:
     announced, max_bytes = announced_bytes(request), service.settings.max_match_bytes
     if 0 < announced <= SMALL_BODY_BYTES:
         return service.parse_match(await read_body(request, max_bytes))
-    service.refuse_if_match_queue_full()  # before the list is sent, and again when it has arrived
+    if announced:
+        service.refuse_if_match_queue_full()  # before the list is sent, and again when it has arrived
     body = IncomingBody(service.list_cache, announced)
     await receive_body(request, max_bytes, body.append)
     if (asked := body.cached_request(service.settings.rule)) is not None:
         return asked
+    if body.size <= SMALL_BODY_BYTES:
+        return service.parse_match(body.whole())
     service.refuse_if_match_queue_full()
     # Not in the photo pool: a match never waits for photos.
     return await to_thread.run_sync(service.parse_and_cache, body.whole(), limiter=service.match_limiter)

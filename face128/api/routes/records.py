@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 router = APIRouter(responses=REFUSED, tags=["records"])
 
 MAX_TOP_K = 100
-MAX_PAGE = 1000
 
 
 @router.post(
@@ -63,7 +62,7 @@ async def create(
 async def page(
     service: ServiceDep,
     skip: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
-    limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 100,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> schemas.Records:
     """All records, in the order of their enrolment."""
     total, found = await service.gallery.run(lambda gallery: gallery.page(skip, limit))

@@ -18,7 +18,6 @@ from face128.errors import ConfigurationError
 # The version numbers at the start of dlib's layers, outermost first: 1 for a tag or a skip, 2 for any other layer.
 _PLAIN_BLOCK_VERSIONS = (2, 2, 2, 2, 2, 2, 2, 1)
 _DOWN_BLOCK_VERSIONS = (2, 2, 2, 1, 1, 2, 2, 2, 2, 2, 1)
-_INNERMOST_LAYER_VERSION = 3
 
 
 class _DatReader:
@@ -98,7 +97,7 @@ def read_resnet(data: bytes) -> ResnetWeights:
     reader.expect(2, 2)  # projection, global average
     for block in reversed(BLOCKS):
         reader.expect(*(_DOWN_BLOCK_VERSIONS if block.down else _PLAIN_BLOCK_VERSIONS))
-    reader.expect(2, 2, 2, _INNERMOST_LAYER_VERSION)  # pool, relu, affine, convolution of the stem
+    reader.expect(2, 2, 2, 3)  # pool, relu, affine and, innermost, the convolution of the stem
     reader.expect_name("input_rgb_image_sized")
     mean = reader.number(), reader.number(), reader.number()
     reader.expect(architecture.CHIP_SIDE_PX, architecture.CHIP_SIDE_PX)

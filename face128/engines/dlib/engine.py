@@ -27,7 +27,6 @@ from face128.photos.photo import Photo
 
 Landmarks = tuple[tuple[int, int], ...]
 
-DETECTION_VERSIONS = {"fast": "fast4", "exact": "exact"}
 CPU_PROVIDERS = ("CPUExecutionProvider",)
 CHIP_SIDE_PX = 150  # what the network was trained on (dlib's face_recognition_model_v1)
 CHIP_PADDING = 0.25  # of the face's size, on every side; face_recognition_model_v1's default
@@ -62,7 +61,8 @@ class DlibEngine:
         detection: Literal["fast", "exact"] = "fast",
         providers: Sequence[str] = CPU_PROVIDERS,
     ) -> None:
-        self.card: ModelCard = replace(DLIB, pipeline=f"hog-{DETECTION_VERSIONS[detection]}/{DLIB.pipeline}")
+        detector = "hog-fast4" if detection == "fast" else "hog-exact"
+        self.card: ModelCard = replace(DLIB, pipeline=f"{detector}/{DLIB.pipeline}")
         self._detector = HogDetector(detection)
         self._exact = detection == "exact"
         read_verified(weights / LANDMARKS_FILE)

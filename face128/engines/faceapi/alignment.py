@@ -32,17 +32,10 @@ _REL_X, _REL_Y, _REL_SCALE = 0.5, 0.43, 0.45
 
 def clip_detection(image: RGB, detection: Detection, scaling: Scaling) -> Rectangle:
     """The part of the detection inside the photo: the input of the landmark network."""
-    height, width = image.shape[:2]
+    size = np.array([*image.shape[1::-1]] * 2)
     # forSize: to shares of the photo and back, which may change the last bit, and so a floor.
-    box = [
-        value * (1 / length) * length
-        for value, length in zip(
-            (detection.x, detection.y, detection.width, detection.height), (width, height) * 2, strict=True
-        )
-    ]
-    if scaling == "canvas":
-        box = [math.floor(value) for value in box]
-    return _clip(*box, photo_width=width, photo_height=height)
+    box = np.array([detection.x, detection.y, detection.width, detection.height]) * (1 / size) * size
+    return _clip(*(np.floor(box) if scaling == "canvas" else box).tolist(), image=image)
 
 
 def find_landmarks(run: RunNetwork, image: RGB, box: Rectangle, detection: Detection, scaling: Scaling) -> Points:
@@ -67,12 +60,12 @@ def align(points: Points, box: Rectangle, image: RGB) -> Rectangle:
     left, top, right, bottom = box
     # face-api.js passes the size of the crop for that of the photo here: a narrower crop cuts the square.
     width, height = min(side, right - left + x), min(side, bottom - top + y)
-    return _clip(x, y, width, height, photo_width=image.shape[1], photo_height=image.shape[0])
+    return _clip(x, y, width, height, image=image)
 
 
-def _clip(x: float, y: float, width: float, height: float, *, photo_width: int, photo_height: int) -> Rectangle:
+def _clip(x: float, y: float, width: float, height: float, *, image: RGB) -> Rectangle:
     """Box.clipAtImageBorders. Empty (right <= left or bottom <= top) if nothing is inside the photo."""
     left, top = max(x, 0), max(y, 0)
-    clipped_width = math.floor(min(x + width - left, photo_width - left))
-    clipped_height = math.floor(min(y + height - top, photo_height - top))
+    clipped_width = math.floor(min(x + width - left, image.shape[1] - left))
+    clipped_height = math.floor(min(y + height - top, image.shape[0] - top))
     return math.floor(left), math.floor(top), math.floor(left) + clipped_width, math.floor(top) + clipped_height

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from importlib.resources import files
 from itertools import combinations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from face128.domain.descriptors import distance
+from face128.domain.descriptors import Matrix, distances
 from face128.domain.members import RegNo
 from face128.domain.model_card import DLIB, FACEAPI
-from face128.errors import InvalidDescriptor
 from face128.jobs.audit.close_pairs import close_pairs
-from face128.jobs.audit.findings import Finding
-from face128.jobs.audit.lenient_reader import ComparableDescriptors, read_unchecked
-from face128.jobs.audit.network_origin import looks_like_faceapi
+from face128.jobs.audit.lenient_reader import ComparableDescriptors, Finding, UncheckedMembers
 from face128.jobs.audit.stranger_risk import StrangerRisk, stranger_risks
 
 DUPLICATE_DISTANCE = 1e-6  # of one photo that was encoded twice
@@ -52,8 +52,8 @@ def audit(data: bytes, threshold: float | None = None) -> Audit:
 
     Raises BadRequest if the file is neither.
     """
-    members = read_unchecked(data)
-    findings = list(members.findings)
+    members = UncheckedMembers(data)
+    findings = members.findings
     if len(members.groups) > 1:
         counts = Counter(model for group in members.groups for model in group.models)
         models = ", ".join(f"{count} of {model}" for model, count in counts.most_common())
@@ -80,21 +80,16 @@ def _within_people(group: ComparableDescriptors, people: list[RegNo], limit: flo
     order = np.argsort(group.owners, kind="stable")
     owners, starts = np.unique(group.owners[order], return_index=True)
     for owner, rows in zip(owners.tolist(), np.split(order, starts[1:]), strict=True):
-        distances = [_distance(group, int(a), int(b)) for a, b in combinations(rows, 2)]
-        if distances and max(distances) > limit:
-            detail = f"own photos {max(distances):.3f} apart, beyond {limit}"
-            yield Finding("too_far", (people[owner],), detail, max(distances))
-
-
-def _distance(group: ComparableDescriptors, a: int, b: int) -> float:
-    try:
-        return distance(group.vectors[a], group.vectors[b], group.card.metric)
-    except InvalidDescriptor:
-        return float("inf")
+        if len(rows) < 2:
+            continue
+        first, second = (group.vectors[list(side)] for side in zip(*combinations(rows, 2), strict=True))
+        farthest = float(np.nan_to_num(distances(first, second, group.card.metric), nan=np.inf, posinf=np.inf).max())
+        if farthest > limit:
+            yield Finding("too_far", (people[owner],), f"own photos {farthest:.3f} apart, beyond {limit}", farthest)
 
 
 def _origin(group: ComparableDescriptors, people: list[RegNo]) -> Iterator[Finding]:
-    """Descriptors that look as if another network than the named one had made them."""
+    """Descriptors that look as if another network than the named one had made them. Only for information."""
     if group.card.name not in (DLIB.name, FACEAPI.name):
         return
     named_faceapi = np.array([model == FACEAPI.name for model in group.models])
@@ -108,3 +103,14 @@ def _origin(group: ComparableDescriptors, people: list[RegNo]) -> Iterator[Findi
             "but another model is named"
         )
         yield Finding("origin", members, detail)
+
+
+def looks_like_faceapi(vectors: Matrix) -> npt.NDArray[np.bool_]:
+    """For each row of (n, 128): whether it looks like a descriptor of face-api.js, (n,).
+
+    face-api.js's network is dlib's own with its weights rounded to 8 bits; a logistic regression sees the rounding. Its
+    coefficients are in ``origin.json``; benchmarks/train_origin.py fits them and prints their accuracy. Has no meaning
+    for descriptors that were normalised or rounded to two decimals.
+    """
+    fitted = json.loads(files("face128.jobs.audit").joinpath("origin.json").read_text())
+    return np.asarray(vectors @ fitted["weights"] + fitted["bias"] > 0)

@@ -14,14 +14,14 @@ MAX_PAIRS = 1_000_000  # the search ends here: such a set has another problem
 
 
 def distance_matrix(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64], metric: Metric) -> npt.NDArray[np.float64]:
-    """(rows of a, rows of b), exact to 1e-7: by a matrix product. NaN or infinite where numbers beyond 1e150 overflow."""
-    if metric == "cosine":
-        a, b = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (a, b))
+    """(rows of a, rows of b), exact to 1e-7: by a matrix product. Not finite where numbers beyond 1e150 overflow."""
     with np.errstate(all="ignore"):
+        if metric == "cosine":
+            a, b = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (a, b))
         squared = np.square(a).sum(axis=1)[:, None] + np.square(b).sum(axis=1) - 2 * (a @ b.T)
         np.maximum(squared, 0, out=squared)
         # Of unit vectors the cosine distance is half the square of the Euclidean one.
-        return squared / 2 if metric == "cosine" else np.sqrt(squared, out=squared)
+        return np.asarray(squared / 2 if metric == "cosine" else np.sqrt(squared, out=squared))
 
 
 def close_pairs(

@@ -14,8 +14,7 @@ import numpy as np
 from face128.domain.descriptors import Vector
 from face128.domain.members import RegNo
 from face128.domain.model_card import ModelCard
-from face128.errors import BadRequest
-from face128.jobs.audit.lenient_reader import ComparableDescriptors, UncheckedMembers, read_unchecked
+from face128.jobs.audit.lenient_reader import ComparableDescriptors, UncheckedMembers
 from face128.matching.conformal import Cohort, members_needed
 from face128.matching.stranger_estimates import Estimate, attainable_alpha, expected_fpir, hubs, threshold_for
 
@@ -80,25 +79,11 @@ class StrangerRisk:
 
 def stranger_risks(members: UncheckedMembers, threshold: float | None = None) -> list[StrangerRisk]:
     """One for each set of comparable models with at least two members; ``threshold`` instead of the models' own."""
-    risks = (_stranger_risk(group, members.people, threshold) for group in members.groups)
-    return [risk for risk in risks if risk is not None]
+    return [_stranger_risk(group, members.people, threshold) for group in members.groups if len(set(group.owners)) > 1]
 
 
-def read_stranger_risks(data: bytes) -> list[StrangerRisk]:
-    """The risks of a list of members or a body of /match; wrong entries are left out (audit names them).
-
-    Raises BadRequest if it is neither, or no two of its members can be compared.
-    """
-    risks = stranger_risks(read_unchecked(data))
-    if not risks:
-        raise BadRequest("The file has no two members who can be compared.")
-    return risks
-
-
-def _stranger_risk(group: ComparableDescriptors, people: list[RegNo], threshold: float | None) -> StrangerRisk | None:
+def _stranger_risk(group: ComparableDescriptors, people: list[RegNo], threshold: float | None) -> StrangerRisk:
     owners = np.unique(group.owners)  # in the order of the cohort's member ids
-    if len(owners) < 2:
-        return None
     limit = group.card.threshold if threshold is None else threshold
     cohort = Cohort.of(group.vectors, group.owners.astype(np.intp), group.card.metric)
     nearest_to, within = (hubs(cohort, most) * cohort.member_count for most in (math.inf, limit))

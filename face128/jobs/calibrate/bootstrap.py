@@ -37,11 +37,9 @@ def far_and_frr(pairs: PhotoPairs, thresholds: Sequence[float]) -> tuple[list[Ra
     # The index of the first threshold that accepts the pair; len(edges) if none does.
     accepted_at = np.searchsorted(edges, pairs.distances, side="left")
     first, second = pairs.people[pairs.first], pairs.people[pairs.second]
-    random = np.random.default_rng(0)
-    weights = [np.ones(pairs.person_count)]
-    for _ in range(REPLICATES):
-        drawn = random.integers(0, pairs.person_count, pairs.person_count)
-        weights.append(np.bincount(drawn, minlength=pairs.person_count).astype(float))
+    people = pairs.person_count
+    drawn = np.random.default_rng(0).integers(0, people, (REPLICATES, people))
+    weights = [np.ones(people), *(np.bincount(row, minlength=people) for row in drawn)]
     curves: list[list[npt.NDArray[np.float64]]] = [[], []]
     for genuine, chosen in enumerate((~pairs.genuine, pairs.genuine)):
         at, a, b = accepted_at[chosen], first[chosen], second[chosen]

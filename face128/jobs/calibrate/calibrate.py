@@ -15,14 +15,13 @@ from face128.jobs.calibrate.bootstrap import RateEstimate, far_and_frr, threshol
 from face128.jobs.calibrate.evaluate import THRESHOLDS
 from face128.jobs.calibrate.photo_pairs import PhotoPairs, pair_photos, read_pairs
 from face128.jobs.execution.backend import Backend
-from face128.jobs.execution.describe_photos import describe_photos
+from face128.jobs.execution.photo_task import describe_photos
 from face128.jobs.execution.recipe import Recipe
 
 WANTED_FARS = (0.01, 0.001, 0.0001)
 GALLERY_SIZES = (10, 30, 100, 300, 1000, 3000, 10_000)
 CURVE_POINTS = 100
 WORST_PAIRS = 8  # of each kind, for a person to look at
-
 
 WorstPair = tuple[Path, Path, float]
 """Two photos and their distance."""
@@ -141,9 +140,8 @@ def counted_risk(neighbours: npt.NDArray[np.int64], others: int, enrolled: int) 
 def _worst_pairs(pairs: PhotoPairs, chosen: npt.NDArray[np.bool_], *, nearest: bool) -> list[WorstPair]:
     rows = np.flatnonzero(chosen)
     order = np.argsort(pairs.distances[rows] * (1 if nearest else -1), kind="stable")[:WORST_PAIRS]
-    return [
-        (pairs.photos[pairs.first[i]], pairs.photos[pairs.second[i]], float(pairs.distances[i])) for i in rows[order]
-    ]
+    photos = pairs.photos
+    return [(photos[pairs.first[i]], photos[pairs.second[i]], float(pairs.distances[i])) for i in rows[order]]
 
 
 def _pairs_json(pairs: list[WorstPair]) -> list[dict[str, Any]]:

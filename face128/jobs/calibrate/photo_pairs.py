@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from face128.domain.descriptors import Metric, distance
+from face128.domain.descriptors import Metric, distances
 from face128.errors import BadRequest
 from face128.jobs.audit.close_pairs import distance_matrix
 
@@ -53,20 +53,20 @@ def pair_photos(
     photos = list(descriptors)
     person_ids = {folder: i for i, folder in enumerate(sorted({photo.parent for photo in photos}))}
     people = np.array([person_ids[photo.parent] for photo in photos], np.int32)
+    vectors = np.array(list(descriptors.values()), np.float64).reshape(len(photos), -1 if photos else 1)
     if listed is None:
-        rows = np.triu_indices(len(photos), 1)
-        first, second = (side.astype(np.int32) for side in rows)
-        matrix = np.array(list(descriptors.values()), np.float64).reshape(len(photos), -1)
-        distances = distance_matrix(matrix, matrix, metric)[rows].astype(np.float32)
+        first, second = np.triu_indices(len(photos), 1)
+        apart = distance_matrix(vectors, vectors, metric).astype(np.float32)[first, second]
     else:
         index = {photo: i for i, photo in enumerate(photos)}
-        found = [(pair.first, pair.second) for pair in listed if pair.first in index and pair.second in index]
-        first, second = (np.array([index[pair[side]] for pair in found], np.int32) for side in (0, 1))
-        distances = np.array([distance(descriptors[a], descriptors[b], metric) for a, b in found], np.float32)
+        both = (pair for pair in listed if pair.first in index and pair.second in index)
+        ids = [(index[pair.first], index[pair.second]) for pair in both]
+        first, second = np.array(ids, np.intp).reshape(-1, 2).T
+        apart = distances(vectors[first], vectors[second], metric).astype(np.float32)
     genuine = people[first] == people[second]
     if not genuine.any() or genuine.all():
         raise BadRequest("This needs two people, one of them with two photos that have a face: PHOTOS/person/any.jpg.")
-    return PhotoPairs(photos, people, first, second, distances, genuine)
+    return PhotoPairs(photos, people, first.astype(np.int32), second.astype(np.int32), apart, genuine)
 
 
 def read_pairs(listing: Path, images: Path) -> list[LabelledPair]:

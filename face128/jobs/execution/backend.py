@@ -52,6 +52,37 @@ class Backend(ABC):
     ) -> FinishedBatches[Item, Result]:
         """Run the batches; one at a time if ``alone``."""
 
+    def _run_windowed(
+        self,
+        submit: Callable[[Batch[Item]], Any],
+        batches: Iterable[Batch[Item]],
+        alone: bool,
+        workers: int,
+        timeout_s: float,
+        worker_died: type[Exception],
+    ) -> FinishedBatches[Item, Any]:
+        """Raises Empty or TimeoutError if no batch finishes within ``timeout_s``.
+
+        ``submit`` returns a future (concurrent.futures or Dask) that fails with ``worker_died`` if its worker died.
+        """
+        waiting = iter(batches)
+        window = 1 if alone else QUEUED_BATCHES_PER_WORKER * workers
+        finished: Queue[Any] = Queue()
+        running: dict[Any, Batch[Item]] = {}
+        while True:
+            for batch in islice(waiting, window - len(running)):
+                future = submit(batch)
+                running[future] = batch
+                future.add_done_callback(finished.put)
+            if not running:
+                return
+            future = finished.get(timeout=timeout_s)
+            batch = running.pop(future)
+            try:
+                yield batch, future.result(timeout=timeout_s)
+            except worker_died:
+                yield batch, None
+
 
 def batches(items: Iterable[Item], count: int) -> Iterator[Batch[Item]]:
     """The items in batches that get smaller towards the end, so that all workers finish at about the same time."""
@@ -59,32 +90,3 @@ def batches(items: Iterable[Item], count: int) -> Iterator[Batch[Item]]:
     while batch := tuple(islice(iterator, min(MAX_BATCH_PHOTOS, max(1, count // MAX_BATCH_PHOTOS)))):
         count -= len(batch)
         yield batch
-
-
-def run_windowed(
-    submit: Callable[[Batch[Item]], Any],
-    batches: Iterable[Batch[Item]],
-    window: int,
-    timeout_s: float,
-    worker_died: type[Exception],
-) -> FinishedBatches[Item, Any]:
-    """Run the batches, ``window`` at a time. Raises Empty or TimeoutError if none finishes within ``timeout_s``.
-
-    ``submit`` returns a future, of concurrent.futures or of Dask, that fails with ``worker_died`` if its worker died.
-    """
-    waiting = iter(batches)
-    finished: Queue[Any] = Queue()
-    running: dict[Any, Batch[Item]] = {}
-    while True:
-        for batch in islice(waiting, window - len(running)):
-            future = submit(batch)
-            running[future] = batch
-            future.add_done_callback(finished.put)
-        if not running:
-            return
-        future = finished.get(timeout=timeout_s)
-        batch = running.pop(future)
-        try:
-            yield batch, future.result(timeout=timeout_s)
-        except worker_died:
-            yield batch, None

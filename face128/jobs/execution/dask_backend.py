@@ -8,22 +8,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from queue import Empty
-from typing import TYPE_CHECKING
 
 from face128.errors import ConfigurationError
-from face128.jobs.execution.backend import (
-    QUEUED_BATCHES_PER_WORKER,
-    Backend,
-    Batch,
-    BatchTask,
-    FinishedBatches,
-    Item,
-    Result,
-    run_windowed,
-)
-
-if TYPE_CHECKING:
-    from distributed import Client
+from face128.jobs.execution.backend import Backend, Batch, BatchTask, FinishedBatches, Item, Result
 
 CONNECT_TIMEOUT_S = 30  # to find the scheduler and a worker
 CLOSE_TIMEOUT_S = 10  # to tell the scheduler that the job is over
@@ -45,15 +32,21 @@ class DaskBackend(Backend):
     def run_batches(
         self, task: BatchTask[Item, Result], batches: Iterable[Batch[Item]], alone: bool
     ) -> FinishedBatches[Item, Result]:
-        client, cores = _connect(self.address)
-        from distributed import KilledWorker
-
+        try:
+            from distributed import Client, KilledWorker
+        except ImportError:
+            raise ConfigurationError("A cluster needs: pip install 'face128[cluster]'.") from None
+        try:
+            client = Client(self.address, timeout=CONNECT_TIMEOUT_S, set_as_default=False)
+            client.wait_for_workers(1, timeout=CONNECT_TIMEOUT_S)
+            cores = sum(client.sync(client.scheduler.ncores, callback_timeout=CONNECT_TIMEOUT_S).values())
+        except (OSError, ValueError):
+            raise ConfigurationError("There is no Dask cluster with a worker at this address.") from None
         # Not through ``client.get_executor()``: where a worker dies while its result is being fetched, the executor's
         # future is never done (distributed 2026.8, cfexecutor._cascade_future).
         submit = partial(client.submit, task, pure=False)
-        window = 1 if alone else QUEUED_BATCHES_PER_WORKER * cores
         try:
-            yield from run_windowed(submit, batches, window, STALL_TIMEOUT_S, KilledWorker)
+            yield from self._run_windowed(submit, batches, alone, cores, STALL_TIMEOUT_S, KilledWorker)
         except (Empty, TimeoutError):
             raise ConfigurationError(
                 f"The Dask cluster finished no photo for {STALL_TIMEOUT_S / 60:g} minutes: look at its workers. "
@@ -64,18 +57,3 @@ class DaskBackend(Backend):
         finally:
             with suppress(OSError):  # a TimeoutError is one
                 client.close(timeout=CLOSE_TIMEOUT_S)
-
-
-def _connect(address: str) -> tuple[Client, int]:
-    """A client, and the number of the cluster's cores."""
-    try:
-        from distributed import Client
-    except ImportError:
-        raise ConfigurationError("A cluster needs: pip install 'face128[cluster]'.") from None
-    try:
-        client = Client(address, timeout=CONNECT_TIMEOUT_S, set_as_default=False)
-        client.wait_for_workers(1, timeout=CONNECT_TIMEOUT_S)
-        cores = client.sync(client.scheduler.ncores, callback_timeout=CONNECT_TIMEOUT_S)
-    except (OSError, ValueError):
-        raise ConfigurationError("There is no Dask cluster with a worker at this address.") from None
-    return client, sum(cores.values())

@@ -9,7 +9,6 @@ import faulthandler
 import multiprocessing
 import os
 import signal
-import threading
 from collections.abc import Iterable
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from dataclasses import dataclass
@@ -17,17 +16,8 @@ from functools import partial
 from queue import Empty
 
 from face128.errors import ConfigurationError
-from face128.jobs.execution.backend import (
-    MAX_BATCH_PHOTOS,
-    QUEUED_BATCHES_PER_WORKER,
-    Backend,
-    Batch,
-    BatchTask,
-    FinishedBatches,
-    Item,
-    Result,
-    run_windowed,
-)
+from face128.jobs.execution.backend import MAX_BATCH_PHOTOS, Backend, Batch, BatchTask, FinishedBatches, Item, Result
+from face128.server.parent_watch import end_with_parent
 
 ENGINE_LOAD_TIMEOUT_S = 60  # for a process to load its engine with its first batch: 1 s on an idle machine
 
@@ -55,10 +45,9 @@ class LocalBackend(Backend):
                 pool = _start_pool(processes)
                 return pool.submit(run)
 
-        window = 1 if alone else QUEUED_BATCHES_PER_WORKER * processes
         timeout_s = 2 * self._limit_s(MAX_BATCH_PHOTOS)  # no process runs so long, unless it was stopped
         try:
-            yield from run_windowed(submit, batches, window, timeout_s, BrokenExecutor)
+            yield from self._run_windowed(submit, batches, alone, processes, timeout_s, BrokenExecutor)
         except Empty:
             raise ConfigurationError(f"No photo was finished for {timeout_s:.0f} s. Run the command again.") from None
         finally:
@@ -92,12 +81,4 @@ def _kill(pool: ProcessPoolExecutor) -> None:
 
 def _prepare_process() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the main process decides what it means
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    # Without this, kill -9 of the main process would leave the others waiting for work.
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
+    end_with_parent()

@@ -1,15 +1,20 @@
-"""What a worker does with a batch of a re-encoding: read the photos, skip those that are done, describe the others."""
+"""What a worker does with a batch: read the photos, skip those that a re-encoding has done, describe the others."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import compress
 from pathlib import Path
 
+import numpy as np
+
 from face128.domain.descriptors import to_base64
 from face128.errors import BadRequest, ConfigurationError, Face128Error, NotFound, TooLarge
+from face128.jobs.execution.backend import Backend
+from face128.jobs.execution.progress import with_progress
 from face128.jobs.execution.recipe import Descriptor, Recipe
 
 CRASHED = "crashed"
@@ -65,6 +70,28 @@ def _result(photo: str, version: str, sha256: str, descriptor: Descriptor | Face
     if isinstance(descriptor, Face128Error):
         return PhotoResult(photo, version, sha256, code=descriptor.code, error=str(descriptor))
     return PhotoResult(photo, version, sha256, descriptor=to_base64(descriptor))
+
+
+def describe_photos(
+    photos: Sequence[Path], recipe: Recipe, backend: Backend
+) -> tuple[dict[Path, Descriptor], dict[Path, str]]:
+    """The descriptor of each photo that has one, in the order of the photos; and of the others the error's code.
+
+    Raises ConfigurationError if the engine cannot be loaded.
+    """
+    recipe.load()  # in this process too: wrong settings show before any work begins
+    finished = backend.run(partial(_describe_batch, recipe), with_progress(photos, len(photos), "photos"), len(photos))
+    results = dict(finished)
+    failed = {
+        photo: CRASHED if result is None else result.code
+        for photo, result in results.items()
+        if not isinstance(result, np.ndarray)
+    }
+    return {p: r for p in photos if isinstance(r := results[p], np.ndarray)}, failed
+
+
+def _describe_batch(recipe: Recipe, photos: Sequence[Path]) -> list[Descriptor | Face128Error]:
+    return recipe.describe([read_or_error(str(photo)) for photo in photos])
 
 
 def read_or_error(source: str) -> bytes | Face128Error:

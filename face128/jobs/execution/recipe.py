@@ -12,14 +12,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from face128.encoding.encode import (
-    choose_face,
-    crop_face,
-    describe_chips,
-    find_faces,
-    mean_descriptor,
-    refuse_tilted_head,
-)
+from face128.encoding import encode
 from face128.engines.base import Chips, Engine, Face
 from face128.engines.loader import load_engine
 from face128.errors import Face128Error, NoFace
@@ -84,17 +77,20 @@ class Recipe:
         # All landmarks one after the other, so that their model stays in the processor's cache: see DlibFace.
         chips = [self._chips(engine, *each) if isinstance(each, tuple) else each for each in found]
         good = [each for each in chips if not isinstance(each, Face128Error)]
-        rows = iter(describe_chips(engine, np.concatenate(good)) if good else ())
+        rows = iter(encode.describe_chips(engine, np.concatenate(good)) if good else ())
         return [
-            each if isinstance(each, Face128Error) else mean_descriptor(np.array(list(islice(rows, len(each)))))
+            each if isinstance(each, Face128Error) else encode.mean_descriptor(np.array(list(islice(rows, len(each)))))
             for each in chips
         ]
 
     def _find_face(self, engine: Engine, data: bytes) -> tuple[Photo, Face] | Chips | Face128Error:
         """The photo and its face, or, of a large photo, its chips; or the error that ``encoding.encode`` raises."""
         try:
-            photo, faces = find_faces(engine, data, self.limits)
-            face = _most_central(faces, photo) if self.choice == "central" else choose_face(faces, photo, self.choice)
+            photo, faces = encode.find_faces(engine, data, self.limits)
+            if self.choice == "central":
+                face = _most_central(faces, photo)
+            else:
+                face = encode.choose_face(faces, photo, self.choice)
         except Face128Error as error:
             return error
         return (photo, face) if photo.width * photo.height <= MAX_WAITING_PIXELS else self._chips(engine, photo, face)
@@ -102,8 +98,8 @@ class Recipe:
     def _chips(self, engine: Engine, photo: Photo, face: Face) -> Chips | Face128Error:
         try:
             if self.max_roll is not None:
-                refuse_tilted_head(face, self.max_roll)
-            return crop_face(engine, photo, face, self.num_jitters)
+                encode.refuse_tilted_head(face, self.max_roll)
+            return encode.crop_face(engine, photo, face, self.num_jitters)
         except Face128Error as error:
             return error
 

@@ -20,12 +20,21 @@ class Journal:
     def __init__(self, path: Path, version: str) -> None:
         self.entries: dict[str, PhotoResult] = {}
         """The last entry of each photo."""
-        self._version = version
         try:
             self._file = path.open("a+b", buffering=0)
-            self._read()
+            self._file.seek(0)
+            data = self._file.read()
         except OSError as error:
             raise ConfigurationError(f"The journal cannot be opened: {error.strerror}.") from None
+        for line in data.splitlines():
+            try:
+                entry = PhotoResult(**json.loads(line))
+            except (ValueError, TypeError):
+                continue  # incomplete
+            if entry.version == version:
+                self.entries[entry.photo] = entry
+        if data and not data.endswith(b"\n"):
+            self._write(b"\n")
 
     def close(self) -> None:
         self._file.close()
@@ -40,19 +49,6 @@ class Journal:
     def sync(self) -> None:
         """Return when everything is on the disk."""
         os.fsync(self._file.fileno())
-
-    def _read(self) -> None:
-        self._file.seek(0)
-        data = self._file.read()
-        for line in data.splitlines():
-            try:
-                entry = PhotoResult(**json.loads(line))
-            except (ValueError, TypeError):
-                continue  # incomplete
-            if entry.version == self._version:
-                self.entries[entry.photo] = entry
-        if data and not data.endswith(b"\n"):
-            self._write(b"\n")
 
     def _write(self, data: bytes) -> None:
         try:

@@ -51,9 +51,11 @@ def read_members(source: Path, pattern: str | None = None) -> PhotoListing:
         raise BadRequest("--pattern is for the file names of a folder; a list names each photo's member.")
     try:
         text = source.read_text(encoding="utf-8-sig")
-        rows = list(_csv_rows(text) if source.suffix.lower() == ".csv" else _json_rows(text))
+        rows = list(_csv_rows(text)) if source.suffix.lower() == ".csv" else json.loads(text)
     except (OSError, ValueError, RecursionError):
         raise BadRequest(f"{source.name} is neither a folder, nor a CSV or JSON list in UTF-8.") from None
+    if not isinstance(rows, list):
+        raise BadRequest("The JSON is a list of members: [{regNo, name, photo}, ...].")
     return PhotoListing(list(_from_rows(rows, source.parent)), [])
 
 
@@ -89,13 +91,6 @@ def _csv_rows(text: str) -> Iterator[Any]:
     delimiter = ";" if header.count(";") > header.count(",") else ","
     for row in csv.DictReader(text.splitlines(), delimiter=delimiter):
         yield row | {"regNo": _parse_reg_no(row.get("regNo") or "")}
-
-
-def _json_rows(text: str) -> list[Any]:
-    rows = json.loads(text)
-    if not isinstance(rows, list):
-        raise BadRequest("The JSON is a list of members: [{regNo, name, photo}, ...].")
-    return rows
 
 
 def _from_rows(rows: list[Any], folder: Path) -> Iterator[MemberPhoto]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from face128.errors import Face128Error, ModelMismatch
+from face128.errors import ModelMismatch
 from face128.jobs.execution.backend import Backend
-from face128.jobs.execution.photo_task import CRASHED, PhotoResult, PhotoTask, read_photo, run_tasks
+from face128.jobs.execution.photo_task import CRASHED, PhotoResult, PhotoTask, read_or_error, run_tasks
 from face128.jobs.execution.progress import with_progress
 from face128.jobs.execution.recipe import Recipe
 from face128.jobs.reencode.journal import Journal
@@ -75,13 +75,9 @@ def _tasks(sources: dict[str, str], journal: Journal, sends_photos: bool) -> Ite
     """A task for each photo, counted as it is sent; without those that are done, if the photo is read here."""
     for photo, source in with_progress(sources.items(), len(sources), "photos"):
         entry = journal.entries.get(photo)
-        task = PhotoTask(photo, source, entry.done_sha256 if entry else None)
-        if sends_photos and "://" not in source:
-            try:
-                task = replace(task, data=read_photo(source))
-            except Face128Error:
-                pass  # the worker cannot read it either, and reports the error
-            else:
-                if hashlib.sha256(task.data or b"").hexdigest() == task.done_sha256:
-                    continue
-        yield task
+        done_sha256 = entry.done_sha256 if entry else None
+        data = read_or_error(source) if sends_photos and "://" not in source else None
+        if not isinstance(data, bytes):  # an error is the worker's to report: it cannot read the photo either
+            yield PhotoTask(photo, source, done_sha256)
+        elif hashlib.sha256(data).hexdigest() != done_sha256:
+            yield PhotoTask(photo, source, done_sha256, data)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from dataclasses import astuple
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
+from face128.domain.descriptors import Vector
 from face128.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -18,14 +20,13 @@ if TYPE_CHECKING:
     from face128.jobs.calibrate.calibrate import Calibration
 
 T = TypeVar("T")
-Theme = Literal["light", "dark"]
 GENUINE_COLOUR, IMPOSTOR_COLOUR = "#2a9d5c", "#d9534f"  # green and red, equally visible on white and on black
 TEXT_COLOURS = {"light": "#222222", "dark": "#dddddd"}
 THRESHOLD_COLOURS = ("#4a7fd4", "#b07aa1", IMPOSTOR_COLOUR, GENUINE_COLOUR)
 BACKGROUND_COLOURS = {"light": "#ffffff", "dark": "#1b1d21"}
 
 
-def draw(plot: Callable[[Axes, T], None], data: T, theme: Theme = "light") -> bytes:
+def draw(plot: Callable[[Axes, T], None], data: T, theme: Literal["light", "dark"] = "light") -> bytes:
     """One of PLOTS of a calibration, or plot_nearest_others of a stranger risk, as the bytes of a PNG.
 
     Raises ConfigurationError if matplotlib is missing.
@@ -39,6 +40,7 @@ def draw(plot: Callable[[Axes, T], None], data: T, theme: Theme = "light") -> by
     style: Any = dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color", "axes.edgecolor"), text)
     style |= dict.fromkeys(("figure.facecolor", "axes.facecolor", "savefig.facecolor", "legend.facecolor"), background)
     style |= {"axes.spines.top": False, "axes.spines.right": False, "font.size": 11, "axes.grid": True}
+    style["axes.formatter.min_exponent"] = 9  # 0.01 on a logarithmic axis, not a power of ten
     with rc_context(style | {"grid.alpha": 0.25, "grid.color": text}):
         figure = Figure(figsize=(7, 4), layout="constrained")
         plot(figure.add_subplot(), data)
@@ -48,50 +50,47 @@ def draw(plot: Callable[[Axes, T], None], data: T, theme: Theme = "light") -> by
 
 
 def plot_distances(axes: Axes, calibration: Calibration) -> None:
-    """The histograms of both kinds of pairs, each a density, and the threshold."""
     pairs = calibration.pairs
-    edges = np.linspace(0, float(pairs.distances.max()), 80)
-    for chosen, colour, label in (
-        (pairs.genuine, GENUINE_COLOUR, "one person"),
-        (~pairs.genuine, IMPOSTOR_COLOUR, "two people"),
-    ):
-        axes.hist(pairs.distances[chosen], edges.tolist(), density=True, color=colour, alpha=0.6, label=label)
+    axes.hist(
+        [pairs.distances[pairs.genuine], pairs.distances[~pairs.genuine]],
+        np.linspace(0, float(pairs.distances.max()), 80).tolist(),
+        density=True,
+        histtype="stepfilled",
+        alpha=0.6,
+        color=[GENUINE_COLOUR, IMPOSTOR_COLOUR],
+        label=["one person", "two people"],
+    )
     _draw_threshold(axes, calibration.card.threshold)
     axes.set(xlabel="distance between two photos", ylabel="density", yticks=[])
     axes.legend()
 
 
 def plot_rates(axes: Axes, calibration: Calibration) -> None:
-    """FAR and FRR over the threshold, with their 95 % intervals."""
     for curve, colour, label in (
         (calibration.far, IMPOSTOR_COLOUR, "strangers accepted (FAR)"),
         (calibration.frr, GENUINE_COLOUR, "same person refused (FRR)"),
     ):
-        axes.fill_between(
-            calibration.thresholds, _percent(curve, "low"), _percent(curve, "high"), color=colour, alpha=0.3
-        )
-        axes.plot(calibration.thresholds, _percent(curve, "value"), color=colour, label=label)
+        percents, low, high = _percents(curve)
+        axes.fill_between(calibration.thresholds, low, high, color=colour, alpha=0.3)
+        axes.plot(calibration.thresholds, percents, color=colour, label=label)
     _draw_threshold(axes, calibration.card.threshold)
     axes.set(xlabel="threshold", ylabel="%", yscale="log", ylim=(_min_visible_percent(calibration), 100))
-    _format_without_powers(axes.yaxis)
     axes.legend(loc="lower right")
 
 
 def plot_det(axes: Axes, calibration: Calibration) -> None:
-    """DET curve: FRR over FAR, both on a logarithmic scale; lower left is better."""
     far, frr = calibration.at(calibration.card.threshold)
     floor = _min_visible_percent(calibration)
-    axes.plot(_percent(calibration.far, "value"), _percent(calibration.frr, "value"), color=GENUINE_COLOUR)
+    fars, frrs = _percents(calibration.far)[0], _percents(calibration.frr)[0]
+    axes.plot(fars, frrs, color=GENUINE_COLOUR)
     label = f"at {calibration.card.threshold}"
     axes.plot(max(100 * far.value, floor), 100 * frr.value, "o", color=IMPOSTOR_COLOUR, label=label)
     axes.set(xlabel="strangers accepted (FAR), %", ylabel="same person refused (FRR), %", xscale="log", yscale="log")
-    axes.set(xlim=(floor, 100), ylim=(max(0.1, min(p for p in _percent(calibration.frr, "value") if p > 0)), 100))
-    _format_without_powers(axes.xaxis, axes.yaxis)
+    axes.set(xlim=(floor, 100), ylim=(max(0.1, frrs[frrs > 0].min()), 100))
     axes.legend()
 
 
 def plot_gallery_size_risk(axes: Axes, calibration: Calibration) -> None:
-    """The share of strangers accepted as some member, over the number enrolled."""
     for (threshold, shares), colour in zip(calibration.gallery_size_risk.items(), THRESHOLD_COLOURS, strict=False):
         counts = np.array(list(shares))
         percent = np.array([100 * share if share else np.nan for share in shares.values()])
@@ -99,12 +98,10 @@ def plot_gallery_size_risk(axes: Axes, calibration: Calibration) -> None:
         axes.plot(counts, percent, "--", color=colour, alpha=0.6)
         axes.plot(counts[counted], percent[counted], "o-", color=colour, label=f"at {threshold}")
     axes.set(xlabel="members enrolled", ylabel="strangers accepted as some member, %", xscale="log", yscale="log")
-    _format_without_powers(axes.xaxis, axes.yaxis)
     axes.legend()
 
 
 def plot_nearest_others(axes: Axes, risk: StrangerRisk) -> None:
-    """The distances of the members to their nearest others, the threshold, and the recommended thresholds."""
     finite = np.isfinite(risk.nearest_distances)
     distances = risk.nearest_distances[finite]
     right_end = max(risk.card.cohort_cap, risk.threshold, float(distances.max(initial=0)))
@@ -124,18 +121,13 @@ PLOTS = {"distances": plot_distances, "rates": plot_rates, "det": plot_det, "gro
 """By file name."""
 
 
-def _format_without_powers(*axes: Any) -> None:
-    """Label a logarithmic axis with 0.01 and not with a power of ten."""
-    for axis in axes:
-        axis.set_major_formatter(lambda value, _: f"{value:,g}")
-
-
 def _draw_threshold(axes: Axes, threshold: float) -> None:
     axes.axvline(threshold, linestyle=":", color="#4a7fd4", label=f"{threshold}")
 
 
-def _percent(curve: list[RateEstimate], field: str) -> list[float]:
-    return [100 * getattr(rate, field) for rate in curve]
+def _percents(curve: list[RateEstimate]) -> Vector:
+    """(3, thresholds): the rates, and the lower and upper ends of their intervals, in %."""
+    return 100 * np.array([astuple(rate) for rate in curve]).T
 
 
 def _min_visible_percent(calibration: Calibration) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,8 @@ from paths import FIXTURES
 from serving import photo
 
 from face128.domain.descriptors import from_base64, to_base64
-from face128.jobs.audit import network_origin
-from face128.jobs.audit.audit import audit
+from face128.jobs.audit.audit import audit, looks_like_faceapi
 from face128.jobs.audit.close_pairs import BLOCK_ROWS, close_pairs
-from face128.jobs.audit.network_origin import looks_like_faceapi
 
 
 def people(count: int, dimension: int = 128) -> np.ndarray:
@@ -158,7 +157,7 @@ def test_face_api_js_own_descriptors_are_told_to_be_its_own() -> None:
 
 
 def test_descriptors_that_look_foreign_inform_and_do_not_alarm(clean: list[dict[str, Any]]) -> None:
-    weights = np.array(json.loads((Path(network_origin.__file__).parent / "origin.json").read_text())["weights"])
+    weights = np.array(json.loads(files("face128.jobs.audit").joinpath("origin.json").read_text())["weights"])
     foreign = member(1, 1.3 * weights / np.linalg.norm(weights))
     result = audit(json.dumps([foreign]).encode())
     assert [finding.kind for finding in result.findings] == ["origin"]

@@ -12,9 +12,9 @@ import pytest
 from command_line import face128
 from PIL import Image
 
-from face128.jobs.audit.lenient_reader import read_unchecked
+from face128.jobs.audit.lenient_reader import UncheckedMembers
 from face128.jobs.audit.stranger_risk import StrangerRisk, stranger_risks
-from face128.jobs.report.html_page import format_alpha, format_threshold, percent
+from face128.jobs.report.tables import format_alpha, format_threshold, percent
 
 FACEAPI = "faceapi-resnet-v1"
 
@@ -32,7 +32,7 @@ def members(count: int, seed: int = 0, photos: int = 1) -> list[dict[str, Any]]:
 
 
 def stranger_risk(enrolled: list[dict[str, Any]], **options: Any) -> StrangerRisk:
-    (one,) = stranger_risks(read_unchecked(json.dumps(enrolled).encode()), **options)
+    (one,) = stranger_risks(UncheckedMembers(json.dumps(enrolled).encode()), **options)
     return one
 
 
@@ -97,9 +97,9 @@ def test_each_model_has_a_crowd_and_a_member_alone_has_none() -> None:
         for i in range(1, 4)
     ]
     several = [*members(20), *(one for one in pack)]
-    found = stranger_risks(read_unchecked(json.dumps(several).encode()))
+    found = stranger_risks(UncheckedMembers(json.dumps(several).encode()))
     assert [(one.card.metric, one.member_count) for one in found] == [("euclidean", 20), ("cosine", 3)]
-    assert stranger_risks(read_unchecked(json.dumps(members(1, photos=3)).encode())) == []
+    assert stranger_risks(UncheckedMembers(json.dumps(members(1, photos=3)).encode())) == []
     mixed = [one | {"model": FACEAPI} if i % 4 == 0 else one for i, one in enumerate(members(20))]
     assert stranger_risk(mixed).member_count == 20
 
