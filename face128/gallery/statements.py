@@ -85,12 +85,16 @@ def next_version(connection: sa.Connection) -> int:
 def add_faces(connection: sa.Connection, person: Person, new: Sequence[NewFace], card: ModelCard) -> list[Record]:
     """Store the faces that are not stored yet, and return the records of all of them, each once."""
     by_hash = {face.content_hash(person, card): face for face in new}
-    wanted = sa.select(*RECORD_COLUMNS, faces.c.content_hash).where(faces.c.content_hash.in_(list(by_hash)))
-    stored = {row.content_hash for row in connection.execute(wanted)}
-    if missing := [face for content, face in by_hash.items() if content not in stored]:
-        version = next_version(connection)
-        connection.execute(sa.insert(faces), [face.table_row(person, card, version) for face in missing])
-    records = {row.content_hash: Record.from_row(row) for row in connection.execute(wanted)}
+    records: dict[str, Record] = {}
+    hashes = list(by_hash)
+    for start in range(0, len(hashes), BATCH_ROWS):  # a database takes only so many values in one statement
+        batch = hashes[start : start + BATCH_ROWS]
+        wanted = sa.select(*RECORD_COLUMNS, faces.c.content_hash).where(faces.c.content_hash.in_(batch))
+        stored = {row.content_hash for row in connection.execute(wanted)}
+        if missing := [by_hash[content] for content in batch if content not in stored]:
+            version = next_version(connection)
+            connection.execute(sa.insert(faces), [face.table_row(person, card, version) for face in missing])
+        records |= {row.content_hash: Record.from_row(row) for row in connection.execute(wanted)}
     return [records[content] for content in by_hash]
 
 
