@@ -13,7 +13,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-import numpy as np
 import simdjson
 
 from face128.errors import BadRequest
@@ -24,8 +23,8 @@ Body = bytes | bytearray | memoryview
 OBJECTS = (simdjson.Object, dict)
 ARRAYS = (simdjson.Array, list)
 
-COLON, SPACE, OPEN_BRACKET = b": ["
-BLOCK_BYTES = 256 * 1024  # processed by numpy at once: fits into the processor's cache
+COLON, SPACE = b": "
+LARGE_BODY_BYTES = 256 * 1024  # in a larger body, counting all brackets first saves time
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 # A parser keeps about three times the memory of its largest document; a new one costs half a parse in page faults.
@@ -87,10 +86,10 @@ def has_nested_lists(body: Body, known_nested: int, known_lists: int = 0) -> boo
     Otherwise counts each "[" that follows neither a colon nor a colon and a space: also some in strings, or after
     other white space.
     """
-    if len(body) > BLOCK_BYTES and _count_brackets(body) == known_lists:
-        return False
     text = bytes(body) if isinstance(body, memoryview) else body
-    at = text.find(b"[")  # memchr: four times as fast as count
+    if len(text) > LARGE_BODY_BYTES and _count_brackets(text) == known_lists:
+        return False
+    at = text.find(b"[")
     while at >= 0:
         if text[at - 1] != COLON and not (text[at - 1] == SPACE and text[at - 2] == COLON):
             known_nested -= 1
@@ -100,10 +99,11 @@ def has_nested_lists(body: Body, known_nested: int, known_lists: int = 0) -> boo
     return False
 
 
-def _count_brackets(body: Body) -> int:
-    text = np.frombuffer(body, np.uint8)
-    blocks = (text[at : at + BLOCK_BYTES] for at in range(0, len(text), BLOCK_BYTES))
-    return sum(int(np.count_nonzero(block == OPEN_BRACKET)) for block in blocks)
+def _count_brackets(text: bytes | bytearray) -> int:
+    count, at = 0, text.find(b"[")  # memchr: five times as fast as count
+    while at >= 0:
+        count, at = count + 1, text.find(b"[", at + 1)
+    return count
 
 
 def _parse_with_python(body: Body, convert: Callable[[Any], T]) -> T:

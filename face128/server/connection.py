@@ -1,7 +1,7 @@
 """One HTTP connection: uvicorn's, with time limits and a bound on how many there are.
 
 The parser is h11: it bounds the head, keeps trailers out of the headers, refuses ambiguous requests, and reads a body
-as a body whatever ``Upgrade`` says. uvicorn itself waits for ever for the end of a head, and for a client that does not
+as a body whatever ``Upgrade`` says. uvicorn has no time limit for the end of a head, nor for a client that does not
 read its answer. Nothing here reads or writes HTTP.
 """
 
