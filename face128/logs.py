@@ -38,9 +38,6 @@ def set_up_logging(level: str, log_format: LogFormat) -> None:
         logging.getLogger(name).setLevel(threshold)
     logging.getLogger("uvicorn.access").disabled = True  # api/middleware/request_log.py writes one line a request
     logging.captureWarnings(True)
-    # No format names the caller or the thread: finding them took a third of the time of a log line.
-    logging._srcfile = None
-    logging.logThreads = logging.logMultiprocessing = False
     threading.excepthook = _log_thread_error
 
 

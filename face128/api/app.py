@@ -53,7 +53,7 @@ def create_app(settings: Settings | None = None, process_pool: ProcessPool | Non
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
-        # FastAPI would report requests, with the ids in their paths, to an OpenTelemetry SDK that happens to be there.
+        # Otherwise FastAPI reports requests to an OpenTelemetry SDK, if one is configured in the process.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.service = service

@@ -46,6 +46,7 @@ def cache_of(*texts: bytes) -> ListCache:
 def is_hit(cache: ListCache, text: bytes, cuts: list[int]) -> bool:
     """Whether the list was found; checks that the body is whole and that the request is the parser's."""
     body = receive(cache, text, cuts)
+    assert body.size == len(text)
     request = body.cached_request(THRESHOLD)
     assert request is None or the_same(request, parse(text))
     assert body.whole() == text
