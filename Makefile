@@ -17,9 +17,9 @@ run: $(VENV)/.run ## Install, then serve on http://127.0.0.1:8000 (configure wit
 test: $(VENV)/.test ## Install, then run the tests.
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-test-nestjs: $(VENV)/.run ## Build, lint and test the NestJS client, end to end with the service; needs Node 20.
-	cd clients/nestjs && npm ci && npm run build && npm run lint && npm test
-	cd clients/nestjs && FACE128_PYTHON=$(abspath $(BIN)/python) npm run test:e2e
+test-nestjs: $(VENV)/.run ## Build, lint and test the TypeScript clients, end to end with the service; needs Node 20.
+	cd clients && npm ci && npm run build && npm run lint && npm test
+	cd clients && FACE128_PYTHON=$(abspath $(BIN)/python) npm run test:e2e
 
 faceapi: ## Install face-api.js, the reference in the tests of its engine; needs Node and npm.
 	npm install --prefix tests/faceapi_golden --no-package-lock --no-audit --no-fund
@@ -30,7 +30,7 @@ check: $(VENV)/.test ## Check lint, formatting, types and the layers of imports.
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-fuzz: $(VENV)/.test ## Test with 80,000 damaged photos, 100,000 bodies of /match and 28,000 weight files; some minutes.
+fuzz: $(VENV)/.test ## Test with 100,000 mutated requests, 80,000 damaged photos, 100,000 bodies of /match, 28,000 weight files; some minutes.
 	FUZZ_FULL=1 $(BIN)/python -m pytest -s tests/fuzz
 
 bench: $(VENV)/.test ## Compare with face_recognition and the naive service; writes docs/benchmarks.*
@@ -41,7 +41,7 @@ lock: $(VENV)/.release ## Write requirements.lock: versions and hashes of the im
 		--python-platform linux --generate-hashes --no-annotate --custom-compile-command 'make lock' -o requirements.lock
 
 audit: $(VENV)/.release ## Look for known vulnerabilities of the packages in requirements.lock.
-	$(BIN)/pip-audit --require-hashes --no-deps --strict -r requirements.lock
+	BIN=$(BIN) .ci/audit
 
 licences: $(VENV)/.release ## List the licences of the packages in requirements.lock.
 	$(PYTHON) -m venv $(VENV)/image

@@ -96,7 +96,7 @@ def _enrolment(photo: bytes, person: str) -> Request:
 
 def _raw(request: Request) -> bytes:
     content = request.body or b""
-    head = f"POST {request.path} HTTP/1.1\r\nHost: face128\r\nContent-Type: {request.content_type}\r\n"
+    head = f"POST {request.path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {request.content_type}\r\n"
     return f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content
 
 

@@ -15,11 +15,18 @@ from face128.workers import launcher
 def main() -> None:
     if _will_need_dlib_fork_server(sys.argv[1:]):
         launcher.launch_early()
-    from face128.cli.errors import exit_on_error
-    from face128.cli.main import app
+    from face128.cli import errors
 
-    with exit_on_error():
-        app()
+    errors.run(_command_line)
+
+
+def _command_line() -> None:
+    from face128.cli.main import app
+    from face128.logs import silence_native_output
+
+    if sys.argv[1:2] != ["serve"]:
+        silence_native_output()
+    app()
 
 
 def _will_need_dlib_fork_server(arguments: list[str]) -> bool:

@@ -24,7 +24,18 @@ KEY_PREFIX = "face128_"  # so that secret scanners recognize a leaked key
 RANDOM_BYTES = 32
 SAFE_SECRET_CHARACTERS = 32  # 128 bits or more in base64 or hexadecimal. A shorter secret might be guessed.
 
-_PLACEHOLDER = "change-me-in-production"  # the default of the embeddings service: publicly known
+# Examples of documentation: everybody knows them. Any spelling and others like them are found by is_placeholder;
+# these are known by their hash too.
+_PLACEHOLDERS = ("change-me-in-production", "your-secure-api-key", "your-api-key", "your-secret-key", "changeme")
+_PLACEHOLDER_START = re.compile(r"[\W_]*(your[\W_]|change[\W_]*(me|this|it))", re.IGNORECASE)
+_PLACEHOLDER_WORDS = re.compile(
+    "access|admin|api|auth|bar|change|default|demo|dev|dummy|enter|example|fake|foo|here|insert|key|letmein|long|me|my"
+    "|none|null|password|passwd|pass|paste|placeholder|private|production|prod|put|random|replace|sample|secret|secure"
+    "|set|strong|super|testing|test|this|todo|token|value|very|with|your"
+)
+_MAX_DIGITS_OF_PLACEHOLDER = 8
+_PLACEHOLDER_REFUSED = "A key is a placeholder, as documentation has them. Make one with: face128 keys new NAME"
+
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _ENTRY = re.compile(rf"({_NAME.pattern}):([0-9a-fA-F]{{64}})(?::(.*))?")
 # A mistyped entry. As a plain secret no caller could ever match it.
@@ -33,7 +44,7 @@ _MALFORMED_ENTRY = re.compile(r".*:[0-9a-fA-F]{48,}(:.*)?")
 
 @dataclass(frozen=True)
 class ApiKey:
-    """Raises ValueError for a placeholder of the documentation."""
+    """Raises ValueError for a placeholder."""
 
     name: str
     digest: bytes = field(repr=False)  # SHA-256 of the key's UTF-8
@@ -42,8 +53,8 @@ class ApiKey:
     short: bool = False  # a plain key that might be guessed
 
     def __post_init__(self) -> None:
-        if self.digest == hash_secret(_PLACEHOLDER):
-            raise ValueError("A key is a placeholder from the documentation. Make one with: face128 keys new NAME")
+        if any(self.digest == hash_secret(placeholder) for placeholder in _PLACEHOLDERS):
+            raise ValueError(_PLACEHOLDER_REFUSED)
 
     @property
     def entry(self) -> str:
@@ -57,22 +68,24 @@ def new_secret() -> str:
 
 
 def key_from_secret(name: str, secret: str, scopes: str | None = None) -> ApiKey:
-    """What the service stores of a key. Raises ValueError for an invalid name or scope."""
+    """What the service stores of a key. Raises ValueError for an invalid name or scope, and for a placeholder."""
     if not _NAME.fullmatch(name):
         raise ValueError("A name has letters, digits, dots, dashes and underscores, 64 at most.")
+    _refuse_placeholder(secret)
     return ApiKey(name, hash_secret(secret), _parse_scopes(scopes))
 
 
 def parse_entry(entry: str, position: int) -> ApiKey:
     """Read an entry of FACE128_API_KEYS, or a plain secret, which is named after its ``position``.
 
-    Raises ValueError for a malformed entry and for a placeholder of the documentation. The message quotes no value.
+    Raises ValueError for a malformed entry and for a placeholder. The message quotes no value.
     """
     if parts := _ENTRY.fullmatch(entry):
         name, sha256, scopes = parts.groups()
         return ApiKey(name, bytes.fromhex(sha256), _parse_scopes(scopes))
     if _MALFORMED_ENTRY.fullmatch(entry):
         raise ValueError(f"Entry {position + 1} is not name:sha256[:scope+scope], and too much like it to be a key.")
+    _refuse_placeholder(entry)
     short = len(entry) < SAFE_SECRET_CHARACTERS
     return ApiKey(f"plain-{position + 1}", hash_secret(entry), plain=True, short=short)
 
@@ -87,6 +100,20 @@ def find_key(secret: str, keys: Sequence[ApiKey]) -> ApiKey | None:
 def hash_secret(secret: str) -> bytes:
     # A header may hold any bytes. What is not UTF-8 arrives as surrogates, and matches no key.
     return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).digest()
+
+
+def is_placeholder(secret: str) -> bool:
+    """Whether a key has nothing but the words of examples: "your-api-key", "<API_KEY>", "ChangeMe123", "secret"."""
+    if _PLACEHOLDER_START.match(secret):
+        return True
+    letters = "".join(filter(str.isalpha, secret.lower()))
+    digits = sum(map(str.isdigit, secret))
+    return bool(letters) and digits <= _MAX_DIGITS_OF_PLACEHOLDER and not _PLACEHOLDER_WORDS.sub("", letters)
+
+
+def _refuse_placeholder(secret: str) -> None:
+    if is_placeholder(secret):
+        raise ValueError(_PLACEHOLDER_REFUSED)
 
 
 def _parse_scopes(text: str | None) -> frozenset[Scope]:

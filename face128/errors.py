@@ -53,7 +53,30 @@ class Forbidden(Face128Error, code="forbidden", status=403):
     """A valid key without the scope that is needed, which ``scope`` names."""
 
 
+class ForeignOrigin(
+    Face128Error,
+    code="foreign_origin",
+    status=403,
+    sentence="Pages of other sites cannot use this service while it has no API key. To let one, name its origin in "
+    "FACE128_CORS_ORIGINS.",
+): ...
+
+
+class UnknownHost(
+    Face128Error,
+    code="unknown_host",
+    status=403,
+    sentence="Without an API key this service answers under the names of this machine only. To add the name that "
+    "you asked, set FACE128_ALLOWED_HOSTS.",
+): ...
+
+
 class NotFound(Face128Error, code="not_found", status=404, sentence="There is nothing here."): ...
+
+
+class UnknownList(
+    NotFound, code="unknown_list", sentence="There is no list with this digest. Put it again: PUT /lists/{digest}."
+): ...
 
 
 class TooSlow(Face128Error, code="too_slow", status=408, sentence="The body arrives too slowly."): ...
@@ -73,11 +96,25 @@ class Duplicate(Face128Error, code="duplicate", status=409): ...
 class TooLarge(Face128Error, code="too_large", status=413): ...
 
 
+class HeadTooLarge(
+    BadRequest,
+    code="head_too_large",
+    status=431,
+    sentence="The head of the request, with its trailers and the extensions of its chunks, has more than 64 KiB.",
+): ...
+
+
 class UnsupportedFormat(
     Face128Error,
     code="unsupported_format",
     status=415,
     sentence="This is not an image in a supported format: JPEG, PNG, WebP, BMP, GIF, TIFF, AVIF or HEIC.",
+): ...
+
+
+class UnsupportedEncoding(
+    UnsupportedFormat,
+    sentence="The body is compressed: its Content-Encoding is not identity. Send it without a Content-Encoding.",
 ): ...
 
 
@@ -87,13 +124,18 @@ class InvalidRequest(Face128Error, code="invalid_request", status=422): ...
 class InvalidDescriptor(InvalidRequest, code="invalid_descriptor"): ...
 
 
+class DigestMismatch(
+    InvalidRequest, code="digest_mismatch", sentence="The body's SHA-256 is not the digest that the path names."
+): ...
+
+
 class TooFewMembers(
     InvalidRequest, code="too_few_members", sentence="There are too few enrolled members for this alpha."
 ):
     """For the cohort rule, which needs ``members_needed`` members."""
 
 
-class NoFace(Face128Error, code="no_face", status=422, sentence="No face was found in the image."): ...
+class NoFace(Face128Error, code="no_face", status=422, sentence="No face detected in image"): ...
 
 
 class MultipleFaces(Face128Error, code="multiple_faces", status=422): ...
@@ -126,8 +168,78 @@ class Throttled(
 class Overloaded(TryLater, code="overloaded", status=503, sentence="The service is busy. Try again shortly."): ...
 
 
+class OutOfMemory(
+    Overloaded, MemoryError, sentence="There is not enough free memory for this photo. Try again shortly."
+): ...
+
+
 class NotReady(Face128Error, code="not_ready", status=503, sentence="The service is still starting."): ...
 
 
-class DatabaseUnavailable(NotReady, sentence="The gallery's database cannot be reached."):
-    """The gallery cannot be reached. The next request tries again; requests without the gallery are not affected."""
+class DatabaseUnavailable(NotReady, code="gallery_away", sentence="The gallery's database cannot be reached."):
+    """The gallery cannot be used. The next request tries again; requests without the gallery are not affected."""
+
+
+class GalleryBusy(
+    DatabaseUnavailable,
+    code="gallery_busy",
+    sentence="The gallery is being changed by another process. Try again shortly.",
+): ...
+
+
+class GalleryFull(
+    DatabaseUnavailable,
+    code="gallery_full",
+    sentence="The gallery's disk is full, or its quota is used up. Nothing can be enrolled until there is room.",
+): ...
+
+
+class GalleryReadOnly(
+    DatabaseUnavailable,
+    code="gallery_read_only",
+    sentence="The gallery's database, its file or its folder cannot be written.",
+): ...
+
+
+class GallerySchema(
+    DatabaseUnavailable,
+    code="gallery_schema",
+    sentence="The gallery's tables are not those of this version of face128. Nothing was changed.",
+): ...
+
+
+class GalleryLost(DatabaseUnavailable):
+    """What is open is not the gallery any more. It is opened anew some seconds later."""
+
+
+class GalleryDeleted(
+    GalleryLost,
+    code="gallery_deleted",
+    sentence="The gallery's file was deleted while the service ran. Put it back, or restart the service without it.",
+): ...
+
+
+class GalleryReplaced(
+    GalleryLost,
+    code="gallery_replaced",
+    sentence="The gallery was replaced or restored while the service ran. It is opened anew in a few seconds.",
+): ...
+
+
+class GalleryCorrupt(
+    GalleryLost,
+    code="gallery_corrupt",
+    sentence="The gallery's database is damaged. Restore it from a backup.",
+): ...
+
+
+METHOD_NOT_ALLOWED = "method_not_allowed"  # the code of the router's own error, which has no class
+
+
+def answer_codes() -> list[str]:
+    """All codes that an answer may have."""
+
+    def classes(root: type[Face128Error]) -> list[type[Face128Error]]:
+        return [root, *(each for child in root.__subclasses__() for each in classes(child))]
+
+    return sorted({METHOD_NOT_ALLOWED, *(each.code for each in classes(Face128Error))} - {ConfigurationError.code})

@@ -8,8 +8,11 @@ No level logs a key, photo, descriptor or name. Therefore
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import logging
+import os
+import sys
 import threading
 import traceback
 from collections.abc import Iterator
@@ -39,6 +42,24 @@ def set_up_logging(level: str, log_format: LogFormat) -> None:
     logging.getLogger("uvicorn.access").disabled = True  # api/middleware/request_log.py writes one line a request
     logging.captureWarnings(True)
     threading.excepthook = _log_thread_error
+
+
+def silence_native_output() -> None:
+    """Throw away what libraries write past Python to stderr: libtiff's warnings, for example. A crash is still told.
+
+    For processes that decode photos themselves; worker processes have a pipe for it (workers/native_output.py).
+    """
+    if sys.stderr is None:
+        return
+    sys.stderr.flush()
+    log_fd = os.dup(sys.stderr.fileno())
+    with open(os.devnull, "wb") as nothing:
+        os.dup2(nothing.fileno(), sys.stderr.fileno())
+    sys.stderr = open(log_fd, "w", buffering=1, errors="backslashreplace")  # noqa: SIM115
+    faulthandler.enable(sys.stderr)
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.StreamHandler):
+            handler.setStream(sys.stderr)
 
 
 def plain_traceback(error: BaseException) -> str:

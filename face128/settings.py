@@ -5,27 +5,59 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from face128.api_keys import ApiKey, parse_entry
 from face128.domain.decision_rule import Rule
 from face128.errors import ConfigurationError
 from face128.logs import LogFormat
+from face128.memory_limit import this_process
+from face128.network_names import (
+    check_hosts,
+    check_listening_host,
+    check_networks,
+    check_origins,
+    check_path_prefix,
+    is_loopback,
+)
 
 PREFIX = "FACE128_"
+IDLE_SERVICE_BYTES = 150 * 2**20  # with dlib's engine and no photo (docs/operations.md)
+MIN_PHOTO_BYTES = 100 * 2**20  # for a worker process and a photo of some megapixels
+MAX_BODY_MEMORY_BYTES = 256 * 2**20
 
 
 def _cores() -> int:
     """The cores that this process may use; a container may have fewer than the machine."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _threads() -> int:
+    """The cores, or fewer where the memory is not enough for so many photos at once."""
+    memory_bytes = this_process().total_bytes()
+    fitting = sys.maxsize if memory_bytes is None else (memory_bytes - IDLE_SERVICE_BYTES) // MIN_PHOTO_BYTES
+    return max(1, min(_cores(), fitting))
+
+
+def _body_memory() -> int:
+    memory_bytes = this_process().total_bytes()
+    return min(MAX_BODY_MEMORY_BYTES, memory_bytes // 4) if memory_bytes else MAX_BODY_MEMORY_BYTES
 
 
 def _data_home() -> Path:
@@ -42,13 +74,6 @@ def _parse_keys(value: Any) -> Any:
     return tuple(parse_entry(entry, i) if isinstance(entry, str) else entry for i, entry in enumerate(entries))
 
 
-def _normalize_networks(proxies: tuple[str, ...]) -> tuple[str, ...]:
-    try:
-        return tuple(str(ipaddress.ip_network(proxy)) for proxy in proxies)
-    except ValueError:
-        raise ValueError("Proxies are addresses and networks: 10.0.0.7, 10.1.0.0/16") from None
-
-
 def _first_of_several(value: Any) -> Any:
     return value.partition(",")[0].strip() if isinstance(value, str) else value
 
@@ -62,13 +87,18 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, populate_by_name=True, frozen=True)
 
     # Listening and access
-    host: str = "127.0.0.1"  # address to listen on; anything but loopback needs an API key
+    host: Annotated[str, AfterValidator(check_listening_host)] = (
+        "127.0.0.1"  # address to listen on; anything but loopback needs an API key
+    )
     port: int = Field(8000, ge=1, le=65535, validation_alias=AliasChoices("FACE128_PORT", "PORT"))
     api_keys: Annotated[tuple[ApiKey, ...], NoDecode, BeforeValidator(_parse_keys)] = Field(
         (), validation_alias=AliasChoices("FACE128_API_KEYS", "FACE128_API_KEY", "API_KEY")
     )  # name:sha256[:scope+scope] or plain secrets; none: no key is needed
     allow_anonymous: bool = False  # listen beyond loopback without an API key
-    trusted_proxies: Annotated[CommaSeparated, AfterValidator(_normalize_networks)] = ()  # whose X-Forwarded-For counts
+    allowed_hosts: Annotated[CommaSeparated, AfterValidator(check_hosts)] = ()  # further names, without a key
+    cors_origins: Annotated[CommaSeparated, AfterValidator(check_origins)] = ()  # whose pages may use the service
+    root_path: Annotated[str | None, AfterValidator(check_path_prefix)] = None  # of a proxy that passes paths on whole
+    trusted_proxies: Annotated[CommaSeparated, AfterValidator(check_networks)] = ()  # whose X-Forwarded-For counts
     post_key: Annotated[SecretStr | None, BeforeValidator(_first_of_several)] = Field(
         None, validation_alias=AliasChoices("FACE128_POST_KEY", "API_KEY")
     )  # the key that `face128 reencode --post` sends
@@ -94,7 +124,7 @@ class Settings(BaseSettings):
     max_roll: float | None = Field(None, gt=0, le=180)  # greatest tilt of a head, in degrees, that may be enrolled
 
     # Work and limits
-    threads: int = Field(default_factory=_cores, ge=1, le=256)  # photos encoded at once
+    threads: int = Field(default_factory=_threads, ge=1, le=256)  # photos encoded at once
     queue: int = Field(32, ge=0, le=100_000)  # photos, and large lists of /match, that may wait
     isolation: Literal["process", "thread"] = "process"  # photos in replaceable processes (Linux only), or in threads
     photo_seconds: float = Field(30, gt=0)  # for one photo; then its worker process is ended
@@ -102,11 +132,13 @@ class Settings(BaseSettings):
     max_image_pixels: int = Field(50_000_000, ge=1)
     max_match_bytes: int = Field(64 * 2**20, ge=1)  # body of /match
     max_batch_bytes: int = Field(32 * 2**20, ge=1)  # body of /batch-extract
-    max_body_memory: int = Field(256 * 2**20, ge=2**20)  # bytes of the bodies of all requests at once
-    max_members: int = Field(100_000, ge=1)  # descriptors in a body of /match
-    list_memory: int = Field(64 * 2**20, ge=0)  # bytes of the list cache: recent lists of /match, not parsed again
+    max_body_memory: int = Field(default_factory=_body_memory, ge=2**20)  # bytes of the bodies of all requests at once
+    max_members: int = Field(100_000, ge=1)  # members in a body of /match, and descriptors
+    list_memory: int = Field(64 * 2**20, ge=0)  # bytes of the list cache: uploaded lists, and recent ones of /match
+    list_seconds: float = Field(3600, gt=0)  # a list that is not used for so long leaves the list cache
     body_seconds: float = Field(20, gt=0)  # for a request body, plus one for each 64 KiB of it
     client_seconds: float = Field(10, gt=0)  # to send the head of a request, or to read a response
+    keep_alive_seconds: float = Field(75, gt=0)  # that an idle connection stays open, for its next request
     max_connections: int = Field(1000, ge=1)  # open connections of each process
     grace: float = Field(30, gt=0)  # seconds that running work may take after SIGTERM
 
@@ -114,6 +146,7 @@ class Settings(BaseSettings):
     data: Path = Field(default_factory=_data_home)  # folder of the gallery, unless a database is set
     database_url: SecretStr | None = None  # sqlite:///..., mysql+pymysql://... or postgresql+psycopg://...
     milvus_uri: SecretStr | None = None  # Milvus for the gallery's vectors, instead of an index in the process
+    ready_needs_gallery: bool = True  # whether /ready answers 503 while the gallery cannot be used
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: LogFormat = "lines"
 
@@ -123,6 +156,13 @@ class Settings(BaseSettings):
         # Kubernetes sets FACE128_PORT=tcp://... in every pod beside a Service named face128.
         if isinstance(value, str) and value.startswith("tcp://"):
             return os.environ.get("PORT") or 8000
+        return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _any_origin_needs_keys(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if "*" in value and info.data.get("api_keys") == ():
+            raise ValueError("* would let every page use a service without API keys: name the origins, or set keys")
         return value
 
     @property
@@ -151,13 +191,14 @@ class Settings(BaseSettings):
         """The SQLite file of the gallery, unless a database is set."""
         return self.data / "gallery.sqlite"
 
+    @property
+    def on_loopback(self) -> bool:
+        """Whether only this machine can reach the service."""
+        return is_loopback(self.host)
+
     def check_exposure(self) -> None:
         """Raise ConfigurationError if other machines could reach a service that needs no key."""
-        try:
-            loopback = ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            loopback = self.host == "localhost"
-        if not (self.api_keys or self.allow_anonymous or loopback):
+        if not (self.api_keys or self.allow_anonymous or self.on_loopback):
             raise ConfigurationError(
                 f"The service would listen on {self.host} without an API key. Set FACE128_API_KEYS to what "
                 "'face128 keys new NAME' prints, or API_KEY to a secret (openssl rand -base64 32), or "
@@ -187,5 +228,9 @@ def unknown_variables() -> list[str]:
 
 
 def _variable(location: tuple[int | str, ...]) -> str:
+    """The variable that a wrong value came from."""
     name = str(location[0]) if location else "settings"
-    return name if name.isupper() else PREFIX + name.upper()
+    for field in Settings.model_fields.values():
+        if isinstance(alias := field.validation_alias, AliasChoices) and name in alias.choices:
+            return next((str(choice) for choice in alias.choices if os.environ.get(str(choice))), name)
+    return PREFIX + name.upper()

@@ -86,6 +86,12 @@ def test_promtool_accepts_the_files(check: list[str]) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_the_health_checks_ask_the_address_that_is_listened_on() -> None:
+    """tests/server/test_listening.py runs the command."""
+    assert read("compose.yml")["services"]["face128"]["healthcheck"]["test"] == ["CMD", "face128", "health"]
+    assert re.search(r'^HEALTHCHECK .* CMD \["face128", "health"\]$', (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+
+
 def test_the_compose_file_is_consistent(monkeypatch: pytest.MonkeyPatch) -> None:
     compose = read("compose.yml")
     services = compose["services"]

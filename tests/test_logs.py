@@ -54,6 +54,11 @@ def test_json_is_an_object_a_line_uvicorns_messages_included(objects: list[dict[
     )
 
 
+def test_the_start_names_the_addresses_to_open(objects: list[dict[str, object]]) -> None:
+    (line,) = [str(entry["message"]) for entry in objects if "Open http" in str(entry["message"])]
+    assert re.fullmatch(r"face128 starts\. Open (http://127\.0\.0\.1:\d+/) or, to try its endpoints, \1docs", line)
+
+
 def test_one_line_a_request_with_its_fields(objects: list[dict[str, object]]) -> None:
     (line,) = about(objects, "the-list")
     assert (line["method"], line["route"], line["status"], line["level"]) == ("GET", "/records", 200, "info")
@@ -81,6 +86,7 @@ def test_lines_have_time_level_and_id() -> None:
     assert ("INFO", "the-list") in [entry[:2] for entry in parsed]
     assert not [entry for entry in parsed if entry[1] == "the-health"]  # successful probes: at debug only
     assert sum("Application startup complete" in entry[2] for entry in parsed) == 2
+    assert sum("Open http" in entry[2] for entry in parsed) == 1
     assert [entry[0] for entry in parsed if entry[1] == "the-bug"] == ["WARNING", "ERROR", "WARNING"]
     for line in lines:
         assert LINE.fullmatch(line) or line.startswith(("  ", "Traceback", "KeyError", "face128.logs.WorkerError")), (

@@ -93,18 +93,42 @@ def test_a_switch_is_read_as_people_write_it(monkeypatch: pytest.MonkeyPatch, va
     assert load_settings().allow_anonymous is anonymous
 
 
-def test_the_key_of_the_documentation_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("API_KEY", "change-me-in-production")
-    with pytest.raises(ConfigurationError, match="placeholder") as refusal:
+# Those of the original services' pages first.
+PLACEHOLDERS = ["change-me-in-production", "your-secure-api-key", "your-api-key", "YOUR_API_KEY", "<your-api-key-here>"]
+PLACEHOLDERS += ["changeme", "Change_Me", "CHANGE_ME_123", "change this!", "replace-with-your-key", "yourapikey"]
+PLACEHOLDERS += ["secret", "SECRET_KEY", "my-secret-key", "super.secret.token", "password", "Password123", "passwd"]
+PLACEHOLDERS += ["test", "test-key", "example", "example-api-key", "api_key", "$API_KEY", "${API_KEY}", "placeholder"]
+
+
+@pytest.mark.parametrize("name", ["FACE128_API_KEYS", "API_KEY"])
+@pytest.mark.parametrize("placeholder", PLACEHOLDERS)
+def test_a_placeholder_is_no_key(monkeypatch: pytest.MonkeyPatch, name: str, placeholder: str) -> None:
+    monkeypatch.setenv(name, f"a-good-key,{placeholder}")
+    with pytest.raises(ConfigurationError, match=rf"\b{name}: .*placeholder.*face128 keys new NAME") as refusal:
         load_settings()
-    assert "change-me" not in str(refusal.value)
+    assert "a-good-key" not in str(refusal.value)
 
 
-def test_the_hash_of_that_key_is_refused_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    sha256 = hashlib.sha256(b"change-me-in-production").hexdigest()
+@pytest.mark.parametrize("placeholder", PLACEHOLDERS[:3])
+def test_the_hash_of_that_key_is_refused_too(monkeypatch: pytest.MonkeyPatch, placeholder: str) -> None:
+    sha256 = hashlib.sha256(placeholder.encode()).hexdigest()
     monkeypatch.setenv("FACE128_API_KEYS", f"backend:{sha256}")
     with pytest.raises(ConfigurationError, match="placeholder"):
         load_settings()
+
+
+@pytest.mark.parametrize(
+    "key",
+    # `face128 keys new`, openssl rand -base64 32, uuidgen, openssl rand -hex 16, and what somebody made up.
+    [
+        *("face128_Yr4mZ1cQhXbT0sWk3vNfLpE8uJgD5oRiA2yBxHt6KzM", "yOUr4dXq0nCkq8mJ0bI1r2rO9pQ7m5tYw1uZ3xV6c8E="),
+        *("3f1c2b9e-7a54-4c1d-9b7e-2f6d8a1c0e5b", "9b74c9897bac770ffc029102a200c5de", "test-4815162342108-key"),
+        *("correct horse battery staple", "tester", "keystone", "secretary", "a-secret", "secret-of-gym", "1" * 32),
+    ],
+)
+def test_a_real_key_is_no_placeholder(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    monkeypatch.setenv("API_KEY", key)
+    assert opens(load_settings(), key)
 
 
 @pytest.mark.parametrize(
@@ -115,6 +139,29 @@ def test_an_entry_that_is_nearly_right_is_no_plain_secret(monkeypatch: pytest.Mo
     with pytest.raises(ConfigurationError, match="FACE128_API_KEYS") as refusal:
         load_settings()
     assert "aaa" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("FACE128_CORS_ORIGINS", "https://app.example/"),
+        ("FACE128_ALLOWED_HOSTS", "face.example:8000"),
+        ("FACE128_ROOT_PATH", "face/"),
+    ],
+)
+def test_names_of_the_network_are_checked(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigurationError, match=f"{name}: ") as refusal:
+        load_settings()
+    assert value not in str(refusal.value)
+
+
+def test_only_with_keys_may_the_pages_of_all_origins_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FACE128_CORS_ORIGINS", "https://app.example,*")
+    with pytest.raises(ConfigurationError, match=r"FACE128_CORS_ORIGINS: .* API keys"):
+        load_settings()
+    monkeypatch.setenv("API_KEY", "a-secret")
+    assert load_settings().cors_origins == ("https://app.example", "*")
 
 
 @pytest.mark.parametrize("proxies", ["*", "nginx", "10.0.0.1/8"])

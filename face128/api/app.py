@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import Receive, Scope, Send
 
 from face128 import __version__
 from face128.api.auth.guard import Guard
 from face128.api.metrics.prometheus import Metrics
 from face128.api.middleware.body_memory import BodyMemory
+from face128.api.middleware.cross_origin import CrossOriginProtection
 from face128.api.middleware.overload import OverloadControl
+from face128.api.middleware.path_prefix import PathPrefix
 from face128.api.middleware.request_log import RequestLog
 from face128.api.openapi import swagger_page
 from face128.api.openapi.document import DocumentedApp
 from face128.api.responses.error_handlers import install_error_handlers
-from face128.api.routes import enrolment, faces, match_and_encode, operations, records
+from face128.api.routes import enrolment, faces, lists, match_and_encode, operations, records, start_page
 from face128.events import set_listener
 from face128.service.service import Service
 from face128.settings import Settings, load_settings
@@ -53,6 +58,9 @@ def create_app(settings: Settings | None = None, process_pool: ProcessPool | Non
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # its redirects lose a proxy's prefix and scheme; see _serve_trailing_slash
+        root_path_in_servers=False,
+        servers=[{"url": ".", "description": "This service"}],  # relative to the document
         # Otherwise FastAPI reports requests to an OpenTelemetry SDK, if one is configured in the process.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
@@ -61,8 +69,33 @@ def create_app(settings: Settings | None = None, process_pool: ProcessPool | Non
     set_listener(metrics)
     app.add_middleware(OverloadControl, BodyMemory(service.settings.max_body_memory))
     app.state.guard = Guard(service.settings.api_keys)
+    if not service.settings.api_keys:
+        app.add_middleware(CrossOriginProtection, service.settings)
     app.add_middleware(RequestLog, metrics)
+    if service.settings.cors_origins:
+        # Around the log: the answer to an unexpected error, which the log's middleware gives, has the headers too.
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=service.settings.cors_origins,
+            allow_methods=("GET", "HEAD", "POST", "PUT", "DELETE"),
+            allow_headers=("*",),
+            expose_headers=("X-Request-ID", "Retry-After"),
+            allow_private_network="*" not in service.settings.cors_origins,
+        )
+    if service.settings.root_path:
+        app.add_middleware(PathPrefix, service.settings.root_path)
     install_error_handlers(app)
-    for module in (match_and_encode, faces, records, enrolment, operations, swagger_page):
+    for module in (match_and_encode, lists, faces, records, enrolment, operations, swagger_page, start_page):
         app.router.routes.extend(module.router.routes)  # flat: an included router is searched on its own, twice
+    app.router.default = partial(_serve_trailing_slash, app)
     return app
+
+
+async def _serve_trailing_slash(app: FastAPI, scope: Scope, receive: Receive, send: Send) -> None:
+    """For paths that no route has: /match/ is answered as /match is."""
+    path = scope["path"].rstrip("/")
+    if scope["type"] == "http" and path and path != scope["path"]:
+        scope["path"] = path
+        await app.router.app(scope, receive, send)
+    else:
+        await app.router.not_found(scope, receive, send)

@@ -1,32 +1,121 @@
-"""How the command line reports errors: one sentence on stderr, and exit status 2."""
+"""How a command ends: an error is one sentence on stderr, and output that could not be written is an error.
+
+The exit status is 2 for an error, 130 after Ctrl-C, and 141 if whoever reads the output has closed the pipe. What 0 and
+1 mean, the command says.
+"""
 
 from __future__ import annotations
 
+import logging
+import os
+import re
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import suppress
 
 from face128.errors import Face128Error
 
+ERROR_STATUS = 2
+INTERRUPTED_STATUS = 130  # as a shell reports SIGINT
+CLOSED_PIPE_STATUS = 141  # as a shell reports SIGPIPE
+DATABASE_PACKAGES = ("sqlalchemy", "alembic")
 
-@contextmanager
-def exit_on_error(*others: type[Exception]) -> Iterator[None]:
-    """Turn a Face128Error, or an error of ``others``, into one sentence on stderr and exit status 2."""
-    reported: tuple[type[Exception], ...] = (Face128Error, *others)
+
+def run(command: Callable[[], object]) -> None:
+    """Run a Typer command to its end, and exit."""
+    _prepare_streams()
+    log = _LogLines()
+    logging.getLogger().addHandler(log)
     try:
-        yield
-    except reported as error:
-        print_error(describe(error))
-        sys.exit(2)
+        try:
+            command()
+        except SystemExit as exit_:
+            if isinstance(exit_.__context__, BrokenPipeError):  # Typer has caught it
+                raise exit_.__context__ from None
+            sys.stdout.flush()
+            log.print_errors()
+            raise
+    except BrokenPipeError:
+        status = CLOSED_PIPE_STATUS
+    except KeyboardInterrupt:
+        status = INTERRUPTED_STATUS
+    except Exception as error:
+        sentence = _sentence(error)
+        if sentence is None:
+            raise
+        print_error(" ".join([sentence, *log.errors[:1]]))
+        status = ERROR_STATUS
+    _finish_output()
+    sys.exit(status)
 
 
-def describe(error: Exception) -> str:
-    """The error's sentence and, for a Face128Error, its code and the member and field that it is about."""
-    if not isinstance(error, Face128Error):
-        return str(error)
+def describe(error: Face128Error) -> str:
+    """The error's sentence and its code, and the member and field that it is about."""
     details = "".join(f", {name} {error.context[name]}" for name in ("regNo", "field") if name in error.context)
     return f"{error} ({error.code}{details})"
 
 
 def print_error(sentence: str) -> None:
-    print(f"face128: {sentence}", file=sys.stderr, flush=True)
+    one_line = " ".join(sentence.split())
+    without_secrets = re.sub(r"//[^/\s]*@", "//***@", one_line)  # a database's URL has its password
+    with suppress(OSError):  # there may be nobody to tell
+        print(f"face128: {without_secrets}", file=sys.stderr, flush=True)
+
+
+class _LogLines(logging.Handler):
+    """Prints what is logged. Errors wait for the end: the first, such as a database's own message, is the reason in the
+    sentence that a command fails with. ``face128 serve`` sets up the log itself.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.errors: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno < logging.ERROR:
+            print_error(record.getMessage())
+        else:
+            self.errors.append(record.getMessage())
+
+    def print_errors(self) -> None:
+        for message in self.errors:
+            print_error(message)
+
+
+def _sentence(error: Exception) -> str | None:
+    """None for an error that nobody expected: its traceback is needed."""
+    if isinstance(error, Face128Error):
+        return describe(error)
+    if isinstance(error, OSError):
+        reason = error.strerror or str(error) or type(error).__name__
+        if error.filename is not None:
+            return f"{error.filename} cannot be used: {reason}."
+        failed = "A connection failed" if isinstance(error, ConnectionError | TimeoutError) else "The output failed"
+        return f"{failed}: {reason}."
+    if isinstance(error, UnicodeError):
+        return f"A file or a name is not in UTF-8: {error}."
+    if isinstance(error, MemoryError):
+        return "There is not enough memory."
+    if type(error).__module__.partition(".")[0] in DATABASE_PACKAGES:
+        return f"The gallery's database failed: {getattr(error, 'orig', None) or error}."
+    return None
+
+
+def _prepare_streams() -> None:
+    """Make all three usable: a shell may have closed one, and the locale may have another encoding than JSON."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115  (it stays open)
+        elif mode == "w":
+            # Backslashes: half a surrogate, from a file name or a database, is written as JSON escapes it.
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+
+
+def _finish_output() -> None:
+    """Write what is left, or drop it: the interpreter would complain about it at its end."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -10,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from face128.cli.options import read_file
 from face128.errors import BadRequest
+from face128.jobs.files import holds_data, is_stream, read_file, replacing
 from face128.settings import load_settings
 
 if TYPE_CHECKING:
@@ -45,16 +46,13 @@ def export_file(file: Annotated[Path, typer.Argument(help="The file to write.")]
     from face128.gallery.transfer import export_members
 
     with _gallery() as gallery:
-        part = file.with_name(f"{file.name}.part")
-        try:
-            with part.open("w", encoding="utf-8") as out:
-                count = export_members(gallery, out, model)
-            part.replace(file)
-        except OSError as error:
-            raise BadRequest(f"The file cannot be written: {error.strerror}.") from None
-        finally:
-            part.unlink(missing_ok=True)
-        print(f"{count} faces")
+        with replacing(file) as out:
+            count = export_members(gallery, out, model)
+            if not count and model:
+                raise BadRequest("The gallery has no faces of this model. Nothing was written.")
+            if not count and holds_data(file):
+                raise BadRequest(f"The gallery has no faces: {file} stays as it was. Delete it first if that is right.")
+        print(f"{count} faces", file=sys.stderr if is_stream(file) else sys.stdout)
 
 
 @app.command("import")
@@ -75,7 +73,9 @@ def import_file(
 def erase(user_id: Annotated[str, typer.Argument(help="A user_id, or the id of a record.")]) -> None:
     """Erase a person: every row and vector, at once, and in every running service."""
     with _gallery() as gallery:
-        print(f"{len(gallery.erase_user(user_id))} faces erased")
+        erasure = gallery.erase_user(user_id)
+        pending = "; their bytes remain in the log until another process has read the gallery" * erasure.pending
+        print(f"{len(erasure.records)} faces erased{pending}")
 
 
 @app.command()

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from face128.cli.options import EngineOption, FacesOption, JittersOption, read_file
-from face128.errors import BadRequest, ConfigurationError
+from face128.cli.options import EngineOption, FacesOption, JittersOption
+from face128.errors import BadRequest
+from face128.jobs.files import check_folder, read_file, write_files
 from face128.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -25,12 +26,34 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, with every
 
 
 def reencode(
-    members: Annotated[Path, typer.Argument(help="A folder (1029_Vicky T.jpg, 1029/any.jpg), or a CSV or JSON list.")],
-    out: Annotated[Path, typer.Option("--out", help="The members as /match takes them; the journal is beside it.")],
+    out: Annotated[Path, typer.Option("--out", help="The file to write; the journal is beside it.")],
+    members: Annotated[
+        Path | None, typer.Argument(help="A folder (1029_Vicky T.jpg, 1029/any.jpg), or a list in CSV, TSV or JSON.")
+    ] = None,
+    from_sql: Annotated[str | None, typer.Option("--from-sql", help="Instead of MEMBERS: a database's URL.")] = None,
+    query: Annotated[str | None, typer.Option("--query", help="SELECT reg_no, name, photo_path FROM members")] = None,
+    columns: Annotated[
+        str | None, typer.Option("--columns", help="If not as usual: regNo=...,name=...,photo=...")
+    ] = None,
+    photos: Annotated[Path | None, typer.Option("--photos", help="Where relative paths of photos begin.")] = None,
+    pattern: Annotated[str | None, typer.Option("--pattern", help="The names of the files: {name}/{regNo}-*")] = None,
+    to: Annotated[
+        Literal["json", "csv", "jsonl", "sql"],
+        typer.Option("--to", help="json: as /match takes the members; sql: UPDATE statements, see --update."),
+    ] = "json",
+    update: Annotated[
+        str | None, typer.Option("--update", help="TABLE.COLUMN that the statements of --to sql update.")
+    ] = None,
+    write_back: Annotated[
+        str | None, typer.Option("--write-back", help="Also write the descriptors into this TABLE.COLUMN.")
+    ] = None,
+    key: Annotated[
+        str | None, typer.Option("--key", help="The table's column with the regNo, if the query's is called otherwise.")
+    ] = None,
+    base64: Annotated[bool, typer.Option("--base64", help="Descriptors in base64 of float32, not as numbers.")] = False,
     engine: EngineOption = None,
     faces: FacesOption = "one",
     num_jitters: JittersOption = 1,
-    pattern: Annotated[str | None, typer.Option("--pattern", help="The names of the files: {name}/{regNo}-*")] = None,
     post: Annotated[str | None, typer.Option("--post", help="Also enrol in the service at this URL.")] = None,
     cluster: ClusterOption = None,
     shared: Annotated[bool, typer.Option("--shared", help="The cluster's workers can read the photos' paths.")] = False,
@@ -42,10 +65,20 @@ def reencode(
     """
     from face128.jobs.execution.recipe import Recipe
     from face128.jobs.reencode.member_photos import read_members
+    from face128.jobs.reencode.member_rows import parse_columns
+    from face128.jobs.reencode.output_formats import FIRST_BYTES, file_writer
     from face128.jobs.reencode.reencode import reencode as run_reencode
     from face128.jobs.reencode.remote_enrolment import RemoteService
+    from face128.jobs.reencode.results import ResultFiles, check_out
     from face128.jobs.report.tables import print_reencoding
 
+    if (members is None) == (from_sql is None) or (from_sql is None) != (query is None):
+        raise BadRequest("reencode takes MEMBERS, or --from-sql URL with --query SELECT.")
+    if from_sql is None and not (update is None and write_back is None):
+        raise BadRequest("--update and --write-back are for the database of --from-sql.")
+    if (to == "sql") != (update is not None):
+        raise BadRequest("--to sql and --update TABLE.COLUMN go together: the statements update this column.")
+    check_out(out, members, FIRST_BYTES[to])
     settings = load_settings()
     backend = _local_backend(settings)
     if cluster:
@@ -53,9 +86,24 @@ def reencode(
 
         backend = DaskBackend(cluster, sends_photos=not shared)
     recipe = Recipe.from_settings(settings, engine, faces, num_jitters, settings.max_roll)
-    key = settings.post_key.get_secret_value() if settings.post_key else None
-    service = RemoteService(post, key) if post else None
-    result = run_reencode(read_members(members, pattern), recipe, out, backend, service)
+    post_key = settings.post_key.get_secret_value() if settings.post_key else None
+    service = RemoteService(post, post_key) if post else None
+    named, column = parse_columns(columns), None
+    write_members = file_writer(to, base64=base64)
+    if members:
+        listing = read_members(members, pattern, ResultFiles.beside(out), named, photos)
+    else:
+        from face128.jobs.reencode.descriptor_column import DescriptorColumn
+        from face128.jobs.reencode.members_database import MembersDatabase
+
+        database = MembersDatabase(from_sql or "")
+        listing, reg_no_column = database.read_members(query or "", named, photos or Path())
+        key = key or reg_no_column
+        if update is not None:
+            write_members = DescriptorColumn(database, update, key, base64=base64).write_statements
+        if write_back is not None:
+            column = DescriptorColumn(database, write_back, key, base64=base64)
+    result = run_reencode(listing, recipe, out, backend, write_members, service, column)
     print_reencoding(result)
     raise typer.Exit(1 if result.failures else 0)
 
@@ -70,9 +118,11 @@ def audit(
     from face128.jobs.audit.audit import audit as run_audit
     from face128.jobs.report.tables import print_audit
 
+    if out:
+        check_folder(out)
     result = run_audit(read_file(enrolled), threshold)
     if out:
-        _write(out, _stranger_risk_plots(result.stranger_risks))
+        write_files(out, _stranger_risk_plots(result.stranger_risks))
     if as_json:
         print(json.dumps(result.to_json()))
     else:
@@ -124,6 +174,10 @@ def calibrate(
 
     if photos is None and (gallery is None or pairs):
         raise BadRequest("calibrate takes PHOTOS, --gallery ENROLLED.json, or both.")
+    if out:
+        check_folder(out)
+        if photos and out.absolute().parent == photos.absolute():
+            raise BadRequest("--out would be one of the people in PHOTOS: name a folder elsewhere.")
     settings = load_settings()
     recipe = Recipe.from_settings(settings, engine, "central")
     risks = stranger_risks(UncheckedMembers(read_file(gallery))) if gallery else []
@@ -136,7 +190,7 @@ def calibrate(
 
         plots = {f"{name}.png": draw(plot, result) for name, plot in PLOTS.items()} if result else {}
         page = render_page(result, risks, recipe.limits).encode()
-        _write(out, plots | _stranger_risk_plots(risks) | {"calibration.html": page})
+        write_files(out, plots | _stranger_risk_plots(risks) | {"calibration.html": page})
     if as_json:
         crowds = {"crowds": [risk.to_json() for risk in risks]} if gallery else {}
         print(json.dumps((result.to_json() if result else {}) | crowds))
@@ -159,15 +213,6 @@ def _stranger_risk_plots(risks: Sequence[StrangerRisk]) -> dict[str, bytes]:
 
     names = ["crowd.png"] if len(risks) == 1 else [f"crowd-{risk.card.name}.png" for risk in risks]
     return {name: draw(plot_nearest_others, risk) for name, risk in zip(names, risks, strict=True)}
-
-
-def _write(folder: Path, files: dict[str, bytes]) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, data in files.items():
-            (folder / name).write_bytes(data)
-    except OSError as error:
-        raise ConfigurationError(f"{folder} cannot be written: {error.strerror}.") from None
 
 
 COMMANDS = (reencode, audit, calibrate, evaluate)

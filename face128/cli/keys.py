@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from face128.api_keys import key_from_secret, new_secret
-from face128.cli.errors import exit_on_error
+from face128.errors import BadRequest
 
 app = typer.Typer(no_args_is_help=True, help="API keys: make one, or the entry of an existing one.")
 
@@ -20,16 +20,24 @@ Scopes = Annotated[str | None, typer.Option("--scopes", help="Some of match+enco
 def new(name: Name, scopes: Scopes = None) -> None:
     """Print a new random key and its entry for FACE128_API_KEYS, which holds only the hash of the key."""
     secret = new_secret()
-    with exit_on_error(ValueError):
-        print(f"key    {secret}\nentry  {key_from_secret(name, secret, scopes).entry}")
+    print(f"key    {secret}\nentry  {_entry(name, secret, scopes)}", flush=True)
     print("Give the key to its caller: it is stored nowhere. Add the entry to FACE128_API_KEYS.", file=sys.stderr)
 
 
 @app.command("hash")
 def hash_existing(name: Name, scopes: Scopes = None) -> None:
     """Read a key from standard input, and print its entry: for a key that callers already have."""
-    secret = sys.stdin.readline().strip()
-    with exit_on_error(ValueError):
-        if not secret:
-            raise ValueError("There is no key on standard input: face128 keys hash NAME < file")
-        print(key_from_secret(name, secret, scopes).entry)
+    try:
+        secret = sys.stdin.readline().strip().encode("utf-8").decode()  # a locale may let other bytes through
+    except UnicodeError:
+        raise BadRequest("The key on standard input is not in UTF-8.") from None
+    if not secret:
+        raise BadRequest("There is no key on standard input: face128 keys hash NAME < file")
+    print(_entry(name, secret, scopes))
+
+
+def _entry(name: str, secret: str, scopes: str | None) -> str:
+    try:
+        return key_from_secret(name, secret, scopes).entry
+    except ValueError as error:
+        raise BadRequest(str(error)) from None

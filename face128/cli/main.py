@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,9 +20,11 @@ from face128.cli.errors import describe, print_error
 from face128.cli.gallery import app as gallery
 from face128.cli.jobs import COMMANDS as JOBS
 from face128.cli.keys import app as keys
-from face128.cli.options import EngineOption, FacesOption, JittersOption, read_file
+from face128.cli.options import EngineOption, FacesOption, JittersOption
 from face128.errors import BadRequest, Face128Error
-from face128.logs import set_up_logging
+from face128.jobs.files import read_file
+from face128.logs import set_up_logging, silence_native_output
+from face128.network_names import url_to_open
 from face128.settings import Settings, load_settings, unknown_variables
 from face128.workers import launcher
 
@@ -54,6 +57,8 @@ def serve(
     for name in unknown_variables():
         log.warning("%s is no setting of face128: is it misspelt?", name)
     _warn_of_weak_keys(settings)
+    url = url_to_open(settings.host, settings.port)
+    log.info("face128 starts. Open %s/ or, to try its endpoints, %s/docs", url, url)
     process_pool = _start_process_pool(settings) if workers == 1 else None
     from face128.api.app import create_app
     from face128.api.metrics.multiprocess import metrics_folder
@@ -63,6 +68,8 @@ def serve(
         if workers == 1:
             run(create_app(settings, process_pool), settings)
             return
+        if host is not None:
+            os.environ["FACE128_HOST"] = host
         if "threads" not in settings.model_fields_set:
             os.environ["FACE128_THREADS"] = str(max(1, settings.threads // workers))
         run("face128.cli.main:create_worker_app", settings, workers)
@@ -85,6 +92,7 @@ def _start_process_pool(settings: Settings) -> ProcessPool | None:
     """Let the fork server load the engines while this process imports the rest, which takes about as long."""
     if not settings.process_isolation:
         launcher.drop_early()
+        silence_native_output()
         return None
     from face128.workers.process_pool import ProcessPool
 
@@ -104,16 +112,23 @@ def encode(
 
     A photo that fails is named on stderr with the reason, and the exit status is 1.
     """
+    from face128.workers.memory_budget import MemoryBudget
+
     settings = load_settings()
     encode_photo = _photo_encoder(settings, engine, faces, num_jitters)
     failed = False
+    encode_in_turn = partial(MemoryBudget().call, lambda path: encode_photo(read_file(path)))
     with ThreadPoolExecutor(settings.threads) as pool:
-        for path, job in [(path, pool.submit(lambda path: encode_photo(read_file(path)), path)) for path in photos]:
-            try:
-                print(json.dumps({"photo": str(path), **job.result()}), flush=True)
-            except Face128Error as error:
-                failed = True
-                print_error(f"{path}: {describe(error)}")
+        jobs = [(path, pool.submit(encode_in_turn, path)) for path in photos]
+        try:
+            for path, job in jobs:
+                try:
+                    print(json.dumps({"photo": str(path), **job.result()}), flush=True)
+                except Face128Error as error:
+                    failed = True
+                    print_error(f"{path}: {describe(error).removeprefix(f'{path} ')}")
+        finally:
+            pool.shutdown(cancel_futures=True)  # after Ctrl-C, or where nobody reads the output any more
     raise typer.Exit(1 if failed else 0)
 
 
@@ -148,6 +163,19 @@ def doctor() -> None:
     from face128.cli.doctor import examine
 
     raise typer.Exit(0 if examine(load_settings()) else 1)
+
+
+@app.command()
+def health() -> None:
+    """Ask the running service whether it is ready, as the health check of a container. Exit status: 0 or 1.
+
+    It asks the address that FACE128_HOST and FACE128_PORT name.
+    """
+    from face128.cli.health import find_fault
+
+    if fault := find_fault(load_settings()):
+        print_error(fault)
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -8,6 +8,7 @@ doubles of its float32 numbers, so that all three forms of one descriptor are at
 from __future__ import annotations
 
 import binascii
+import json
 import math
 from functools import cache
 from typing import Any, Literal
@@ -23,6 +24,7 @@ Vector = npt.NDArray[np.float64]
 """(dimension,) float64: the numbers of the JSON text, or base64's float32 widened exactly."""
 Matrix = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 """(rows, dimension), one descriptor per row."""
+MAX_JSON_CHARACTERS = 64 * 1024  # of a descriptor as JSON text; 512 numbers take about 12,000
 Descriptors = npt.NDArray[np.float32]
 """(n, dimension) float32, one row per face, as an engine returns them."""
 
@@ -36,6 +38,12 @@ def parse(value: object, dimension: int, field: str = "descriptor", **context: A
     def invalid(sentence: str) -> InvalidDescriptor:
         return InvalidDescriptor(sentence, field=field, **context)
 
+    if isinstance(value, str) and value.lstrip().startswith(("[", "{")):  # databases hand out JSON as text
+        try:
+            # Python's objects may take thirty times the memory of a text: none is made of one that is no descriptor.
+            value = json.loads(value) if len(value) <= MAX_JSON_CHARACTERS else None
+        except (ValueError, RecursionError):
+            raise invalid("A descriptor that is text must be JSON or base64.") from None
     if isinstance(value, str):
         try:
             vector = from_base64(value).astype(np.float64)

@@ -18,8 +18,23 @@ RegNo = int | float | str
 
 
 @dataclass(frozen=True)
+class SkippedMember:
+    """A member that cannot be read, and why; ``?skip_invalid=true`` leaves such members out."""
+
+    index: int
+    """In the list that the client sent."""
+    reg_no: RegNo | None
+    """None if it cannot be read either."""
+    field: str
+    code: str
+
+
+@dataclass(frozen=True)
 class MemberList:
-    """The enrolled members in the order of the request, including those without a descriptor."""
+    """The enrolled members in the order of the request, including those without a descriptor.
+
+    List indices count the members that were not skipped.
+    """
 
     reg_nos: list[RegNo]
     names: list[str | None]
@@ -29,6 +44,7 @@ class MemberList:
     """(rows,) the list index of each row's member, ascending."""
     other_model: frozenset[int] = frozenset()
     """List indices of the members whose descriptors another, comparable model made."""
+    skipped: tuple[SkippedMember, ...] = ()
     derived: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
     """Results computed from the list, which live as long as it does: its Cohort by metric (matching/decision.py)."""
 

@@ -68,6 +68,7 @@ def find_faces(engine: Engine, data: bytes, limits: Limits) -> tuple[Photo, list
     """Decode a photo and find its faces; the descriptor network does not run. Blocking."""
     with one_photo():
         photo = open_photo(data, limits)
+        photo.claim_memory(engine.search_bytes(photo.width * photo.height))
         with stage("detect"):
             faces = engine.detect(photo)
     events.faces_found(len(faces))
@@ -80,7 +81,7 @@ def choose_face(faces: Sequence[Face], photo: Photo, face_choice: FaceChoice) ->
         raise NoFace()
     if len(faces) > 1 and face_choice == "one":
         raise MultipleFaces(
-            f"{len(faces)} faces were found in the image. Send a photo of one person, or ask for faces=largest.",
+            f"Multiple faces detected: {len(faces)}. Send a photo of one person, or ask for faces=largest.",
             face_count=len(faces),
             faces=[face_fields(face, photo) for face in faces],
         )

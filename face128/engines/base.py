@@ -54,6 +54,9 @@ class Engine(Protocol):
 
     card: ModelCard
 
+    def search_bytes(self, pixel_count: int) -> int:
+        """The memory that ``detect`` takes at most for a photo of so many pixels, besides the photo's own."""
+
     def detect(self, photo: Photo) -> list[Face]:
         """Every face in the photo, the most confident first."""
 

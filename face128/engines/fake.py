@@ -32,6 +32,9 @@ FAKE = ModelCard(
 class FakeEngine:
     card: ModelCard = FAKE
 
+    def search_bytes(self, pixel_count: int) -> int:
+        return 4 * pixel_count
+
     def detect(self, photo: Photo) -> list[Face]:
         """No face in a photo of one colour, two in a photo of two plain halves, else one."""
         rgb, width, height = photo.rgb(), photo.width, photo.height

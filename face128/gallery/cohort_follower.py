@@ -31,6 +31,7 @@ from face128.gallery.statements import count_faces, erased_ids, read_faces
 from face128.gallery.tables import faces
 from face128.logs import plain_traceback
 from face128.matching.conformal import ConformalScore, require_enough_members
+from face128.process_memory import OverwritingFreedMemory
 
 log = logging.getLogger("face128")
 
@@ -83,7 +84,7 @@ class CohortFollower:
         version, complete_from = _versions(connection)
         if self._graph is not None and version <= self._version:
             return True
-        with self._lock.writing():
+        with self._lock.writing(), OverwritingFreedMemory():
             if self._graph is None or version <= self._version:
                 return self._graph is not None
             added = self._of_models & (faces.c.version > self._version)
@@ -121,7 +122,7 @@ class CohortFollower:
 
     def _run_build(self, build: Future[None]) -> None:
         try:
-            with self._database.reading() as connection:
+            with OverwritingFreedMemory(), self._database.reading() as connection:
                 version, _ = _versions(connection)
                 if (count := count_faces(connection, self._of_models)) > MAX_COHORT_FACES:
                     raise TooLarge(

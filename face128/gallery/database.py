@@ -1,98 +1,227 @@
-"""The connection to the gallery's database (SQLite, MySQL, MariaDB or PostgreSQL), with its tables up to date.
+"""The gallery's database (SQLite, MySQL, MariaDB or PostgreSQL), with its tables up to date.
 
 There is one writer at a time: it holds the one row of ``state`` from its first statement to its commit. So two worker
 processes cannot both find that a face is new, and versions become visible in the order of their numbers.
+
+A change is acknowledged only if it went into the gallery that was opened: an older version, or another id, is another
+gallery. Then everything is refused, until the owner opens the gallery anew.
 """
 
 from __future__ import annotations
 
 import logging
-import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from importlib.resources import as_file, files
+from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import make_url
 
-from face128.errors import ConfigurationError, DatabaseUnavailable
+from face128.errors import (
+    DatabaseUnavailable,
+    GalleryBusy,
+    GalleryFull,
+    GalleryLost,
+    GalleryReadOnly,
+    GalleryReplaced,
+)
+from face128.gallery.database_errors import timed_out, unavailable
+from face128.gallery.database_url import make_engine, parse_url
+from face128.gallery.schema import update_schema
+from face128.gallery.sqlite_engine import empty_log
+from face128.gallery.sqlite_file import SqliteFile, State, file_of
 from face128.gallery.tables import state
 
 log = logging.getLogger("face128")
 
+TIMEOUT_S = 60  # for a statement
 LOCK_TIMEOUT_S = 30  # how long a writer waits for another one
-CONNECT_TIMEOUT_S = 5
-STATEMENT_TIMEOUT_S = 60
-WAL_RETRY_S = 0.01
-
-DRIVERS = {"sqlite": "pysqlite", "mysql": "pymysql", "mariadb": "pymysql", "postgresql": "psycopg"}
-# Errors would quote the parameters: names and descriptors.
-ENGINE_OPTIONS: dict[str, Any] = {"hide_parameters": True}
+REQUEST_TIMEOUT_S = 3.5
+REQUEST_LOCK_TIMEOUT_S = 3
+MIGRATION_TIMEOUT_S = 600
+PAUSE_S = 1  # after a wait in vain, how long nobody else waits: else each thread would, one request after the other
+LONG_WAIT_S = 2  # a lock that was not free for so long counts as such a wait
+REOPEN_AFTER_S = 6  # all processes must have closed the old file by then: each looks every two seconds
 
 
 class Database:
-    """Raises ConfigurationError for an invalid URL, DatabaseUnavailable where the database cannot be reached."""
+    """Raises ConfigurationError for an invalid URL, DatabaseUnavailable where the database cannot be used.
 
-    def __init__(self, url: str) -> None:
-        self._engine = _engine(url)
-        self.dialect = self._engine.dialect.name
+    ``hurried``: for a request, which is answered within seconds whatever the database does. ``must_exist``: do not
+    create the tables, and examine the whole file.
+    """
+
+    def __init__(self, url: str, *, hurried: bool = False, must_exist: bool = False) -> None:
+        address = parse_url(url)
+        self.dialect = address.get_backend_name()
+        self._file: SqliteFile | None = None
+        self._known: State | None = None
+        """The id of the gallery that was opened, and the greatest version seen."""
+        self._lost: GalleryLost | None = None
+        self._lost_at = 0.0
+        self._write_failed = False
+        self._paused_until = {True: 0.0, False: 0.0}
+        """When the next one may wait for the database: writers, and everybody."""
+        timeouts = (REQUEST_TIMEOUT_S, REQUEST_LOCK_TIMEOUT_S) if hurried else (TIMEOUT_S, LOCK_TIMEOUT_S)
+        self._engine = make_engine(address, *timeouts)
         # In PostgreSQL, a repeatable read that has waited for a lock fails.
         level = {"isolation_level": "READ COMMITTED"} if self.dialect == "postgresql" else {}
         self._writer = self._engine.execution_options(writing=True, **level)
         try:
-            with as_unavailable():
-                self._migrate()
-        except DatabaseUnavailable:
+            with self._available():
+                self._file = file_of(address, must_exist=must_exist) if self.dialect == "sqlite" else None
+                if must_exist and self._file:
+                    self._file.verify(thorough=True)
+                patient = partial(make_engine, address, MIGRATION_TIMEOUT_S, LOCK_TIMEOUT_S)
+                update_schema(self._engine, patient, may_create=not must_exist)
+                self._checkpoint("PASSIVE")  # so that the file itself has the gallery's id
+                with self._engine.begin() as connection:
+                    self._known = self._compare(connection, None)
+                if self._file:
+                    self._file.hold()
+                    self._file.check(self._known)
+        except BaseException:
             self.close()
             raise
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
         """A transaction that sees the gallery at one version."""
-        with as_unavailable(), self._engine.begin() as connection:
+        with self._available(), self._engine.begin() as connection:
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
         """The only writing transaction. Committed at the end of the block, rolled back on an error."""
-        with as_unavailable(), self._writer.begin() as connection:
-            connection.execute(sa.select(state.c.version).with_for_update())
-            yield connection
+        with self._available(writing=True):
+            if self._file:
+                self._file.check_writable()
+            with self._writer.begin() as connection:
+                connection.execute(sa.select(state.c.version).with_for_update())
+                self._compare(connection, self._known)
+                yield connection
+                now = self._compare(connection, self._known)
+            self._known = max(now, self._known or now)  # only what is committed: the commit may fail
+            if self._file:
+                self._file.check(now)  # what was committed to a file that is gone is not acknowledged
+            self._write_failed = False
+
+    def check(self) -> None:
+        """Raise the DatabaseUnavailable that a request would meet now, also if none has met it yet."""
+        known = self._known
+        with self.reading() as connection:
+            now = self._compare(connection, known)
+        self._known = max(now, self._known or now)  # another thread may have seen a later one
+        if self._file:
+            with self._available():
+                self._file.check_writable()
+                self._file.check_room()
+                self._file.verify()
+        if self._write_failed:
+            with self.writing() as connection:
+                connection.execute(sa.update(state).values(indexed=state.c.indexed))
 
     def is_writing(self, connection: sa.Connection) -> bool:
         return "writing" in connection.get_execution_options()
 
-    def wipe_log(self) -> None:
-        """Wipe erased rows from SQLite's write-ahead log, as far as no reader still needs it."""
-        if self.dialect == "sqlite":
-            with as_unavailable(), self._engine.connect() as connection:
-                connection.connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    def may_be_reopened(self) -> bool:
+        """Whether this database is lost, everybody has had the time to close it, and there is another one."""
+        if self._lost is None or time.monotonic() < self._lost_at + REOPEN_AFTER_S:
+            return False
+        return self._file is None or self._file.path.exists()
+
+    def lose(self, error: GalleryLost) -> None:
+        """Refuse everything with this error, and close the connections."""
+        if type(error) is not type(self._lost):
+            log.error("the gallery's database: %s", error)
+        self._lost, self._lost_at = error, time.monotonic()
+        self.close()
+
+    def wipe_log(self, timeout_s: float = 0) -> bool:
+        """Wipe erased rows from SQLite's write-ahead log. Returns False while a reader still needs it."""
+        if self._file is None:
+            return True
+        with self._available(), self._engine.connect() as connection:
+            return empty_log(connection, timeout_s)
+
+    def empty_caches(self) -> None:
+        """Let SQLite's idle connections forget the pages that they have read."""
+        pool = self._engine.pool
+        if self._file and isinstance(pool, sa.QueuePool):
+            with self._available(), ExitStack() as idle:
+                for connection in [idle.enter_context(self._engine.connect()) for _ in range(pool.checkedin())]:
+                    connection.connection.cursor().execute("PRAGMA shrink_memory")
+
+    @property
+    def file(self) -> Path | None:
+        """SQLite's file."""
+        return self._file.path if self._file else None
 
     def close(self) -> None:
         self._engine.dispose()
+        if self._file:
+            self._file.release()
 
-    def _migrate(self) -> None:
-        from alembic import command
-        from alembic.config import Config
+    @contextmanager
+    def _available(self, *, writing: bool = False) -> Iterator[None]:
+        """Turn the errors of a database that cannot be used into DatabaseUnavailable, and remember them."""
+        if self._lost is not None:
+            raise type(self._lost)()
+        start = time.monotonic()
+        if start < self._paused_until[False] or (writing and start < self._paused_until[True]):
+            raise (GalleryBusy if start >= self._paused_until[False] else DatabaseUnavailable)()
+        try:
+            if self._file:
+                self._file.check(self._known)
+            yield
+        except DatabaseUnavailable as error:
+            self._remember(error)
+            raise
+        except Exception as error:
+            meaning = self._meaning(error)
+            if meaning is None:
+                raise
+            # The driver's message names hosts and files: only the log may have it.
+            log.error("the gallery's database: %s (%s)", getattr(error, "orig", None) or error, meaning.code)
+            self._remember(meaning)
+            if timed_out(error):
+                self._paused_until[False] = time.monotonic() + PAUSE_S
+            elif isinstance(meaning, GalleryBusy) and time.monotonic() > start + LONG_WAIT_S:
+                self._paused_until[True] = time.monotonic() + PAUSE_S
+            raise meaning from None
 
-        config = Config()
-        with as_file(files("face128.gallery") / "migrations") as folder, self._writer.begin() as connection:
-            config.set_main_option("script_location", str(folder).replace("%", "%%"))
-            config.attributes["connection"] = connection
-            # One process migrates. In SQLite, the transaction is the lock; a server's lock ends with the session, since
-            # CREATE TABLE ends transactions in MySQL. A detached connection is closed at the end, not reused.
-            if self.dialect != "sqlite":
-                connection.detach()
-                # 128128: any number that no other program uses.
-                postgresql = "SELECT 1 FROM pg_advisory_lock(128128)"
-                mysql = f"SELECT get_lock('face128', {LOCK_TIMEOUT_S})"
-                if connection.scalar(sa.text(postgresql if self.dialect == "postgresql" else mysql)) != 1:
-                    log.error("the gallery's database: another process has held the migration lock for too long")
-                    raise DatabaseUnavailable()
-            command.upgrade(config, "head")
+    def _meaning(self, error: Exception) -> DatabaseUnavailable | None:
+        """What the error means; for a file that is not there any more, that it is not."""
+        meaning = unavailable(error)
+        if meaning is not None and self._file:
+            try:
+                self._file.check(self._known)
+            except DatabaseUnavailable as cause:
+                return cause
+        return meaning
+
+    def _remember(self, error: DatabaseUnavailable) -> None:
+        if isinstance(error, GalleryLost):
+            self.lose(error)
+        elif isinstance(error, GalleryFull | GalleryReadOnly):
+            self._write_failed = True
+
+    def _checkpoint(self, mode: str) -> None:
+        if self._file:
+            with self._engine.connect() as connection:
+                connection.connection.cursor().execute(f"PRAGMA wal_checkpoint({mode})")
+
+    def _compare(self, connection: sa.Connection, known: State | None) -> State:
+        """The id and version that the transaction sees.
+
+        Raises GalleryReplaced where ``known``, from before it began, is of another gallery or a later version.
+        """
+        row = connection.execute(sa.select(state.c.gallery_id, state.c.version)).one_or_none()
+        if row is None or (known and (row.gallery_id != known[0] or row.version < known[1])):
+            raise GalleryReplaced()
+        return row.gallery_id, row.version
 
 
 def fetch_all(connection: sa.Connection, statement: str) -> list[tuple[Any, ...]]:
@@ -107,106 +236,3 @@ def fetch_all(connection: sa.Connection, statement: str) -> list[tuple[Any, ...]
     except connection.dialect.loaded_dbapi.Error as error:
         connection.invalidate()
         raise sa.exc.OperationalError(statement, None, error) from error
-
-
-@contextmanager
-def as_unavailable() -> Iterator[None]:
-    """Turn the errors of a database that does not answer into DatabaseUnavailable."""
-    try:
-        yield
-    except (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError) as error:
-        # The driver's message names hosts and files: only the log may have it.
-        log.error("the gallery's database: %s", getattr(error, "orig", None) or error)
-        raise DatabaseUnavailable() from None
-    except sa.exc.DBAPIError as error:
-        if not error.connection_invalidated:
-            raise
-        raise DatabaseUnavailable() from None
-
-
-def _engine(url: str) -> sa.Engine:
-    try:
-        address = make_url(url)
-        backend = address.get_backend_name()
-        if backend not in DRIVERS:
-            raise ConfigurationError(
-                "FACE128_DATABASE_URL begins with sqlite:///, mysql+pymysql:// or postgresql+psycopg://."
-            )
-        if address.drivername == backend:
-            address = address.set(drivername=f"{backend}+{DRIVERS[backend]}")
-        return _sqlite_engine(address) if backend == "sqlite" else _server_engine(address, backend == "postgresql")
-    except sa.exc.ArgumentError:
-        raise ConfigurationError("FACE128_DATABASE_URL is not a database URL.") from None
-    except ModuleNotFoundError as error:
-        raise ConfigurationError(
-            f"The database needs a package that is not installed: pip install {error.name}"
-        ) from None
-
-
-def _server_engine(address: sa.URL, postgresql: bool) -> sa.Engine:
-    options: dict[str, Any] = {"connect_timeout": CONNECT_TIMEOUT_S}
-    if postgresql:
-        # These end the wait for a host that does not answer. psycopg has no read timeout for a process that is frozen.
-        options |= {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
-        options |= {"tcp_user_timeout": STATEMENT_TIMEOUT_S * 1000}
-        session = f"SET lock_timeout = '{LOCK_TIMEOUT_S}s'; SET statement_timeout = '{STATEMENT_TIMEOUT_S}s'"
-    else:
-        options |= {"read_timeout": STATEMENT_TIMEOUT_S, "write_timeout": STATEMENT_TIMEOUT_S, "charset": "utf8mb4"}
-        # TIMESTAMP is stored in UTC and returned in the session's time zone.
-        session = f"SET time_zone = '+00:00', innodb_lock_wait_timeout = {LOCK_TIMEOUT_S}"
-    engine = sa.create_engine(
-        address, connect_args=options, isolation_level="REPEATABLE READ", pool_pre_ping=True, **ENGINE_OPTIONS
-    )
-
-    @sa.event.listens_for(engine, "connect")
-    def prepare(connection: Any, _: object) -> None:
-        with closing(connection.cursor()) as cursor:
-            cursor.execute(session)
-        connection.commit()
-
-    return engine
-
-
-def _sqlite_engine(address: sa.URL) -> sa.Engine:
-    if not address.database or address.database == ":memory:":
-        raise ConfigurationError("The gallery is stored in a file: sqlite:///gallery.sqlite")
-    try:
-        Path(address.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as error:
-        log.error("the gallery's folder: %s", error)
-        raise DatabaseUnavailable() from None
-    engine = sa.create_engine(address, connect_args={"timeout": LOCK_TIMEOUT_S}, **ENGINE_OPTIONS)
-
-    @sa.event.listens_for(engine, "connect")
-    def prepare(connection: Any, _: object) -> None:
-        connection.isolation_level = None  # sqlite3 must not begin transactions itself: see begin
-        _use_wal(connection)
-        connection.execute("PRAGMA synchronous = FULL")  # acknowledged changes survive a power cut, too
-        connection.execute("PRAGMA secure_delete = ON")
-
-    @sa.event.listens_for(engine, "begin")
-    def begin(connection: sa.Connection) -> None:
-        if "writing" in connection.get_execution_options():
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-        else:
-            # Directly by the driver: SQLAlchemy's own way would take as long as everything else before a search.
-            driver: Any = connection.connection.dbapi_connection
-            driver.execute("BEGIN")
-
-    return engine
-
-
-def _use_wal(connection: sqlite3.Connection) -> None:
-    """Set the file's journal mode to WAL: readers and the writer do not wait for each other. Changes a new file only.
-
-    SQLite refuses all but one of several simultaneous changes at once, whatever the timeout, since they could deadlock.
-    """
-    deadline = time.monotonic() + LOCK_TIMEOUT_S
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            return
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                raise
-            time.sleep(WAL_RETRY_S)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,7 @@ from face128.events import stage
 from face128.gallery import statements
 from face128.gallery.cohort_follower import CohortFollower
 from face128.gallery.database import Database
+from face128.gallery.erasing import Eraser, Erasure
 from face128.gallery.exact_search import FIRST_CANDIDATES, Probe, nearest_faces
 from face128.gallery.index_sync import FaissIndexSync, comparable_models
 from face128.gallery.records import NO_RECORD, RECORD_COLUMNS, NewFace, Person, Record, SearchHit, check_id, check_text
@@ -36,6 +38,7 @@ from face128.gallery.statements import count_faces
 from face128.gallery.tables import faces, state
 from face128.matching.conformal import ConformalScore
 from face128.matching.decision import Candidate, Decision
+from face128.process_memory import OverwritingFreedMemory
 from face128.settings import Settings
 
 if TYPE_CHECKING:
@@ -47,8 +50,9 @@ MAX_SNAPSHOT_ATTEMPTS = 100  # transactions in which one search may find that th
 class Gallery:
     """Raises ConfigurationError for invalid settings, DatabaseUnavailable where the database cannot be reached."""
 
-    def __init__(self, database_url: str, milvus_uri: str | None = None) -> None:
-        self.database = Database(database_url)
+    def __init__(self, database_url: str, milvus_uri: str | None = None, **options: bool) -> None:
+        """``options``: those of Database."""
+        self.database = Database(database_url, **options)
         self._index: FaissIndexSync | MilvusIndexSync = FaissIndexSync()
         if milvus_uri:
             try:
@@ -57,17 +61,24 @@ class Gallery:
                 raise ConfigurationError("Milvus's client is not installed: pip install 'face128[milvus]'") from None
             self._index = MilvusIndexSync(milvus_uri, self.database)
         self._cohorts: dict[frozenset[str], CohortFollower] = {}  # by their comparable models
+        self._eraser = Eraser(self.database, self.load)
 
     @classmethod
-    def from_settings(cls, settings: Settings) -> Gallery:
+    def from_settings(cls, settings: Settings, **options: bool) -> Gallery:
         database_url, milvus_uri = settings.database_url, settings.milvus_uri
         return cls(
             database_url.get_secret_value() if database_url else f"sqlite:///{settings.gallery_file}",
             milvus_uri.get_secret_value() if milvus_uri else None,
+            **options,
         )
 
     def close(self) -> None:
+        self._eraser.stop()
         self.database.close()
+
+    def follow_erasures(self) -> None:
+        """Forget, in a thread until ``close``, what is erased elsewhere, and what was pending at the last end."""
+        self._eraser.start()
 
     def load(self) -> None:
         """Bring the index up to date, so that the next search does not wait for it."""
@@ -91,18 +102,20 @@ class Gallery:
         force: bool = False,
         replace: bool = False,
         max_faces: int | None = None,
+        is_number: bool | None = None,
     ) -> list[Record]:
         """Store a person's faces, all or none, and return their records. A stored face is not stored again.
 
-        With ``replace``, the person's other faces are erased. Raises Duplicate if a face is within the model's
-        threshold of another person's, unless ``force``; TooManyImages if the person would have more than ``max_faces``.
+        With ``replace``, the person's other faces are erased. ``is_number``: whether regNo is a number; None: as it is
+        stored. Raises Duplicate if a face is within the model's threshold of another person's, unless ``force``;
+        TooManyImages if the person would have more than ``max_faces``.
         """
-        with self.database.writing() as connection:
+        with OverwritingFreedMemory(), self.database.writing() as connection:
             self._index.catch_up(connection)
             if not force:
                 for position, face in enumerate(new):
                     self._refuse_duplicate(connection, person, face, position, card)
-            person = statements.resolve_person(connection, person)
+            person = statements.resolve_person(connection, person, is_number)
             of_person = faces.c.user_id == person.user_id
             if replace:
                 statements.erase_faces(connection, of_person)
@@ -111,20 +124,22 @@ class Gallery:
                 raise TooManyImages(
                     f"A person has at most {max_faces} faces. To replace the stored ones: replace=true."
                 )
-        self.load()
         if replace:
-            self.database.wipe_log()
+            self._eraser.finish()
+        else:
+            self.load()
         return stored
 
-    def erase_user(self, user_id: str) -> list[Record]:
-        """Erase all faces of a person, and return their records. Raises NotFound."""
+    def erase_user(self, user_id: str) -> Erasure:
+        """Erase all faces of a person. Raises NotFound."""
         check_text("user_id", user_id)
-        return self._erase(faces.c.user_id == user_id)
+        condition = partial(statements.of_user, user_id=user_id)
+        return self._eraser.erase(condition, "There is nobody enrolled like this.")
 
-    def erase_record(self, record_id: str) -> Record:
-        """Erase one face, and return its record. Raises NotFound."""
+    def erase_record(self, record_id: str) -> Erasure:
+        """Erase one face. Raises NotFound."""
         check_id(record_id)
-        return self._erase(faces.c.record_id == record_id)[0]
+        return self._eraser.erase(lambda _: faces.c.record_id == record_id, NO_RECORD)
 
     def search(self, probe: Probe, card: ModelCard, k: int) -> list[SearchHit]:
         """The ``k`` nearest of all comparable faces, nearest first; of equal distances, the older first."""
@@ -190,11 +205,6 @@ class Gallery:
     def sizes(self) -> dict[str, int]:
         return self._index.sizes()
 
-    def ping(self) -> None:
-        """Raise DatabaseUnavailable if the database does not answer."""
-        with self.database.reading() as connection:
-            connection.execute(sa.select(state.c.version))
-
     @contextmanager
     def _candidates(
         self, probe: Probe, card: ModelCard, rule: Rule, first: int = FIRST_CANDIDATES, *, explain: bool = False
@@ -222,15 +232,6 @@ class Gallery:
 
     def _cohort(self, card: ModelCard) -> CohortFollower:
         return self._cohorts.setdefault(comparable_models(card), CohortFollower(self.database, card))
-
-    def _erase(self, condition: sa.ColumnElement[bool]) -> list[Record]:
-        with self.database.writing() as connection:
-            records = statements.erase_faces(connection, condition)
-            if not records:
-                raise NotFound("There is nobody enrolled like this.")
-        self.load()
-        self.database.wipe_log()
-        return records
 
     def _refuse_duplicate(
         self, connection: sa.Connection, person: Person, face: NewFace, position: int, card: ModelCard

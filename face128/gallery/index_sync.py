@@ -14,6 +14,7 @@ from face128.gallery.index import Distances, FaissIndex, Ids
 from face128.gallery.rwlock import ReadWriteLock
 from face128.gallery.statements import erased_ids, read_vectors
 from face128.gallery.tables import state
+from face128.process_memory import OverwritingFreedMemory
 
 Search = Callable[[Descriptors, ModelCard, int], tuple[Ids, Distances]]
 """Finds candidates: see ``FaissIndexSync.search``."""
@@ -31,22 +32,8 @@ class FaissIndexSync:
         """Bring the indexes to the version of the gallery that this transaction sees."""
         if fetch_all(connection, "SELECT version FROM state")[0][0] <= self._version:
             return
-        with self._lock.writing():
-            now = connection.execute(sa.select(state.c.version, state.c.complete_from)).one()
-            if now.version <= self._version:  # another thread has done it
-                return
-            known = self._version if self._version >= now.complete_from else None
-            if known is None:
-                self._indexes.clear()
-            else:
-                gone = erased_ids(connection, known)
-                for index in self._indexes.values():
-                    index.remove(gone)
-            for model, ids, vectors in read_vectors(connection, known):
-                if model not in self._indexes:
-                    self._indexes[model] = FaissIndex(vectors.shape[1], metric_of(model))
-                self._indexes[model].add(ids, vectors)
-            self._version = now.version
+        with self._lock.writing(), OverwritingFreedMemory():
+            self._apply_changes(connection)
 
     def search(self, vector: Descriptors, card: ModelCard, k: int) -> tuple[Ids, Distances]:
         """The ``k`` approximately nearest face ids of all models comparable with ``card``, nearest first."""
@@ -57,6 +44,23 @@ class FaissIndexSync:
         """As ``search``, in the gallery at this version; None if the indexes' version is another."""
         with self._lock.reading():
             return self._search(vector, card, k) if version == self._version else None
+
+    def _apply_changes(self, connection: sa.Connection) -> None:
+        now = connection.execute(sa.select(state.c.version, state.c.complete_from)).one()
+        if now.version <= self._version:  # another thread has done it
+            return
+        known = self._version if self._version >= now.complete_from else None
+        if known is None:
+            self._indexes.clear()
+        else:
+            gone = erased_ids(connection, known)
+            for index in self._indexes.values():
+                index.remove(gone)
+        for model, ids, vectors in read_vectors(connection, known):
+            if model not in self._indexes:
+                self._indexes[model] = FaissIndex(vectors.shape[1], metric_of(model))
+            self._indexes[model].add(ids, vectors)
+        self._version = now.version
 
     def _search(self, vector: Descriptors, card: ModelCard, k: int) -> tuple[Ids, Distances]:
         models = comparable_models(card) & self._indexes.keys()

@@ -122,6 +122,7 @@ class KnnGraph:
         new_rows[rows], new_rows[movers] = -1, holes
         for column in self._columns.values():
             column[holes] = column[movers]
+            column[size : self._size] = 0  # nothing of the erased stays in memory
         self._size = size
         self._column("neighbour_rows")[:] = new_rows[self._column("neighbour_rows")]
         self._compact_lists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import unicodedata
 import uuid
 from collections.abc import Sequence
@@ -17,14 +18,20 @@ import numpy.typing as npt
 from face128.domain.descriptors import Vector
 from face128.domain.members import RegNo
 from face128.domain.model_card import ModelCard
+from face128.domain.strict_json import MAX_INTEGER_DIGITS, is_unicode
 from face128.errors import InvalidRequest, NotFound
 from face128.gallery.tables import faces
 
 MAX_TEXT_CHARACTERS = 255  # of a name or a user_id: the columns' length
 MAX_METADATA_CHARACTERS = 16 * 1024  # of JSON
+MAX_METADATA_LEVELS = 200  # of lists and objects in each other: pydantic cannot write more than 253
 MAX_ID_CHARACTERS = 64  # the column's length
 
 NO_RECORD = "There is no such record."
+
+_HALF_PAIR = re.compile("[\\ud800-\\udfff]")
+_LONG_INTEGER = re.compile(rf"[0-9]{{{MAX_INTEGER_DIGITS + 1}}}")
+_STORED = json.JSONDecoder(parse_int=lambda digits: int(digits) if len(digits) <= MAX_INTEGER_DIGITS else digits)
 
 _NAMES = ("id", "embedding", "user_id", "name", "created_at", "record_id", "is_number", "metadata", "model")
 RECORD_COLUMNS = tuple(faces.c[name] for name in _NAMES)
@@ -51,9 +58,19 @@ class Person:
     def of_new_record(cls, name: str) -> Person:
         return cls(name, str(uuid.uuid4()), by_name=True)
 
+    @classmethod
+    def from_row(cls, user_id: str, name: str | None, is_number: bool, record_id: str) -> Person:
+        """As stored, unchecked: an older version may have stored what is refused now."""
+        person = object.__new__(cls)
+        vars(person).update(name=name, user_id=user_id, numeric=bool(is_number), by_name=record_id == user_id)
+        return person
+
     @property
     def reg_no(self) -> RegNo:
-        number: RegNo = json.loads(self.user_id) if self.numeric else self.user_id
+        try:
+            number: RegNo = json.loads(self.user_id) if self.numeric else self.user_id
+        except ValueError:  # a stored number with damaged bytes
+            return self.user_id
         return number
 
     def same_as(self, other: Person) -> bool:
@@ -111,8 +128,8 @@ class Record:
         return cls(
             face_id,
             record_id,
-            Person(name, user_id, bool(is_number), by_name=record_id == user_id),
-            json.loads(metadata),
+            Person.from_row(user_id, name, is_number, record_id),
+            stored_metadata(metadata),
             datetime.fromisoformat(created_at) if isinstance(created_at, str) else created_at,
             model,
             np.frombuffer(embedding, "<f4").astype(np.float64),
@@ -137,20 +154,54 @@ def check_text(name: str, text: str) -> None:
         )
 
 
+def is_storable_id(record_id: str) -> bool:
+    """Whether a database can store and compare it as a record's id."""
+    return record_id.isascii() and record_id.isprintable() and 0 < len(record_id) <= MAX_ID_CHARACTERS
+
+
 def check_id(record_id: str) -> None:
     """Raise NotFound for a record's id that a database might refuse to compare."""
-    if not (record_id.isascii() and record_id.isprintable() and len(record_id) <= MAX_ID_CHARACTERS):
+    if not is_storable_id(record_id):
         raise NotFound(NO_RECORD)
 
 
 def metadata_json(metadata: dict[str, Any]) -> str:
-    """The stored form: JSON in ASCII, which every database accepts. Raises InvalidRequest if it is too long."""
+    """The stored form: JSON in ASCII, which every database accepts. Raises InvalidRequest for what it cannot hold."""
+    if _is_deep(metadata, MAX_METADATA_LEVELS) or not is_unicode(metadata):
+        raise InvalidRequest("The metadata has too many levels, or text that is not Unicode.", field="metadata")
     try:
         text = json.dumps(metadata, allow_nan=False)
-    except (ValueError, RecursionError):
-        raise InvalidRequest("The metadata has NaN, infinity or too many levels.", field="metadata") from None
+    except ValueError:
+        raise InvalidRequest("The metadata has NaN or infinity.", field="metadata") from None
+    if _LONG_INTEGER.search(text) and stored_metadata(text) != metadata:
+        raise InvalidRequest("The metadata has an integer beyond every float.", field="metadata")
     if len(text) > MAX_METADATA_CHARACTERS:
         raise InvalidRequest(
             f"The metadata has more than {MAX_METADATA_CHARACTERS} characters of JSON.", field="metadata"
         )
     return text
+
+
+def stored_metadata(text: str) -> dict[str, Any]:
+    """Read the stored form. What an older version stored, and ``metadata_json`` refuses, becomes text.
+
+    Half a surrogate pair becomes its escape, an integer beyond every float its digits, and a text without a readable
+    JSON object ``{"unreadable": text}``: one damaged row must not hide the others.
+    """
+    try:
+        metadata = _STORED.decode(text)
+        if "\\ud" in text.lower() and not is_unicode(metadata):
+            escaped = _HALF_PAIR.sub(lambda half: rf"\\u{ord(half[0]):04x}", json.dumps(metadata, ensure_ascii=False))
+            metadata = json.loads(escaped)
+        if text.count("{") + text.count("[") > MAX_METADATA_LEVELS and _is_deep(metadata, MAX_METADATA_LEVELS):
+            metadata = None
+    except (ValueError, RecursionError):
+        if "\\x" in text:  # how bytes that are not UTF-8 are read; JSON does not have it
+            return stored_metadata(text.replace("\\x", "\\u00"))
+        metadata = None
+    return metadata if isinstance(metadata, dict) else {"unreadable": text}
+
+
+def _is_deep(value: Any, levels: int) -> bool:
+    children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels < 0 or any(_is_deep(child, levels - 1) for child in children)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from face128.errors import NotReady
 
-LOCK_TIMEOUT_S = 60.0
+LOCK_TIMEOUT_S = 4.0  # a database that hangs holds a request for no longer
 BUSY = "The gallery is busy. Try again soon."
 
 

@@ -75,6 +75,19 @@ def erased_ids(connection: sa.Connection, above: int) -> Ids:
     return np.array(connection.scalars(sa.select(erased.c.face_id).where(erased.c.version > above)).all(), np.int64)
 
 
+def last_erasure(connection: sa.Connection) -> int:
+    """The version of the last erasure; 0 if there was none."""
+    return connection.scalar(sa.select(sa.func.max(erased.c.version))) or 0
+
+
+def of_user(connection: sa.Connection, user_id: str) -> sa.ColumnElement[bool]:
+    """The condition for a user's faces; also for one whose stored id has bytes that are not UTF-8."""
+    if "\\x" not in user_id:
+        return faces.c.user_id == user_id
+    rows = connection.execute(sa.select(faces.c.id, faces.c.user_id))
+    return faces.c.id.in_([row.id for row in rows if row.user_id == user_id])
+
+
 def next_version(connection: sa.Connection) -> int:
     """Take the number of this transaction's change."""
     connection.execute(sa.update(state).values(version=state.c.version + 1))
@@ -98,22 +111,28 @@ def add_faces(connection: sa.Connection, person: Person, new: Sequence[NewFace],
     return [records[content] for content in by_hash]
 
 
-def resolve_person(connection: sa.Connection, person: Person) -> Person:
-    """Rename the person's stored faces to the name given now, and return the person with the stored kind of regNo.
+def resolve_person(connection: sa.Connection, person: Person, is_number: bool | None = None) -> Person:
+    """Give the person's stored faces the name given now, and the kind of regNo if ``is_number`` says which.
 
-    A renamed face counts as changed: a record of that name may now be the same person.
+    Returns the person as they are stored. A renamed face counts as changed: a record of that name may now be the same
+    person.
     """
     of_person = faces.c.user_id == person.user_id
     stored = connection.execute(sa.select(faces.c.is_number, faces.c.name).where(of_person)).all()
-    if any(row.name != person.name for row in stored):
-        renamed = of_person & faces.c.name.is_distinct_from(person.name)
-        connection.execute(sa.update(faces).where(renamed).values(name=person.name, version=next_version(connection)))
-    return replace(person, numeric=stored[0].is_number) if stored else person
+    if is_number is None:
+        is_number = bool(stored[0].is_number) if stored else person.numeric
+    if any((row.name, bool(row.is_number)) != (person.name, is_number) for row in stored):
+        changed = of_person & (faces.c.name.is_distinct_from(person.name) | (faces.c.is_number != is_number))
+        values = {"name": person.name, "is_number": is_number, "version": next_version(connection)}
+        connection.execute(sa.update(faces).where(changed).values(values))
+    return replace(person, numeric=is_number)
 
 
 def erase_faces(connection: sa.Connection, condition: sa.ColumnElement[bool]) -> list[Record]:
-    """Erase the faces that meet the condition, and return their records."""
-    records = [Record.from_row(row) for row in connection.execute(sa.select(*RECORD_COLUMNS).where(condition))]
+    """Erase the faces that meet the condition, and return their records, without descriptors."""
+    no_descriptor = sa.literal(b"")  # or a copy would stay in this process's memory
+    columns = [no_descriptor if column is faces.c.embedding else column for column in RECORD_COLUMNS]
+    records = [Record.from_row(row) for row in connection.execute(sa.select(*columns).where(condition))]
     if records:
         version = next_version(connection)
         complete_from = version - MAX_LISTED_VERSIONS

@@ -15,13 +15,14 @@ from typing import IO, Any
 import numpy as np
 import sqlalchemy as sa
 
+from face128.domain import strict_json
 from face128.domain.descriptors import distance, to_base64
 from face128.domain.model_card import CARDS, DLIB, ModelCard, find_card
 from face128.errors import Duplicate, InvalidRequest, ModelMismatch
 from face128.gallery.gallery import Gallery
 from face128.gallery.index import normalised
 from face128.gallery.index_sync import comparable_models
-from face128.gallery.records import RECORD_COLUMNS, NewFace, Person, Record
+from face128.gallery.records import RECORD_COLUMNS, NewFace, Person, Record, is_storable_id
 from face128.gallery.statements import next_version, resolve_person, stored_models
 from face128.gallery.tables import faces
 from face128.match_body import parser
@@ -62,7 +63,9 @@ def parse_file(document: bytes) -> tuple[ModelCard, list[Row]]:
     """
     try:
         root = json.loads(document)
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, UnicodeDecodeError):
+            strict_json.loads(document)  # names the member and the field with bytes that are not UTF-8
         raise InvalidRequest("The file is not JSON in UTF-8.") from None
     members = root.get("enrolled") if isinstance(root, dict) else root
     if not isinstance(members, list):
@@ -73,8 +76,9 @@ def parse_file(document: bytes) -> tuple[ModelCard, list[Row]]:
     assert parsed is not None
     rows: list[Row] = []
     ends = np.searchsorted(parsed.owners, np.arange(1, len(members) + 1))
-    for member, descriptors in zip(members, np.split(parsed.vectors.astype(np.float32), ends)[:-1], strict=True):
-        rows += _rows(member, descriptors, card) if len(descriptors) else []
+    vectors = np.split(parsed.vectors.astype(np.float32), ends)[:-1]
+    for index, (member, descriptors) in enumerate(zip(members, vectors, strict=True)):
+        rows += _rows(member, f"enrolled[{index}]", descriptors, card) if len(descriptors) else []
     kinds: dict[str, bool] = {}
     for row in rows:
         if kinds.setdefault(row["user_id"], row["is_number"]) != row["is_number"]:
@@ -139,7 +143,7 @@ def _member(records: list[Record]) -> Row:
     }
 
 
-def _rows(member: Row, descriptors: Any, card: ModelCard) -> Iterator[Row]:
+def _rows(member: Row, place: str, descriptors: Any, card: ModelCard) -> Iterator[Row]:
     reg_no = member["regNo"]
     user_id = reg_no if isinstance(reg_no, str) else json.dumps(reg_no)
     details = member.get("faces")
@@ -152,11 +156,15 @@ def _rows(member: Row, descriptors: Any, card: ModelCard) -> Iterator[Row]:
             face = NewFace(descriptor, descriptor.tobytes(), dict(detail.get("metadata", {})))
             row = face.table_row(person, card, 0)
             if "id" in detail:
+                if not is_storable_id(str(detail["id"])):
+                    raise ValueError
                 row |= {"record_id": str(detail["id"]), "created_at": datetime.fromisoformat(detail["created_at"])}
         except InvalidRequest as error:
-            raise InvalidRequest(str(error), regNo=reg_no, **error.context) from None
+            field = f"{place}.{error.context.get('field')}"
+            raise InvalidRequest(str(error), regNo=reg_no, field=field) from None
         except (AttributeError, KeyError, TypeError, ValueError):
-            raise InvalidRequest("The field faces is not as an export writes it.", regNo=reg_no) from None
+            sentence = "The field faces is not as an export writes it."
+            raise InvalidRequest(sentence, regNo=reg_no, field=f"{place}.faces") from None
         yield row
 
 
@@ -197,7 +205,7 @@ def _refuse_duplicates(connection: sa.Connection, new: list[dict[str, Any]], car
 
 
 def _person(row: Any) -> Person:
-    return Person(row["name"], row["user_id"], by_name=row["record_id"] == row["user_id"])
+    return Person.from_row(row["user_id"], row["name"], False, row["record_id"])
 
 
 def _stored(connection: sa.Connection, column: sa.ColumnElement[str]) -> set[str]:

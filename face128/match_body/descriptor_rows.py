@@ -63,6 +63,15 @@ class DescriptorRows:
         self._float64.append(descriptors.parse(to_python(value), self._dimension).tobytes())
         self._float64_owners.append(owner)
 
+    def mark(self) -> tuple[int, int]:
+        """The present size, for ``undo``."""
+        return len(self._float64), len(self._float32)
+
+    def undo(self, mark: tuple[int, int]) -> None:
+        """Remove the descriptors that were added one by one since ``mark``."""
+        del self._float64[mark[0] :], self._float64_owners[mark[0] :]
+        del self._float32[mark[1] :], self._float32_owners[mark[1] :]
+
     def add_all(self, values: list[Any]) -> bool:
         """Add one descriptor for each owner 0, 1, ... if all are valid base64, or all valid lists; else add none."""
         if self._strict:
@@ -84,13 +93,15 @@ class DescriptorRows:
             return False
         return True
 
-    def needs_strict_check(self, body: Body, other_lists: int) -> bool:
+    def needs_strict_check(self, body: Body, other_lists: int, *, other_nested: int = 0) -> bool:
         """Whether an invalid descriptor may have been accepted; only strict rows can tell, and name it.
 
-        ``other_lists`` is the number of lists that the body certainly has besides these descriptors.
+        ``other_lists`` is the number of lists that the body certainly has besides these descriptors; ``other_nested``
+        of them follow no field's name.
         """
         # simdjson's as_buffer flattens [[1, 2], 3]; base64 may contain NaN.
-        nested = bool(self._float64) and has_nested_lists(body, self._nested_lists, self._lists + other_lists)
+        nested_lists, lists = self._nested_lists + other_nested, self._lists + other_lists
+        nested = bool(self._float64) and has_nested_lists(body, nested_lists, lists)
         return nested or not np.isfinite(self._float32_rows).all()
 
     def to_arrays(self) -> tuple[Matrix, npt.NDArray[np.int64]]:

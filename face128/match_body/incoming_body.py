@@ -51,7 +51,7 @@ class IncomingBody:
         self._store_compared()
         self._search()
 
-    def cached_request(self, rule: Rule) -> MatchRequest | None:
+    def cached_request(self, rule: Rule, skip_invalid: bool = False) -> MatchRequest | None:
         """The request, if its list is cached; ``rule`` applies if the body names none. Raises as ``parser.parse``."""
         if self._searching:
             self._search(complete=True)
@@ -60,7 +60,7 @@ class IncomingBody:
             return None
         before, after = bytes(self._stored[:start]), bytes(self._stored[start : self._end])
         for same in (cached, *(each for each in self._cache.lists if _same_text_for_another_model(each, cached))):
-            if request := same.request(before, after, rule):
+            if request := same.request(before, after, rule, skip_invalid):
                 self._cache.touch(same)
                 return request
         return None

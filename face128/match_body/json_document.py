@@ -1,13 +1,12 @@
 """Parses JSON with simdjson, and with Python's parser where simdjson gives up.
 
 simdjson creates Python objects only on access, so a body of a million numbers is cheap. But it refuses a whole document
-because of one integer beyond 64 bits, one 1e400 or one NaN. Python's slower parser then reads it: the integer may be a
-valid regNo, and an error should name the member that has the NaN.
+because of one integer beyond 64 bits, one 1e400, one NaN, or one text that is not Unicode. Python's slower parser then
+reads it: the integer may be a valid regNo, and an error should name the member that has the NaN or the text.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections import deque
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from typing import Any, TypeVar
 
 import simdjson
 
+from face128.domain import strict_json
 from face128.errors import BadRequest
 
 T = TypeVar("T")
@@ -25,7 +25,8 @@ ARRAYS = (simdjson.Array, list)
 
 COLON, SPACE = b": "
 LARGE_BODY_BYTES = 256 * 1024  # in a larger body, counting all brackets first saves time
-_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+PIECE_BYTES = 256 * 1024
+_DESCRIPTOR = re.compile(rb'\[[-+0-9.eE,\s]+\]|"[A-Za-z0-9+/=]{400,}"')
 
 # A parser keeps about three times the memory of its largest document; a new one costs half a parse in page faults.
 MAX_REUSED_PARSER_BYTES = 64 * 2**20
@@ -39,15 +40,17 @@ class SimdjsonError(Exception):
     """simdjson cannot parse the document."""
 
 
-def parse(body: Body, convert: Callable[[Any], T]) -> T:
+def parse(body: Body, convert: Callable[[Any], T], *, any_text: bool = False, root_name: str = "body") -> T:
     """The result of ``convert`` for the document's root, which is only valid during the call. Thread-safe.
 
-    Of two fields with one name the first counts. Raises BadRequest unless the body is one JSON document in UTF-8.
+    Of two fields with one name the first counts. ``any_text``: ``convert`` checks text and numbers, and decides which
+    of them matter. ``root_name``: how errors name a root that is a list. Raises BadRequest unless the body is one JSON
+    document in UTF-8, and what strict_json.loads raises.
     """
     try:
         return parse_fast(body, convert)
     except SimdjsonError:
-        return _parse_with_python(body, convert)
+        return _parse_with_python(body, convert, any_text, root_name)
 
 
 def parse_fast(body: Body, convert: Callable[[Any], T]) -> T:
@@ -106,28 +109,34 @@ def _count_brackets(text: bytes | bytearray) -> int:
     return count
 
 
-def _parse_with_python(body: Body, convert: Callable[[Any], T]) -> T:
+def _parse_with_python(body: Body, convert: Callable[[Any], T], any_text: bool, root_name: str) -> T:
     if len(body) > MAX_PYTHON_PARSE_BYTES:
-        raise BadRequest("The body is not JSON, or has a number that is none.")
+        # Without its descriptors it is small enough to find text that is not Unicode, and to name the member.
+        small = b"".join(
+            # In pieces, so that other threads run between them. What a piece cuts in two stays as it is.
+            _DESCRIPTOR.sub(b"0", body[at : at + PIECE_BYTES])
+            for at in range(0, len(body), PIECE_BYTES)
+        )
+        if len(small) <= MAX_PYTHON_PARSE_BYTES:
+            strict_json.loads(small, root=root_name, object_pairs_hook=_first_field_wins)
+        raise BadRequest("The body is not JSON, or has a number that takes more than 64 bits.")
     constants: list[str] = []
 
     def constant(token: str) -> float:
         constants.append(token)
         return float(token)
 
-    try:
-        text = str(body, "utf-8-sig")  # simdjson skips a byte order mark, too
-        root = json.loads(text, parse_constant=constant, object_pairs_hook=_first_field_wins)
-        if _SURROGATE.search(text):
-            # Python accepts the escape of half a surrogate pair, which no answer can contain: encode() raises.
-            json.dumps(root, ensure_ascii=False).encode()
-    except (ValueError, RecursionError):
-        raise BadRequest("The body is not JSON in UTF-8.") from None
+    root = strict_json.loads(
+        body, any_text=any_text, root=root_name, parse_constant=constant, object_pairs_hook=_first_field_wins
+    )
     result = convert(root)  # may raise a more precise error than this one
-    if constants:
+    if constants and not any_text:
         raise BadRequest("NaN and Infinity are no numbers in JSON.")
     return result
 
 
 def _first_field_wins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    return dict(reversed(pairs))
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        fields |= dict(reversed(pairs))  # in the document's order: an error names the first bad field
+    return fields

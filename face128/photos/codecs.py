@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pillow_heif
 from PIL import Image
 
-from face128.errors import BadImage, Face128Error, TooLarge, UnsupportedFormat
+from face128.errors import BadImage, Face128Error, OutOfMemory, TooLarge, UnsupportedFormat
 
 RGB = npt.NDArray[np.uint8]
 """(height, width, 3) uint8, C-contiguous."""
@@ -39,13 +39,15 @@ _STRIP_PIXELS = 2**18
 
 @contextmanager
 def codec_errors() -> Iterator[None]:
-    """Turn what the codecs raise for a bad file into BadImage or TooLarge. Also a decorator."""
+    """Turn what the codecs raise into BadImage, TooLarge or OutOfMemory. Also a decorator."""
     try:
         yield
     except Face128Error:
         raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError) as error:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise TooLarge("The image has too many pixels.") from error
+    except MemoryError as error:
+        raise OutOfMemory() from error
     except Exception as error:
         # For a damaged file Pillow, libheif and zlib raise anything: OSError, SyntaxError, ValueError, TypeError,
         # IndexError, KeyError, EOFError, OverflowError, ZeroDivisionError, RuntimeError, struct.error, zlib.error ...

@@ -23,6 +23,8 @@ _SIGNATURES = {
 _AVIF_BRANDS = {b"avif", b"avis"}
 _HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
 
+_IMAGE_SPATIAL_EXTENTS = re.compile(rb"(?s)ispe\0{4}(.{4})(.{4})")  # ISO/IEC 23008-12, 6.5.3
+
 _MAX_JPEG_SEGMENTS = 1000
 # A progressive JPEG has about ten scans. Each costs a pass over the whole picture (50 ms at 50 megapixels) even if it
 # has few bytes: a file of 12 MB could keep a decoder busy for more than an hour. Hence limits on the scans, and on the
@@ -53,6 +55,12 @@ def sniff(data: bytes) -> str | None:
         if brands & _HEIC_BRANDS:
             return "HEIC"
     return None
+
+
+def largest_claimed_pixels(data: bytes) -> int:
+    """Of the pictures in an AVIF or HEIC: libavif and libheif refuse one beyond their own limits as they do damage."""
+    sizes = _IMAGE_SPATIAL_EXTENTS.findall(data)
+    return max((int.from_bytes(width, "big") * int.from_bytes(height, "big") for width, height in sizes), default=0)
 
 
 def trim(image_format: str, data: bytes) -> bytes:

@@ -17,8 +17,9 @@ from PIL import Image
 
 from face128.errors import BadImage, TooLarge, UnsupportedFormat
 from face128.events import stage
-from face128.photos import codecs, formats
+from face128.photos import codecs, formats, memory
 from face128.photos.codecs import RGB as RGB
+from face128.photos.decode_memory import KEPT_BYTES_A_PIXEL, decode_bytes
 
 SHRINKS = (1, 2, 4, 8)
 """The divisors of the size at which a JPEG can be decoded directly."""
@@ -37,12 +38,20 @@ class Limits:
 class Photo:
     """A photo within the limits. Pixels are decoded when they are first read, and kept."""
 
-    def __init__(self, width: int, height: int, decode: Callable[[int], RGB], shrinks: tuple[int, ...] = (1,)) -> None:
+    def __init__(
+        self,
+        width: int,
+        height: int,
+        decode: Callable[[int], RGB],
+        shrinks: tuple[int, ...] = (1,),
+        decode_bytes: Callable[[int], int] | None = None,
+    ) -> None:
         self.width = width
         self.height = height
         self.shrinks = shrinks
         """The shrinks that are decoded directly, 1 among them. The others are averaged from full size."""
         self._decode = decode
+        self._decode_bytes = decode_bytes
         self._rgb: dict[int, RGB] = {}
         self._grey: dict[int, Image.Image] = {}
 
@@ -66,11 +75,18 @@ class Photo:
         assert shrink in SHRINKS
         if shrink not in self._rgb:
             direct = shrink in self.shrinks
+            if direct and self._decode_bytes:
+                memory.require(self._decode_bytes(shrink), self.width * self.height)
             with stage("decode"):
                 rgb = self._decode(shrink) if direct else np.asarray(Image.fromarray(self.rgb()).reduce(shrink))
             rgb.flags.writeable = False
             self._rgb[shrink] = rgb
         return self._rgb[shrink]
+
+    def claim_memory(self, search_bytes: int) -> None:
+        """Wait for the memory that this photo may need; ``search_bytes`` of it for the search for faces."""
+        kept = KEPT_BYTES_A_PIXEL * self.width * self.height
+        memory.claim(max(self._decode_bytes(1) if self._decode_bytes else kept, kept + search_bytes))
 
     def grey(self, shrink: int = 1) -> Image.Image:
         """The same pixels in mode L (ITU-R 601-2 luma)."""
@@ -96,14 +112,19 @@ def open_photo(data: bytes, limits: Limits = Limits()) -> Photo:
     image_format = formats.sniff(data)
     if image_format is None:
         raise UnsupportedFormat()
-    with stage("decode"), codecs.codec_errors():
-        data = formats.trim(image_format, data)
-        width, height, transpose = codecs.read_header(image_format, data)
-    if width * height > limits.max_pixels:
-        raise TooLarge(f"The image has more than {limits.max_pixels} pixels.", max_pixels=limits.max_pixels)
+    try:
+        with stage("decode"), codecs.codec_errors():
+            data = formats.trim(image_format, data)
+            width, height, transpose = codecs.read_header(image_format, data)
+    except BadImage:
+        if image_format in ("AVIF", "HEIC"):
+            _check_pixels(formats.largest_claimed_pixels(data), limits)
+        raise
+    _check_pixels(width * height, limits)
     # If a side is shorter than the shrink, the decoder uses a smaller shrink than it was asked for.
     shrinks = tuple(shrink for shrink in SHRINKS if shrink <= min(width, height)) if image_format == "JPEG" else (1,)
-    return Photo(width, height, partial(codecs.decode, image_format, data, transpose), shrinks)
+    decode = partial(codecs.decode, image_format, data, transpose)
+    return Photo(width, height, decode, shrinks, partial(decode_bytes, image_format, data, width * height))
 
 
 def decode_base64(text: str, max_bytes: int = Limits.max_bytes) -> bytes:
@@ -121,6 +142,11 @@ def decode_base64(text: str, max_bytes: int = Limits.max_bytes) -> bytes:
     if not data:
         raise BadImage("The image is empty.")
     return data
+
+
+def _check_pixels(pixel_count: int, limits: Limits) -> None:
+    if pixel_count > limits.max_pixels:
+        raise TooLarge(f"The image has more than {limits.max_pixels} pixels.", max_pixels=limits.max_pixels)
 
 
 def _check_size(byte_count: int, max_bytes: int) -> None:

@@ -7,12 +7,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import threading
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
-from face128.errors import ConfigurationError, DatabaseUnavailable, Face128Error
+from face128.errors import (
+    ConfigurationError,
+    DatabaseUnavailable,
+    Face128Error,
+    GalleryLost,
+    GalleryReadOnly,
+    NotReady,
+)
 from face128.gallery.rwlock import locked
+from face128.logs import plain_traceback
 from face128.process_memory import freeze_heap
 from face128.settings import Settings
 from face128.workers.thread_pool import ThreadPool
@@ -27,7 +37,9 @@ log = logging.getLogger("face128")
 
 THREADS = 4  # a thread waits for the database, or searches and keeps one core busy
 MAX_QUEUED_CALLS = 256
-PING_TIMEOUT_S = 2.0
+CHECK_INTERVAL_S = 2.0
+PAUSE_S = 1.0
+CHECK_WAIT_S = 1.0  # how long /ready waits for a check
 BUILD_POLL_S = 2.0  # while the cohorts are built, how soon a close is noticed
 
 
@@ -40,17 +52,27 @@ class GalleryAccess:
         self._gallery: Gallery | None = None
         self._open_lock = threading.Lock()
         self._loading: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
+        self._checking: asyncio.Task[Face128Error | None] | None = None
+        self._problem: Face128Error | None = None
+        """What the last check found."""
+        self._failure: Face128Error | None = None
+        self._retry_at = 0.0
+        """Why the gallery could not be opened after a wait, and when the next one may wait for it."""
         self._closing = False
 
     @property
     def in_use(self) -> bool:
         """Whether this service has a gallery: an open one, or one that the settings or the data folder name."""
-        return bool(self._gallery or self._settings.database_url or self._settings.gallery_file.exists())
+        return bool(self._gallery or self._settings.database_url or os.path.exists(self._settings.gallery_file))
 
     def start(self) -> None:
-        """Open the gallery in the background, if there is one."""
+        """Open the gallery in the background, if there is one; and watch it from then on."""
         if self.in_use:
             self._loading = asyncio.create_task(self._load())
+        elif problem := self._folder_problem():
+            log.warning("%s Nobody can be enrolled in %s", problem, self._settings.data)
+        self._watching = asyncio.create_task(self._watch())
 
     async def run(self, job: Callable[Concatenate[Gallery, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a blocking call of the gallery.
@@ -59,26 +81,59 @@ class GalleryAccess:
         """
         return await self._threads.run(lambda: job(self._open(), *args, **kwargs))
 
-    async def problem(self) -> str | None:
-        """Why the gallery cannot be used now, in one sentence; None if it can."""
+    async def problem(self) -> Face128Error | None:
+        """Why the gallery cannot be used now; None if it can.
+
+        One check runs at a time: a database that hangs holds one thread, and the answer is the last check's.
+        """
+        if not self.in_use:
+            return self._folder_problem()
         if self._loading is not None and not self._loading.done():
-            return "The gallery is being loaded."
-        try:
-            async with asyncio.timeout(PING_TIMEOUT_S):
-                await self.run(lambda gallery: gallery.ping())
-        except TimeoutError:
-            return "The gallery's database does not answer in time."
-        except Face128Error as error:
-            return str(error)
-        return None
+            return NotReady("The gallery is being loaded.")
+        if self._checking is None or self._checking.done():
+            self._checking = asyncio.create_task(asyncio.to_thread(self._check))
+        await asyncio.wait({self._checking}, timeout=CHECK_WAIT_S)
+        if self._checking.done():
+            self._problem = self._checking.result()
+        elif self._problem is None:
+            return DatabaseUnavailable("The gallery's database does not answer in time.")
+        return self._problem
 
     async def close(self) -> None:
         self._closing = True
-        if self._loading is not None:
-            await self._loading
+        if self._watching is not None:
+            self._watching.cancel()
+        await asyncio.gather(
+            *(task for task in (self._loading, self._checking) if task is not None), return_exceptions=True
+        )
         await asyncio.to_thread(self._threads.close)
         if self._gallery is not None:
             self._gallery.close()
+
+    async def _watch(self) -> None:
+        """Notice within seconds, in every process, that the gallery is not the one that was opened."""
+        while True:
+            await asyncio.sleep(CHECK_INTERVAL_S)
+            if self._gallery is not None:
+                await self.problem()
+
+    def _check(self) -> Face128Error | None:
+        try:
+            self._open().database.check()
+        except Face128Error as error:
+            return error
+        except Exception as error:  # the next check must come
+            log.error("the gallery's check: %s", plain_traceback(error))
+            return DatabaseUnavailable()
+        return None
+
+    def _folder_problem(self) -> Face128Error | None:
+        folder = self._settings.data
+        while not os.path.exists(folder) and folder != folder.parent:
+            folder = folder.parent
+        if os.path.isdir(folder) and os.access(folder, os.W_OK | os.X_OK):
+            return None
+        return GalleryReadOnly("The gallery's folder cannot be written.")
 
     async def _load(self) -> None:
         try:
@@ -93,13 +148,33 @@ class GalleryAccess:
             log.error("the gallery: %s", error)
 
     def _open(self) -> Gallery:
-        from face128.gallery.gallery import Gallery
-
         with locked(self._open_lock):
             if self._gallery is None:
-                try:
-                    self._gallery = Gallery.from_settings(self._settings)
-                except ConfigurationError as error:
-                    raise DatabaseUnavailable(str(error)) from None
+                self._gallery = self._new_gallery()
                 freeze_heap()
+            elif (lost := self._gallery).database.may_be_reopened():
+                try:
+                    self._gallery = self._new_gallery(must_exist=True)
+                except GalleryLost as error:
+                    lost.database.lose(error)
+                    raise
+                lost.close()
+                log.info("the gallery is open again")
             return self._gallery
+
+    def _new_gallery(self, *, must_exist: bool = False) -> Gallery:
+        from face128.gallery.gallery import Gallery
+
+        start = time.monotonic()
+        if self._failure is not None and start < self._retry_at:
+            raise type(self._failure)(str(self._failure))
+        try:
+            gallery = Gallery.from_settings(self._settings, hurried=True, must_exist=must_exist)
+        except ConfigurationError as error:
+            raise DatabaseUnavailable(str(error)) from None
+        except DatabaseUnavailable as error:
+            if time.monotonic() > start + PAUSE_S:
+                self._failure, self._retry_at = error, time.monotonic() + PAUSE_S
+            raise
+        gallery.follow_erasures()
+        return gallery

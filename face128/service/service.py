@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 
 from anyio import CapacityLimiter
 
-from face128.domain.members import MatchRequest
+from face128.domain.members import MatchRequest, MemberList
+from face128.domain.model_card import ModelCard
 from face128.encoding.encode import Encoding, encode
 from face128.encoding.self_test import load_engines
 from face128.engines.base import Engine
@@ -21,11 +22,14 @@ from face128.events import listener
 from face128.match_body import parser
 from face128.match_body.json_document import Body
 from face128.match_body.list_cache import ListCache
+from face128.match_body.uploaded_list import UploadedList
 from face128.matching.decision import MAX_WAITING_REQUESTS, CohortBuilder
+from face128.memory_limit import this_process
 from face128.photos.photo import Limits
 from face128.process_memory import freeze_heap, keep_freed_pages
 from face128.service.gallery_access import GalleryAccess
 from face128.settings import Settings
+from face128.workers.memory_budget import MemoryBudget
 from face128.workers.process_pool import ProcessPool
 from face128.workers.thread_pool import ThreadPool
 
@@ -33,6 +37,9 @@ T = TypeVar("T")
 
 log = logging.getLogger("face128")
 
+IDLE_LISTS_POLL_S = 60.0
+
+KEPT_SHARE = 16  # of the memory: freed memory that the service keeps, at most
 ABANDONED_EXIT_S = 2.0
 """From the end of the grace to a forced exit: time to answer the requests whose work is abandoned."""
 
@@ -44,10 +51,10 @@ class Service:
         self.settings = settings
         self.limits = Limits(settings.max_image_bytes, settings.max_image_pixels)
         self.process_pool = process_pool or (ProcessPool(settings) if settings.process_isolation else None)
-        call = self.process_pool.call if self.process_pool else None
+        call = self.process_pool.call if self.process_pool else MemoryBudget().call
         self.photo_pool = ThreadPool("images", settings.threads, settings.queue, call)
         self.gallery = GalleryAccess(settings)
-        self.list_cache = ListCache(settings.list_memory)
+        self.list_cache = ListCache(settings.list_memory, settings.list_seconds)
         self.match_limiter = CapacityLimiter(2)
         """For decisions on large lists: more than two at once gain nothing under the GIL, and each takes memory."""
         self.cohort_builder = CohortBuilder()
@@ -59,6 +66,7 @@ class Service:
         self._deadline = 0.0
         self._engines: dict[str, Engine] = {}
         self._loading: asyncio.Task[None] | None = None
+        self._dropping_idle_lists: asyncio.Task[None] | None = None
 
     @property
     def default_engine(self) -> str:
@@ -81,8 +89,10 @@ class Service:
         return {engine.card.name: engine.card.licence for engine in tuple(self._engines.values())}
 
     def start(self) -> None:
-        keep_freed_pages()
+        memory_bytes = this_process().total_bytes()
+        keep_freed_pages(memory_bytes and memory_bytes // KEPT_SHARE)
         self._loading = asyncio.create_task(asyncio.to_thread(self._load_engines))
+        self._dropping_idle_lists = asyncio.create_task(self._drop_idle_lists())
         self.gallery.start()
 
     def begin_to_stop(self) -> None:
@@ -97,6 +107,8 @@ class Service:
     async def stop(self) -> None:
         """Finish the work that runs, within the grace that is left."""
         self.begin_to_stop()
+        if self._dropping_idle_lists is not None:
+            self._dropping_idle_lists.cancel()
         try:
             async with asyncio.timeout(max(1.0, self._deadline - time.monotonic())):
                 if self._loading is not None:
@@ -124,15 +136,44 @@ class Service:
             raise NotReady()
         raise InvalidRequest(f"The loaded engines are: {', '.join(self.settings.engines)}.", field="engine")
 
-    def parse_match(self, body: Body) -> MatchRequest:
-        """The request of a body of /match. Raises what parser.parse raises."""
-        return parser.parse(body, max_members=self.settings.max_members, rule=self.settings.rule)
+    def parse_match(self, body: Body, owner: str, skip_invalid: bool, *, wait: bool = False) -> MatchRequest:
+        """The request of a body of /match; ``owner`` may refer to the lists that they uploaded.
 
-    def parse_and_cache(self, body: bytearray) -> MatchRequest:
+        Raises what parser.parse raises, and NotParsed unless it may ``wait`` until a long list is parsed.
+        """
+
+        def uploaded(digest: str, card: ModelCard) -> MemberList:
+            upload = self.list_cache.uploaded(owner, digest)
+            if not wait:
+                return upload.parsed(card)
+            members = upload.parse(card)
+            self.list_cache.make_room()
+            return members
+
+        settings = self.settings
+        return parser.parse(
+            body,
+            max_members=settings.max_members,
+            rule=settings.rule,
+            skip_invalid=skip_invalid,
+            uploaded=uploaded,
+        )
+
+    def parse_and_cache(self, body: bytearray, owner: str, skip_invalid: bool) -> MatchRequest:
         """As ``parse_match``, and put its list into the list cache. ``body`` must not be changed afterwards."""
-        request = self.parse_match(body)
+        request = self.parse_match(body, owner, skip_invalid, wait=True)
         self.list_cache.put(body, request)
         return request
+
+    def store_upload(self, upload: UploadedList, card: ModelCard) -> MemberList:
+        """Parse an uploaded list for the model and put it into the list cache.
+
+        Raises DigestMismatch, TooLarge, and what parse_list raises.
+        """
+        upload.check_digest()
+        members = upload.parse(card)
+        self.list_cache.put_upload(upload)
+        return members
 
     async def run(self, job: Callable[..., T], *args: object) -> T:
         """Run blocking engine work in the pool; see ThreadPool.run."""
@@ -157,6 +198,11 @@ class Service:
                 raise outcome
             encodings.append(outcome)
         return encodings
+
+    async def _drop_idle_lists(self) -> None:
+        while True:
+            await asyncio.sleep(min(IDLE_LISTS_POLL_S, self.settings.list_seconds))
+            self.list_cache.drop_idle()
 
     def _load_engines(self) -> None:
         try:

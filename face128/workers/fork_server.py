@@ -14,17 +14,22 @@ import pickle
 import signal
 import socket
 import sys
+from contextlib import suppress
 
 from face128 import events
 from face128.domain.model_card import ModelCard
 from face128.encoding.self_test import load_engines
 from face128.engines.base import Engine
-from face128.errors import Face128Error
+from face128.errors import Face128Error, OutOfMemory
 from face128.logs import plain_traceback, request_id, set_up_logging
+from face128.photos.memory import Grant, asking
 from face128.process_memory import trim_heap
 from face128.workers.messages import receive, send
 
 WORKER_NICE = 5  # of 0 to 19: the event loop of the service comes first, as in thread_pool.py
+OUT_OF_MEMORY_SCORE = 500
+"""Added to the kernel's score of a worker, 0 to 1000: if memory runs out it ends a worker, and not the service."""
+MIN_TRIMMED_BYTES = 16 * 2**20  # of memory that a photo claimed: freed memory then goes back to the system, in 1 ms
 MAX_CONTROL_BYTES = 2**16
 """Longest message on the control socket: the settings, or the model cards. Linux sends up to 200 KB."""
 FORK = b"fork"
@@ -38,14 +43,16 @@ def loaded_engine(name: str) -> Engine:
     return _engines[name]
 
 
-def main(control_fd: int, preload_dlib: bool) -> None:
+def main(control_fd: int, log_fd: int, preload_dlib: bool) -> None:
     """Load the engines, send their cards, then fork and reap workers on request, until the service hangs up.
 
+    The log goes to ``log_fd``, the service's stderr. What native code writes goes to this process's own stderr, a pipe.
     With ``preload_dlib`` what dlib's engine needs is imported before the settings arrive.
     """
     for signal_number in (signal.SIGINT, signal.SIGTERM):  # may be sent to the whole group: the service decides
         signal.signal(signal_number, signal.SIG_IGN)
-    faulthandler.enable()
+    faulthandler.enable(sys.__stderr__ or 2)
+    sys.stderr = open(log_fd, "w", buffering=1, errors="backslashreplace")  # noqa: SIM115
     import resource  # not on Windows, which imports this module for RemoteEngine
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold the photo
@@ -102,24 +109,45 @@ def _work(connection: socket.socket) -> None:
     """Run one job after the other until the service hangs up."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # a worker that hangs would outlive the service
+        with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+            file.write(str(OUT_OF_MEMORY_SCORE))
     os.nice(WORKER_NICE)
+    claimed_bytes = 0
+
+    def ask(byte_count: int) -> Grant:
+        nonlocal claimed_bytes
+        claimed_bytes = byte_count
+        send(connection, pickle.dumps(byte_count))
+        grant: Grant = pickle.loads(receive(connection))  # noqa: S301  (from the service)
+        return grant
+
+    asking.set(ask)
     try:
         while True:
+            claimed_bytes = 0
             request_id.set(receive(connection).decode())
-            send(connection, _run(receive(connection)))
+            answer = _run(receive(connection))
+            if claimed_bytes >= MIN_TRIMMED_BYTES:
+                trim_heap()  # before the answer, which gives the memory to the next photo
+            send(connection, answer)
     except OSError:
         os._exit(0)
 
 
-def _run(pickled_job: bytes) -> bytes:
+def _run(pickled_job: bytearray) -> bytes:
     """A pickle of: whether the job succeeded, its result or error, and the events that it reported."""
     outcome: tuple[bool, object]
     with events.recording() as recorded:
         try:
             job, args = pickle.loads(pickled_job)  # noqa: S301  (from the service)
+            del pickled_job  # a copy of the photo
             outcome = True, job(*args)
         except Face128Error as error:
+            # Its traceback would hold this frame, and this frame the error: the photo would stay until a collection.
+            error.__traceback__ = error.__context__ = error.__cause__ = None
             outcome = False, error
+        except MemoryError:
+            outcome = False, OutOfMemory()
         except Exception as error:  # a bug; its traceback goes into the service's log
             outcome = False, plain_traceback(error)
     return pickle.dumps((*outcome, recorded), pickle.HIGHEST_PROTOCOL)

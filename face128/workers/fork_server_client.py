@@ -18,6 +18,7 @@ from face128.settings import Settings
 from face128.workers import launcher
 from face128.workers.fork_server import FORK, MAX_CONTROL_BYTES
 from face128.workers.launcher import KILL_TIMEOUT_S, ForkServerProcess
+from face128.workers.native_output import NativeOutput
 
 ANSWER_TIMEOUT_S = 10.0  # for a worker to be forked or reaped, which takes milliseconds
 LOAD_TIMEOUT_S = 300.0  # for the engines to be loaded and tried, which takes some seconds
@@ -29,6 +30,7 @@ class WorkerProcess(NamedTuple):
     process_id: int
     connection: socket.socket
     fork_server: ForkServerProcess | None  # its parent, which alone can reap it
+    native_output: NativeOutput
 
 
 class ForkServerClient:
@@ -46,6 +48,7 @@ class ForkServerClient:
             if self.closed:
                 raise Overloaded(STOPPING)
             self._server = launcher.launch()
+            self._native_output = NativeOutput(self._server.native_output)
             if self.closed:  # by another thread, perhaps before there was a process to kill
                 self._end()
                 raise Overloaded(STOPPING)
@@ -72,7 +75,7 @@ class ForkServerClient:
                 if start_first:
                     self.load()
                 with suppress(OSError):
-                    return WorkerProcess(self._request(FORK, theirs), ours, self._server)
+                    return WorkerProcess(self._request(FORK, theirs), ours, self._server, self._native_output)
         ours.close()
         raise NotReady("No process can be started for photos. Try again shortly.")
 
@@ -113,7 +116,8 @@ class ForkServerClient:
         except OSError as error:
             if not self.closed:
                 timed_out = isinstance(error, TimeoutError)
-                log.error("the fork server %s", f"does not answer in {seconds:g} seconds" if timed_out else "has died")
+                reason = f"does not answer in {seconds:g} seconds" if timed_out else "has died"
+                log.error("the fork server %s%s", reason, self._native_output.take_last_lines())
             self._end()
             raise
 

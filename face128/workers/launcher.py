@@ -11,8 +11,9 @@ import socket
 import subprocess
 import sys
 from contextlib import suppress
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
+STDERR_FD = 2
 KILL_TIMEOUT_S = 5.0
 """For a process to end after SIGKILL. One that the kernel does not let go of (a lost disk) may take any time."""
 
@@ -22,6 +23,7 @@ class ForkServerProcess(NamedTuple):
 
     process: subprocess.Popen[bytes]
     control: socket.socket  # SOCK_SEQPACKET: a message is received whole or not at all
+    native_output: BinaryIO  # what it and its workers write to their stderr, but for the log
 
     def end(self) -> bool:
         """Kill it, and its workers with it. Whether it has ended within KILL_TIMEOUT_S."""
@@ -56,15 +58,23 @@ def drop_early() -> None:
 
 def _launch(preload_dlib: bool) -> ForkServerProcess:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    code = f"from face128.workers.fork_server import main; main({theirs.fileno()}, {preload_dlib})"
+    read_end, write_end = os.pipe()
+    try:
+        log_fd = os.dup(STDERR_FD)
+    except OSError:  # this process was started without one
+        log_fd = os.open(os.devnull, os.O_WRONLY)
+    code = f"from face128.workers.fork_server import main; main({theirs.fileno()}, {log_fd}, {preload_dlib})"
     # No settings and no keys; one thread a worker: photos run in parallel, not the parts of one.
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("FACE128_", "API_KEY"))}
     process = subprocess.Popen(  # noqa: S603  (nothing in it comes from outside)
         [sys.executable, "-c", code],
         env=environment | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
         stdin=subprocess.DEVNULL,
-        pass_fds=[theirs.fileno()],
+        stderr=write_end,
+        pass_fds=[theirs.fileno(), log_fd],
         start_new_session=True,  # Ctrl-C in the terminal is for the service alone
     )
     theirs.close()
-    return ForkServerProcess(process, ours)
+    os.close(write_end)
+    os.close(log_fd)
+    return ForkServerProcess(process, ours, os.fdopen(read_end, "rb", 0))

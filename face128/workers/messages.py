@@ -18,10 +18,12 @@ MAX_RECEIVE_BYTES = 2**20
 
 def send(connection: socket.socket, message: bytes, deadline: float | None = None) -> None:
     _set_timeout(connection, deadline)
-    connection.sendall(len(message).to_bytes(HEADER_BYTES, "little") + message)
+    connection.sendall(len(message).to_bytes(HEADER_BYTES, "little"))
+    _set_timeout(connection, deadline)
+    connection.sendall(message)  # not joined to the header: a message may have many megabytes
 
 
-def receive(connection: socket.socket, deadline: float | None = None) -> bytes:
+def receive(connection: socket.socket, deadline: float | None = None) -> bytearray:
     length = int.from_bytes(_receive_exactly(connection, HEADER_BYTES, deadline), "little")
     return _receive_exactly(connection, length, deadline)
 
@@ -33,16 +35,15 @@ def is_idle(connection: socket.socket) -> bool:
     return not poll.poll(0)
 
 
-def _receive_exactly(connection: socket.socket, count: int, deadline: float | None) -> bytes:
-    parts = []
-    while count:
+def _receive_exactly(connection: socket.socket, count: int, deadline: float | None) -> bytearray:
+    message = bytearray()
+    while len(message) < count:
         _set_timeout(connection, deadline)
-        part = connection.recv(min(count, MAX_RECEIVE_BYTES))
+        part = connection.recv(min(count - len(message), MAX_RECEIVE_BYTES))
         if not part:
             raise ConnectionResetError
-        parts.append(part)
-        count -= len(part)
-    return b"".join(parts)
+        message += part
+    return message
 
 
 def _set_timeout(connection: socket.socket, deadline: float | None) -> None:

@@ -3,7 +3,9 @@
 dlib, ONNX Runtime and the decoders behind Pillow are native code: a crash or an endless loop there cannot be caught in
 its own process. Each thread of the pool (thread_pool.py) has a worker process, forked in milliseconds from the fork
 server, which has loaded the engines. A photo that crashes or stalls its worker costs its own request alone: it is
-answered as a bad image, so that the client does not try again, and is refused unseen for DEADLY_JOB_TTL_S.
+answered as a bad image, so that the client does not try again, and is refused unseen for DEADLY_JOB_TTL_S. A worker
+that ends by SIGKILL was killed from outside, by the kernel if memory ran out: its photo is tried once more, and is then
+answered as overloaded.
 """
 
 from __future__ import annotations
@@ -24,12 +26,14 @@ from face128 import errors, events
 from face128.domain.model_card import ModelCard
 from face128.encoding.encode import Encoding
 from face128.engines.base import Engine, Face
-from face128.errors import STOPPING, BadImage, Face128Error, Overloaded
+from face128.errors import STOPPING, BadImage, Face128Error, OutOfMemory, Overloaded
 from face128.logs import WorkerError, request_id
+from face128.photos.memory import Grant
 from face128.photos.photo import Photo, pixels_unavailable
 from face128.settings import Settings
 from face128.workers.fork_server import loaded_engine
 from face128.workers.fork_server_client import ForkServerClient, WorkerProcess
+from face128.workers.memory_budget import Claim, MemoryBudget
 from face128.workers.messages import is_idle, receive, send
 
 T = TypeVar("T")
@@ -55,7 +59,7 @@ class RemoteEngine:
     def _only_in_workers(self, *_: Any) -> Any:
         raise RuntimeError("This engine is loaded in the worker processes: pass it to a job.")
 
-    detect = crop = describe = _only_in_workers
+    search_bytes = detect = crop = describe = _only_in_workers
 
 
 class ProcessPool:
@@ -64,6 +68,7 @@ class ProcessPool:
     def __init__(self, settings: Settings) -> None:
         self._photo_seconds = settings.photo_seconds
         self._fork_server = ForkServerClient(settings)
+        self._budget = MemoryBudget()
         self._thread = threading.local()
         self._deadly_jobs: OrderedDict[bytes, float] = OrderedDict()
         """By the hash of a job that ended its worker: when that was."""
@@ -80,15 +85,16 @@ class ProcessPool:
     def call(self, job: Callable[..., T], *args: Any) -> T:
         """Run a job in this thread's worker; its result, its errors and its events are passed on.
 
-        ``job`` is a function of a module or an engine's method. Raises BadImage where the worker dies or takes longer
-        than ``photo_seconds``, which ends it, and NotReady if no worker can be started.
+        ``job`` is a function of a module or an engine's method. Raises BadImage if the worker crashes or takes longer
+        than ``photo_seconds``, which ends it, OutOfMemory if the kernel kills it, and NotReady if no worker can be
+        started.
         """
         pickled_job = pickle.dumps((job, args), pickle.HIGHEST_PROTOCOL)
         self._refuse_deadly(pickled_job)
         answer = self._run(pickled_job) or self._run(pickled_job)
         if answer is None:
-            raise BadImage(CRASHED_SENTENCE)
-        succeeded, outcome, recorded = AnswerUnpickler(io.BytesIO(answer)).load()
+            raise OutOfMemory()
+        succeeded, outcome, recorded = answer
         events.replay(recorded)
         if succeeded:
             result: T = outcome
@@ -101,14 +107,20 @@ class ProcessPool:
         """End every process. A job that runs is lost."""
         self._fork_server.close()
 
-    def _run(self, pickled_job: bytes) -> bytes | None:
-        """The worker's answer; None where it was killed from outside, for example because memory ran out."""
+    def _run(self, pickled_job: bytes) -> Any:
+        """The worker's answer; None where it was killed from outside: most likely by the kernel, to free memory."""
         worker = self.ensure_worker()
-        deadline = time.monotonic() + self._photo_seconds
         try:
-            send(worker.connection, request_id.get().encode(), deadline)
-            send(worker.connection, pickled_job, deadline)
-            return receive(worker.connection, deadline)
+            with Claim(self._budget) as claim:
+                deadline = time.monotonic() + self._photo_seconds
+                send(worker.connection, request_id.get().encode(), deadline)
+                send(worker.connection, pickled_job, deadline)
+                while isinstance(answer := _unpickle(receive(worker.connection, deadline)), int):
+                    asked_at = time.monotonic()
+                    grant = self._grant(worker, claim, answer)
+                    deadline += time.monotonic() - asked_at
+                    send(worker.connection, pickle.dumps(grant), deadline)
+                return answer
         except TimeoutError:
             self._reap(worker)
             self._remember_deadly(pickled_job)
@@ -118,11 +130,20 @@ class ProcessPool:
             status = self._reap(worker)
             if self._fork_server.closed:
                 raise Overloaded(STOPPING) from None
-            log.error("a worker died in the middle of a job: %s", _exit_reason(status))
+            last_lines = worker.native_output.take_last_lines()
+            log.error("a worker died in the middle of a job: %s%s", _exit_reason(status), last_lines)
             if status is None or status == -signal.SIGKILL:
                 return None
             self._remember_deadly(pickled_job)
             raise BadImage(CRASHED_SENTENCE) from None
+
+    def _grant(self, worker: WorkerProcess, claim: Claim, byte_count: int) -> Grant:
+        """Wait for the memory that a worker asks for."""
+        try:
+            return claim.take(byte_count)
+        except OutOfMemory:
+            self._reap(worker)  # it waits for a grant
+            raise
 
     def ensure_worker(self) -> WorkerProcess:
         """The worker of this thread; a new one if it has none, or if it has died since its last job."""
@@ -169,6 +190,10 @@ class AnswerUnpickler(pickle.Unpickler):
         if isinstance(error, type) and issubclass(error, Face128Error):
             return error
         raise pickle.UnpicklingError(f"A worker answered with {module}.{name}.")
+
+
+def _unpickle(answer: bytearray) -> Any:
+    return AnswerUnpickler(io.BytesIO(answer)).load()
 
 
 def _hash(pickled_job: bytes) -> bytes:

@@ -41,6 +41,12 @@ def test_every_path_exists(page: Path) -> None:
     assert not missing
 
 
+@pytest.mark.parametrize("page", OWN_PAGES, ids=relative)
+def test_every_test_that_is_named_exists(page: Path) -> None:
+    for file, name in re.findall(r"(tests/[\w/]+\.py)::(?:\w+::)*(\w+)", page.read_text()):
+        assert re.search(rf"(def|class) {name}\b", (ROOT / file).read_text()), f"{file}::{name}"
+
+
 @pytest.mark.parametrize("page", PAGES, ids=relative)
 def test_every_command_exists(page: Path) -> None:
     text = page.read_text()

@@ -14,11 +14,12 @@ from pydantic.fields import FieldInfo
 from face128.settings import Settings
 
 NAME = re.compile(r"\bFACE128_[A-Z0-9_.]*[A-Z0-9]")
-READ_ELSEWHERE = {"FACE128_PYTHON": "clients/nestjs/test/e2e/face128.ts"}
+READ_ELSEWHERE = {"FACE128_PYTHON": "clients/client/test/support/face128.ts"}
 """Variables that are no setting of the service, and the file that reads each."""
 UNITS = {"KiB": 2**10, "MiB": 2**20}
 CHOSEN_AT_START = {
     "threads": "cores",
+    "max_body_memory": "256 MiB",
     "isolation": "`process` on Linux, else `thread`",
     "data": "`~/.local/share/face128`",
 }

@@ -27,8 +27,9 @@ def read(body: bytes) -> Reading:
         return float(token)
 
     try:
-        root = json.loads(str(body, "utf-8-sig"), parse_constant=constant, object_pairs_hook=_first_wins)
-        json.dumps(root, ensure_ascii=False).encode()  # raises for half a surrogate pair
+        text = str(body, "utf-8-sig", "surrogateescape")
+        root = json.loads(text, parse_constant=constant, parse_int=_integer, object_pairs_hook=_first_wins)
+        _check_text(root)
     except (ValueError, RecursionError):
         raise BadRequest from None
     reading = _request(root)
@@ -42,6 +43,38 @@ def _first_wins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     for name, value in pairs:
         found.setdefault(name, value)
     return found
+
+
+def _integer(digits: str) -> int | float:
+    return int(digits) if len(digits.lstrip("-")) <= 308 else float(digits)
+
+
+def _check_text(root: Any) -> None:
+    """Raise InvalidRequest for the first field whose text is not Unicode."""
+    for name, value in root.items() if isinstance(root, dict) else [("body", root)]:
+        elements = enumerate(value) if isinstance(value, list) else []
+        for index, element in elements:
+            for key, inner in element.items() if isinstance(element, dict) else []:
+                if _has_surrogates([key, inner]):
+                    reg_no = element.get("regNo")
+                    known = {} if _has_surrogates(reg_no) or type(reg_no) not in (int, str) else {"regNo": reg_no}
+                    raise InvalidRequest(field=f"{_replaced(name)}[{index}].{_replaced(key)}", **known)
+            if _has_surrogates(element):
+                raise InvalidRequest(field=f"{_replaced(name)}[{index}]")
+        if _has_surrogates([name, value]):
+            raise InvalidRequest(field=_replaced(name))
+
+
+def _has_surrogates(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(map(_has_surrogates, [*value, *value.values()]))
+    if isinstance(value, list):
+        return any(map(_has_surrogates, value))
+    return isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value)
+
+
+def _replaced(name: str) -> str:
+    return "".join("?" if "\ud800" <= character <= "\udfff" else character for character in name[:64])
 
 
 def _request(root: Any) -> Reading:
@@ -83,7 +116,7 @@ def _request(root: Any) -> Reading:
                 raise ModelMismatch(field=f"{place}.model", regNo=reg_no)
             if model != card.name:
                 other_model.add(index)
-        values = [] if one is None else [(f"{place}.descriptor", one)]
+        values = [] if one in (None, [], "") else [(f"{place}.descriptor", one)]
         if several is not None:
             # ``descriptor`` is checked before ``descriptors``.
             if not isinstance(several, list):

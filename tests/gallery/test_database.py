@@ -8,14 +8,15 @@ from threading import Barrier
 
 import sqlalchemy as sa
 
-from face128.gallery.database import _engine
+from face128.gallery.sqlite_engine import sqlite_engine
 
 
 def test_a_new_file_may_be_opened_by_several_at_once(tmp_path: Path) -> None:
     together = Barrier(4, timeout=60)
 
     def journal_mode(number: int) -> str:
-        engine = _engine(f"sqlite:///{tmp_path}/{number}.sqlite")
+        (tmp_path / f"{number}.sqlite").touch()
+        engine = sqlite_engine(sa.make_url(f"sqlite:///{tmp_path}/{number}.sqlite"), lock_timeout_s=30)
         together.wait()
         with engine.connect() as connection:
             mode: str = connection.execute(sa.text("PRAGMA journal_mode")).scalar_one()

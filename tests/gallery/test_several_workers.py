@@ -58,13 +58,13 @@ def test_a_database_may_go_away_and_come_back(request: pytest.FixtureRequest, ki
         server.stop()
         try:
             ready = client.get("/ready")
-            assert (ready.status_code, ready.json()["code"], ready.json()["database"]) == (503, "not_ready", "away")
+            assert (ready.status_code, ready.json()["code"], ready.json()["database"]) == (503, "gallery_away", "away")
             for answer in (
                 create_record(client, fake_photo(2)),
                 client.get("/records"),
                 client.delete(f"/records/{identifier}"),
             ):
-                assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
+                assert (answer.status_code, answer.json()["code"]) == (503, "gallery_away")
                 assert "database" in answer.json()["error"]
                 assert "127.0.0.1" not in answer.text
             found = client.post("/records/match", files={"image": fake_photo(1)})

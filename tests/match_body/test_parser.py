@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -190,11 +191,38 @@ def test_models_that_cannot_be_compared_are_refused(monkeypatch: pytest.MonkeyPa
     assert refusal(ask(probe=GOOD, model="wide"), InvalidDescriptor) == {"field": "descriptor"}
 
 
-def test_more_descriptors_than_allowed_are_too_many() -> None:
+def test_more_members_or_descriptors_than_allowed_are_too_many() -> None:
     two, one, none = {"regNo": 1, "descriptors": [GOOD, GOOD]}, {"regNo": 2, "descriptor": GOOD}, {"regNo": 3}
-    assert parse(ask(two, none, one, none), max_members=3).enrolled is not None
+    assert parse(ask(two, none, one), max_members=3).enrolled is not None
+    for members in ([two, one], [one, none, none], [{}, {}, {}], [None] * 3):
+        with pytest.raises(TooLarge) as refused:
+            parse(ask(*members), max_members=2)
+        assert refused.value.context == {"field": "enrolled", "max_members": 2}
+
+
+@pytest.mark.parametrize("empty", [b"{}", b'{"descriptor":null}', b"[]"])
+@pytest.mark.parametrize("more", [b"1", b"1e999"], ids=["simdjson", "Python"])
+def test_a_million_empty_members_are_refused_before_objects_are_made_for_them(empty: bytes, more: bytes) -> None:
+    body = b'{"more":%b,"descriptor":%b,"enrolled":[' % (more, json.dumps(GOOD).encode())
+    body += b",".join([empty] * 1_000_000) + b"]}"
+    tracemalloc.start()
     with pytest.raises(TooLarge):
-        parse(ask(two, one), max_members=2)
+        parse(body)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1.5 * len(body)  # the text decoded, at most: a million objects take 64 MB
+
+
+@pytest.mark.parametrize("place", ["probe", "member"])
+def test_a_descriptor_as_text_of_nothing_but_lists_is_refused_before_objects_are_made(place: str) -> None:
+    text = f"[{','.join(['[]'] * 1_000_000)}]"
+    body = ask(probe=text) if place == "probe" else ask({"regNo": 1, "name": "x", "descriptor": text})
+    tracemalloc.start()
+    with pytest.raises(InvalidDescriptor):
+        parse(body)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4 * len(body)  # the text, and its copies for the readers of the other forms
 
 
 def test_unknown_fields_are_ignored_wherever_they_stand() -> None:

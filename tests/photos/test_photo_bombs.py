@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import re
+import struct
 import subprocess
 import sys
 from pathlib import Path
 
+import pillow_heif
 import pytest
 from image_files import BEST_QUALITY, image_file, png
 from PIL import Image
@@ -57,3 +61,20 @@ def test_sixty_megapixels_are_refused_before_memory_is_spent_on_them(name: str, 
 def test_what_pillow_itself_calls_a_bomb_is_too_large() -> None:
     with pytest.raises(TooLarge):
         open_photo(png(20_000, 20_000, 8, 2, b""))
+
+
+@pytest.mark.parametrize("image_format", ["AVIF", "HEIF"])
+@pytest.mark.parametrize("side", [17_000, 40_000, 2**31 - 1])
+def test_a_size_beyond_the_decoders_own_limit_is_too_large_and_not_damaged(image_format: str, side: int) -> None:
+    file = io.BytesIO()
+    image = Image.effect_noise((64, 64), 50).convert("RGB")
+    if image_format == "HEIF":
+        pillow_heif.from_pillow(image).save(file)
+    else:
+        image.save(file, image_format)
+    extents = b"ispe\0\0\0\0" + struct.pack(">II", side, side)
+    data, count = re.subn(rb"(?s)ispe\0{4}.{8}", extents, file.getvalue())
+    assert count
+    with pytest.raises(TooLarge) as refused:
+        open_photo(data)
+    assert refused.value.context == {"max_pixels": 50_000_000}

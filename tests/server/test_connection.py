@@ -60,7 +60,7 @@ def _start(port: int, width: int) -> socket.socket:
 
 
 def _get(port: int, path: str) -> sockets.Answer:
-    with sockets.send(port, f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode()) as connection:
+    with sockets.send(port, f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()) as connection:
         return sockets.answer(connection)
 
 
@@ -78,7 +78,7 @@ def until(condition: Callable[[], Any]) -> None:
 
 
 class TestSlowClients:
-    @pytest.mark.parametrize("sent", [b"", b"GET /health HTTP/1.1\r\nHost: x\r\nX-Slow", b"\x00", b"A"])
+    @pytest.mark.parametrize("sent", [b"", b"GET /health HTTP/1.1\r\nHost: localhost\r\nX-Slow", b"\x00", b"A"])
     def test_a_head_that_does_not_end_costs_the_connection(self, port: int, sent: bytes) -> None:
         with sockets.send(port, sent) as connection:
             if sent == b"\x00":  # not HTTP at all: told at once
@@ -90,7 +90,7 @@ class TestSlowClients:
             sockets.keep_sending(connection, b"X: y\r\n", 200, pause=0.05)
 
     def test_a_second_request_has_no_more_time_than_the_first(self, port: int) -> None:
-        with sockets.send(port, b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n") as connection:
+        with sockets.send(port, b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n") as connection:
             assert sockets.answer(connection).status == 200
             connection.sendall(b"GET /health HTTP/1.1\r\n")
             assert sockets.hung_up(connection)
@@ -124,7 +124,7 @@ class TestSlowClients:
             assert sockets.answer(connection).body["code"] == "too_slow"
 
     def test_a_client_that_does_not_read_costs_the_connection(self, port: int) -> None:
-        ask = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n"
+        ask = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n"
         with sockets.connect(port, receive=4096) as connection, pytest.raises(HUNG_UP):
             sockets.keep_sending(connection, ask * 100, 100_000)
 
@@ -144,6 +144,39 @@ class TestLostClients:
         for _ in range(20):
             sockets.send(port, sockets.head("/encode-image", MIB) + b"x" * 1000).close()
         until(lambda: _encode(port, poisoned.HARMLESS).status == 200)
+
+
+class TestHalfClosedConnections:
+    """The client has ended its side, and waits for what it has asked for."""
+
+    @pytest.mark.parametrize("width", [poisoned.HARMLESS, poisoned.TAKES_TWO_SECONDS])
+    def test_a_photo_is_answered(self, port: int, width: int) -> None:
+        with _start(port, width) as connection:
+            connection.shutdown(socket.SHUT_WR)
+            assert sockets.answer(connection).status == 200
+            assert sockets.hung_up(connection)
+
+    def test_every_request_that_was_sent_is_answered(self, port: int) -> None:
+        body = json.dumps({"descriptor": [0] * 128, "enrolled": []}).encode()
+        match = sockets.head("/match", len(body), "application/json") + body
+        photo = poisoned.photo(poisoned.TAKES_TWO_SECONDS)
+        request = sockets.head("/encode-image", len(photo)) + photo
+        with sockets.send(port, match + request + match + request[:-10]) as connection:
+            connection.shutdown(socket.SHUT_WR)
+            received = b"".join(iter(lambda: connection.recv(65536), b""))
+        assert received.count(b"HTTP/1.1 200 OK\r\n") == received.count(b"HTTP/1.1") == 3
+
+    def test_a_client_that_leaves_after_it_is_noticed(self, port: int, begun: Path) -> None:
+        before = len(begun.read_text().splitlines())
+        running = _start(port, poisoned.TAKES_TWO_SECONDS)
+        until(lambda: len(begun.read_text().splitlines()) == before + 1)
+        waiting = _start(port, poisoned.TAKES_TWO_SECONDS)
+        waiting.shutdown(socket.SHUT_WR)
+        time.sleep(0.3)
+        waiting.close()
+        assert sockets.answer(running).status == 200
+        assert _encode(port, poisoned.HARMLESS).status == 200
+        assert begun.read_text().splitlines()[before:] == ["19", "23"]
 
 
 class TestTooMuch:

@@ -41,7 +41,7 @@ def test_what_runs_is_finished_and_the_rest_is_told(tmp_path: Path, workers: int
 
 
 def _ready(port: int) -> bool:
-    with sockets.send(port, b"GET /ready HTTP/1.1\r\nHost: x\r\n\r\n") as connection:
+    with sockets.send(port, b"GET /ready HTTP/1.1\r\nHost: localhost\r\n\r\n") as connection:
         return sockets.answer(connection).status == 200
 
 

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
+import psutil
 import pytest
 import sqlalchemy as sa
 from serving import free_port
@@ -63,6 +64,20 @@ class Server:
         # Both stop the server at once.
         self._process.send_signal(signal.SIGQUIT if "postgres" in self.url else signal.SIGKILL)
         self._process.wait(STOP_TIMEOUT_S)
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """The kernel still takes connections and data for it; nothing is answered."""
+        assert self._process is not None
+        server = psutil.Process(self._process.pid)
+        processes = [server, *server.children(recursive=True)]  # PostgreSQL has one for each connection
+        for process in processes:
+            process.suspend()
+        try:
+            yield
+        finally:
+            for process in processes:
+                process.resume()
 
     def new_database(self) -> str:
         """The URL of an empty database."""

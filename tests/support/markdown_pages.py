@@ -32,8 +32,12 @@ def prose(page: Path) -> str:
     return FENCE.sub("", page.read_text())
 
 
+def fenced_blocks(page: Path, language: str) -> list[str]:
+    return [block for language_, block in FENCE.findall(page.read_text()) if language_ == language]
+
+
 def shell_blocks(page: Path) -> list[str]:
-    return [block for language, block in FENCE.findall(page.read_text()) if language == "sh"]
+    return fenced_blocks(page, "sh")
 
 
 def sections(text: str, level: int) -> list[Section]:

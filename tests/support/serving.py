@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import IO
 
@@ -37,9 +37,11 @@ def environment(**settings: str) -> dict[str, str]:
 
 
 @contextmanager
-def serving(headers: dict[str, str] | None = None, *, workers: int = 1, **settings: str) -> Iterator[httpx.Client]:
+def serving(
+    headers: dict[str, str] | None = None, *, workers: int = 1, options: Sequence[str] = (), **settings: str
+) -> Iterator[httpx.Client]:
     """``face128 serve`` with these settings until the block ends; it must then end by itself, with exit status 0."""
-    with started(workers=workers, **settings) as (process, port):
+    with started(workers=workers, options=options, **settings) as (process, port):
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=60) as client:
             yield client
         process.send_signal(signal.SIGTERM)
@@ -48,14 +50,21 @@ def serving(headers: dict[str, str] | None = None, *, workers: int = 1, **settin
 
 @contextmanager
 def started(
-    *, workers: int = 1, stderr: IO[bytes] | None = None, wait: str = "/ready", **settings: str
+    *,
+    workers: int = 1,
+    options: Sequence[str] = (),
+    stderr: IO[bytes] | None = None,
+    wait: str = "/ready",
+    prefix: Sequence[str] = (),
+    **settings: str,
 ) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     """The process of ``face128 serve`` with these settings, and its port, once ``wait`` is answered with 200.
 
-    Its log must be without a traceback, unless a file is given for it.
+    Its log must be without a traceback, unless a file is given for it. ``prefix`` is a command that executes its
+    arguments.
     """
     port = free_port()
-    command = [sys.executable, "-m", "face128", "serve", "--workers", str(workers)]
+    command = [*prefix, sys.executable, "-m", "face128", "serve", "--workers", str(workers), *options]
     folder = tempfile.TemporaryDirectory()  # its own gallery, unless the settings name one
     settings = {"FACE128_DATA": folder.name, **settings}
     log = stderr or tempfile.TemporaryFile()  # noqa: SIM115  (a pipe would fill: nobody reads while the service runs)

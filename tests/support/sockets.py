@@ -29,7 +29,7 @@ def connect(port: int, receive: int | None = None) -> socket.socket:
 def head(path: str, length: int | str, content_type: str = "image/png") -> bytes:
     """The head of a POST that announces so many bytes, or ``chunked``."""
     announced = "Transfer-Encoding: chunked" if length == "chunked" else f"Content-Length: {length}"
-    return f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: {content_type}\r\n{announced}\r\n\r\n".encode()
+    return f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {content_type}\r\n{announced}\r\n\r\n".encode()
 
 
 def send(port: int, data: bytes) -> socket.socket:

@@ -27,8 +27,8 @@ Service = tuple[subprocess.Popen[bytes], httpx.Client]
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
-    settings = poisoned.settings(FACE128_THREADS="2", FACE128_PHOTO_SECONDS="1.5", API_KEY="secret-key")
-    headers = {"X-API-Key": "secret-key"}
+    settings = poisoned.settings(FACE128_THREADS="2", FACE128_PHOTO_SECONDS="1.5", API_KEY="the-key-of-this-test")
+    headers = {"X-API-Key": "the-key-of-this-test"}
     with (
         started(**settings) as (process, port),
         httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=60) as client,
@@ -94,7 +94,7 @@ def test_workers_and_the_fork_server_are_replaced_when_they_are_killed(service: 
 def test_the_process_that_photos_reach_has_no_key(service: Service) -> None:
     process, _ = service
     everyone = [Path(f"/proc/{each}/environ").read_bytes() for each in process_tree(process.pid)]
-    assert [b"secret-key" in environment for environment in everyone] == [True] + [False] * (len(everyone) - 1)
+    assert [b"key-of-this-test" in environment for environment in everyone] == [True] + [False] * (len(everyone) - 1)
 
 
 def test_no_process_outlives_a_service_that_is_killed() -> None:

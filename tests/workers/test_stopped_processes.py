@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
 import signal
@@ -135,7 +136,7 @@ def test_a_process_that_does_not_end_when_it_is_killed_is_left_behind(monkeypatc
     monkeypatch.setattr(subprocess.Popen, "kill", lambda process: None)
     ours, theirs = socket.socketpair()
     with theirs, subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
-        assert launcher.ForkServerProcess(process, ours).end() is False
+        assert launcher.ForkServerProcess(process, ours, io.BytesIO()).end() is False
 
 
 def test_the_fork_server_is_sent_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:

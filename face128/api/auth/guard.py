@@ -33,14 +33,16 @@ class Guard:
         self._keys = api_keys
         self._throttle = Throttle()
 
-    def check(self, request: Request, scope: Scope) -> None:
-        """Raises Unauthorized without a valid key, Forbidden if it lacks the scope, Throttled after many wrong keys.
+    def check(self, request: Request, scope: Scope) -> str:
+        """The owner of what the request uploads: the digest of its key, or "" if no keys are set.
+
+        Raises Unauthorized without a valid key, Forbidden if it lacks the scope, Throttled after many wrong keys.
 
         A long valid key is admitted even from a throttled network: clients behind one proxy cannot lock each other
         out. A short valid key may be a lucky guess, so it is throttled like a wrong one.
         """
         if not self._keys:
-            return
+            return ""
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         secret = token.strip() if scheme.lower() == "bearer" else request.headers.get("x-api-key", "")
         if not secret:
@@ -58,6 +60,7 @@ class Guard:
         if scope not in key.scopes:
             raise Forbidden(f"This API key does not have the scope {scope}.", scope=scope)
         metrics_of(request).count_key_request(key.name)
+        return key.digest.hex()
 
 
 class ScopeDependency(SecurityBase):
@@ -71,13 +74,14 @@ class ScopeDependency(SecurityBase):
         self._error_fields = error_fields
 
     async def __call__(self, request: Request) -> None:
-        check_scope(request, self._scope)
+        request.state.owner = check_scope(request, self._scope)
         request.state.error_fields = self._error_fields
 
 
-def check_scope(request: Request, scope: Scope) -> None:
+def check_scope(request: Request, scope: Scope) -> str:
     """As Guard.check, for routes that do without FastAPI's dependencies."""
-    request.app.state.guard.check(request, scope)
+    owner: str = request.app.state.guard.check(request, scope)
+    return owner
 
 
 def needs(scope: Scope, **error_fields: Any) -> list[Any]:

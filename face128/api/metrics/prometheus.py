@@ -53,7 +53,10 @@ class Metrics(Listener):
         self._decisions = counter("face128_decisions", "Decisions: match or no match", ["result"])
         description, labels = "Distance to the nearest member, matched or not", ["model", "result"]
         self._distances = histogram("face128_match_distance", description, labels, buckets=DISTANCE_BUCKETS)
-        self._lists = counter("face128_lists", "Lists of /match above 64 KiB", ["known"])
+        self._lists = counter("face128_lists", "Lists of /match above 64 KiB or by reference", ["known"])
+        gauge_of_all = partial(gauge, multiprocess_mode="livesum")
+        self._cached_lists = gauge_of_all("face128_cached_lists", "Lists in the list cache")
+        self._cached_list_bytes = gauge_of_all("face128_cached_list_bytes", "Memory of the list cache")
         self._keys = counter("face128_key_requests", "Requests by name of the API key", ["key"])
         self._engines = info("face128_engine_info", "Engines that are ready", ["engine", "model", "pipeline"])
         info("face128_info", "Service version", ["version"]).labels(__version__).set(1)
@@ -105,6 +108,10 @@ class Metrics(Listener):
 
     def list_cache_lookup(self, hit: bool) -> None:
         self._list_lookups[hit].inc()
+
+    def list_cache_size(self, lists: int, memory_bytes: int) -> None:
+        self._cached_lists.set(lists)
+        self._cached_list_bytes.set(memory_bytes)
 
     def queue_length(self, pool: str, jobs: int) -> None:
         self._queue.labels(pool).set(jobs)

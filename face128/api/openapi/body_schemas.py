@@ -9,14 +9,18 @@ import json
 from importlib.resources import files
 from typing import Any
 
+from face128.match_body.uploaded_list import DIGEST
+
 _EXAMPLE: dict[str, Any] = json.loads(files("face128.api.openapi").joinpath("match_example.json").read_text())
 
-_DESCRIPTOR = {
+_DESCRIPTOR = {"$ref": "#/components/schemas/Descriptor"}
+_MEMBER = {"$ref": "#/components/schemas/Member"}
+
+_DESCRIPTOR_SCHEMA = {
     "description": "128 numbers (512 for an InsightFace model), the object that JSON.stringify(Float32Array) makes, "
-    "or base64 of little-endian float32.",
+    "base64 of little-endian float32, or the first two as JSON text.",
     "anyOf": [
-        {"type": "array", "items": {"type": "number"}, "minItems": 128, "maxItems": 128},
-        {"type": "array", "items": {"type": "number"}, "minItems": 512, "maxItems": 512},
+        {"type": "array", "items": {"type": "number"}, "minItems": 128, "maxItems": 512},
         {
             "type": "object",
             "propertyNames": {"pattern": "^[0-9]{1,3}$"},
@@ -24,8 +28,7 @@ _DESCRIPTOR = {
             "minProperties": 128,
             "maxProperties": 512,
         },
-        # 4 bytes for each of 128 to 512 numbers.
-        {"type": "string", "contentEncoding": "base64", "minLength": 684, "maxLength": 2732},
+        {"type": "string", "minLength": 257},  # the shortest is a list of 128 digits as JSON text
     ],
 }
 
@@ -43,14 +46,16 @@ def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 _TEXT_OR_NULL = _or_null({"type": "string"})
-_MEMBER = _object(
+_NOT_ENROLLED = {"enum": ["", None], "description": "Not enrolled yet."}
+_MEMBER_SCHEMA = _object(
     *("name", "descriptor", "descriptors", "model"),
     regNo={"anyOf": [{"type": "number"}, {"type": "string"}]},
     name=_TEXT_OR_NULL,
-    descriptor=_or_null(_DESCRIPTOR),
+    descriptor={"anyOf": [_DESCRIPTOR, {"type": "array", "items": {"type": "number"}, "maxItems": 0}, _NOT_ENROLLED]},
     descriptors=_or_null({"type": "array", "items": _DESCRIPTOR}),
     model=_TEXT_OR_NULL,
 )
+COMPONENTS = {"Descriptor": _DESCRIPTOR_SCHEMA, "Member": _MEMBER_SCHEMA}
 _ALPHA = _or_null({"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1})
 _THRESHOLD_RULE = _object("alpha", rule={"const": "threshold"}, alpha=_NULL)
 _COHORT_RULE = _object("alpha", rule={"const": "cohort"}, alpha=_ALPHA)
@@ -65,14 +70,16 @@ def _body(*, form: dict[str, Any] | None = None, json: dict[str, Any] | None = N
 
 
 _MATCH = _object(
-    *("enrolled", "threshold", "model", "decision"),
+    *("enrolled", "enrolled_ref", "threshold", "model", "decision"),
     descriptor=_DESCRIPTOR,
+    enrolled_ref=_or_null({"type": "string", "pattern": f"^{DIGEST.pattern}$"}),
     enrolled={"type": "array", "items": _MEMBER},
     threshold=_or_null(_THRESHOLD),
     model=_TEXT_OR_NULL,
     decision={"anyOf": [_THRESHOLD_RULE, _COHORT_RULE, _NULL]},
 )
 MATCH_BODY = _body(json=_MATCH, example=_EXAMPLE)
+LIST_BODY = _body(json={"type": "array", "items": _MEMBER}, example=_EXAMPLE["enrolled"])
 IMAGE_BODY = _body(form=_object(image=_FILE), json=_object(image_base64=_BASE64))
 TWO_IMAGES_BODY = _body(form=_object(image1=_FILE, image2=_FILE), json=_object(image1=_BASE64, image2=_BASE64))
 TWO_DESCRIPTORS_BODY = _body(
@@ -92,9 +99,15 @@ USER_ID = {**_NAME, "pattern": rf"^[^\s{_CONTROL_CHARACTERS}]([^{_CONTROL_CHARAC
 
 _METADATA = {"type": "string", "contentMediaType": "application/json", "example": '{"department": "Engineering"}'}
 RECORD_BODY = _body(form=_object("metadata", image=_FILE, name=_NAME, metadata=_METADATA))
-_TOP_K = {"type": "integer", "minimum": 1, "maximum": 100, "default": 5}
+_TOP_K = {"type": "integer", "minimum": 1, "maximum": 2**31 - 1, "default": 5, "description": "Above 100: 100."}
 RECORD_MATCH_BODY = _body(form=_object("top_k", "threshold", image=_FILE, top_k=_TOP_K, threshold=_THRESHOLD))
-ENROL_BODY = _body(form=_object(name=_NAME, files={"type": "array", "items": _FILE, "minItems": 1, "maxItems": 4}))
+_ENROL = _object(
+    "reg_no_type",
+    name=_NAME,
+    files={"type": "array", "items": _FILE, "minItems": 1, "maxItems": 4},
+    reg_no_type={"enum": ["number", "string"], "description": "JSON type of the regNo that /match answers."},
+)
+ENROL_BODY = _body(form=_ENROL)
 
 
 # OpenAPI links: which route takes a value of this answer.

@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 
+from face128.api.openapi.body_schemas import COMPONENTS
 from face128.settings import Settings
 
 _HEADERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "X-Request-ID": ("The caller's own id, or a new one; the log has it too.", ()),
     "Retry-After": ("Seconds to wait before the next try.", ("429", "503")),
     "WWW-Authenticate": ("Bearer.", ("401",)),
+    "Accept-Encoding": ("identity, if the body had another Content-Encoding.", ("415",)),
 }
 """Description, and the statuses that have the header: all if none is listed."""
 
@@ -21,12 +24,16 @@ class DocumentedApp(FastAPI):
 
     def openapi(self) -> dict[str, Any]:
         if self.openapi_schema is None:
+            for route in self.routes:
+                if isinstance(route, APIRoute):
+                    route.unique_id = route.name  # generated clients name their functions so
             document = super().openapi()
             settings = self.state.service.settings
             for path in document["paths"].values():
                 for operation in path.values():
                     _correct_operation(operation, settings)
             components = document["components"]
+            components["schemas"] |= COMPONENTS
             for name in ("HTTPValidationError", "ValidationError"):
                 components["schemas"].pop(name, None)
             components["headers"] = {
@@ -37,8 +44,9 @@ class DocumentedApp(FastAPI):
 
 
 def _correct_operation(operation: dict[str, Any], settings: Settings) -> None:
-    if not settings.api_keys:
-        operation.pop("security", None)
+    operation["summary"] = operation["operationId"].replace("_", " ").capitalize()
+    if "security" in operation and not settings.api_keys:
+        operation["security"].append({})  # a key is optional: the same client works for a service with keys
     for parameter in operation.get("parameters", ()):
         if parameter["name"] == "engine":
             parameter["schema"] = {"type": "string", "enum": list(settings.engines), "title": "Engine"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.resources import files
 
 from fastapi import APIRouter, Response
-from fastapi.responses import FileResponse, HTMLResponse
+from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse
 
 from face128.errors import NotFound
 
@@ -43,6 +43,11 @@ _ASSETS = ("favicon.png", "swagger-ui.css", "swagger-ui-bundle.js")
 @router.get("/docs")
 async def page() -> HTMLResponse:
     return HTMLResponse(_PAGE, headers=_HEADERS)
+
+
+@router.get("/docs/")
+async def page_with_slash() -> RedirectResponse:
+    return RedirectResponse("../docs")  # for the page's relative URLs
 
 
 @router.get("/docs/{name}")

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import sys
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any
 
 from fastapi import Request
-from starlette.datastructures import FormData, UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.datastructures import FormData
 
-from face128.errors import STOPPING, BadImage, BadRequest, ClientGone, Overloaded, TooLarge, TooSlow
+from face128.api.requests.multipart import parse_form, read_file
+from face128.domain import strict_json
+from face128.errors import (
+    STOPPING,
+    BadImage,
+    BadRequest,
+    ClientGone,
+    Overloaded,
+    TooLarge,
+    TooSlow,
+    UnsupportedEncoding,
+)
 from face128.photos.photo import Limits, decode_base64
 
 IMAGE_FIELDS = ("image", "file")
 MIN_BYTES_PER_S = 64 * 1024  # each 64 KiB that have arrived add a second to the time that a body may take
 FORM_OVERHEAD_BYTES = 64 * 1024  # for boundaries, part headers and small text fields
-
-
-class _InMemoryParser(MultiPartParser):
-    spool_max_size = sys.maxsize  # Starlette's own parser would write photos above 1 MiB to a temporary file
 
 
 async def read_image(request: Request, limits: Limits) -> bytes:
@@ -71,7 +75,7 @@ def _content_type(request: Request) -> str:
 
 
 async def read_form(request: Request, max_bytes: int, max_files: int = 64) -> FormData:
-    """The parsed multipart body. Raises BadRequest if it is malformed or not multipart, and as ``receive_body``."""
+    """The parsed multipart body. Raises BadRequest if it is not multipart, and as ``receive_body`` and parse_form."""
     if _content_type(request) != "multipart/form-data":
         raise BadRequest("Send the photos as multipart/form-data.")
     chunks: deque[bytes] = deque()
@@ -81,21 +85,12 @@ async def read_form(request: Request, max_bytes: int, max_files: int = 64) -> Fo
         while chunks:
             yield chunks.popleft()  # freed once the parser has copied it
 
-    parser = _InMemoryParser(
-        request.headers, stream(), max_files=max_files, max_fields=64, max_part_size=FORM_OVERHEAD_BYTES
-    )
-    try:
-        return await parser.parse()
-    except MultiPartException as error:
-        raise BadRequest(f"The multipart body is malformed: {error.message}") from None
+    return await parse_form(request, stream(), max_files)
 
 
-async def read_json(request: Request, max_bytes: int) -> Any:
-    """The parsed JSON body. Raises BadRequest if it is not JSON, and as ``receive_body``."""
-    try:
-        return json.loads(await read_body(request, max_bytes))
-    except (ValueError, RecursionError):
-        raise BadRequest("The body is not valid JSON.") from None
+async def read_json(request: Request, max_bytes: int, *, any_text: bool = False) -> Any:
+    """The parsed JSON body. Raises as ``receive_body`` and strict_json.loads, which explains ``any_text``."""
+    return strict_json.loads(await read_body(request, max_bytes), any_text=any_text)
 
 
 async def read_body(request: Request, max_bytes: int) -> bytes:
@@ -108,9 +103,10 @@ async def read_body(request: Request, max_bytes: int) -> bytes:
 async def receive_body(request: Request, max_bytes: int, take: Callable[[bytes], None]) -> None:
     """Receive the body and hand each chunk to ``take``.
 
-    Raises TooLarge and Overloaded (no memory left for bodies) at once if the announced length is too large, else when
-    the body is; TooSlow; Overloaded if the service stops; ClientGone.
+    Raises UnsupportedEncoding; TooLarge and Overloaded (no memory left for bodies) at once if the announced length is
+    too large, else when the body is; TooSlow; Overloaded if the service stops; ClientGone.
     """
+    _refuse_encoded(request)
     service, memory = request.app.state.service, request.state.memory
 
     def check_size(size: int) -> None:
@@ -145,6 +141,12 @@ async def receive_body(request: Request, max_bytes: int, take: Callable[[bytes],
         raise (Overloaded(STOPPING) if service.stopping else TooSlow()) from None
 
 
+def _refuse_encoded(request: Request) -> None:
+    encodings = ",".join(request.headers.getlist("content-encoding")).lower().split(",")
+    if not {encoding.strip() for encoding in encodings} <= {"", "identity"}:
+        raise UnsupportedEncoding(header="Content-Encoding")
+
+
 def announced_bytes(request: Request) -> int:
     """The body's length that the head of the request names; 0 if it names none."""
     announced = request.headers.get("content-length", "")
@@ -162,6 +164,4 @@ async def _one_file(form: FormData, fields: Sequence[str]) -> bytes:
         raise BadRequest(f"The form has no file in a field {' or '.join(repr(field) for field in fields)}.")
     if len(files) > 1:
         raise BadRequest("The form has more than one image.")
-    if not isinstance(files[0], UploadFile):
-        raise BadRequest("The image must be sent as a file: curl -F image=@face.jpg")
-    return await files[0].read()
+    return await read_file(files[0])

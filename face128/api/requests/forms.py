@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -11,6 +10,8 @@ from fastapi import Request
 from starlette.datastructures import UploadFile
 
 from face128.api.requests.bodies import FORM_OVERHEAD_BYTES, read_form, read_json, refuse_if_full
+from face128.api.requests.multipart import read_file
+from face128.domain import strict_json
 from face128.errors import BadImage, BadRequest, InvalidRequest
 from face128.photos.photo import Limits, decode_base64
 
@@ -55,8 +56,10 @@ class PhotoForm:
         if value is None or value == "":
             return {}
         try:
-            value = json.loads(value) if isinstance(value, str) else value
-        except (ValueError, RecursionError):
+            value = strict_json.loads(value) if isinstance(value, str) else value
+        except InvalidRequest as error:
+            raise InvalidRequest(str(error), field=field) from None
+        except BadRequest:
             value = None
         if not isinstance(value, dict):
             raise InvalidRequest(f"The field {field} is a JSON object.", field=field)
@@ -80,11 +83,7 @@ async def read_photos(request: Request, limits: Limits, max_photos: int = 1) -> 
     files = [value for field, value in form.multi_items() if field in FILE_FIELDS]
     if not files:
         raise BadRequest("The form has no file in a field image, images, file or files.")
-    images = []
-    for file in files:
-        if not isinstance(file, UploadFile):
-            raise BadRequest("An image must be sent as a file: curl -F image=@face.jpg")
-        images.append((file.filename, await file.read()))
+    images = [(file.filename if isinstance(file, UploadFile) else None, await read_file(file)) for file in files]
     if not all(data for _, data in images):
         raise BadImage("The image is empty.")
     return PhotoForm(images, {field: value for field, value in form.multi_items() if isinstance(value, str)})

@@ -12,6 +12,7 @@ from face128.encoding.encode import FaceChoice
 
 EngineName = Annotated[str | None, Query(description="One of the loaded engines; the first by default.")]
 Faces = Annotated[FaceChoice, Query(description="If there are several faces: refuse, or take the largest.")]
+SkipInvalid = Annotated[bool, Query(description="Leave out members that cannot be read, and name them in `skipped`.")]
 Force = Annotated[bool, Query(description="Store the face even if another person has it.")]
 
 _BOOL = TypeAdapter(bool)

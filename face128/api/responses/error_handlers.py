@@ -11,11 +11,20 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from face128.api.metrics.prometheus import metrics_of
-from face128.errors import Face128Error, InvalidRequest, NotFound, TooSlow, TryLater, Unauthorized
+from face128.errors import (
+    METHOD_NOT_ALLOWED,
+    Face128Error,
+    InvalidRequest,
+    NotFound,
+    TooSlow,
+    TryLater,
+    Unauthorized,
+    UnsupportedEncoding,
+)
 
 log = logging.getLogger("face128")
 
-_HTTP_CODES = {404: NotFound.code, 405: "method_not_allowed"}
+_HTTP_CODES = {404: NotFound.code, 405: METHOD_NOT_ALLOWED}
 
 
 def install_error_handlers(app: FastAPI) -> None:
@@ -33,6 +42,8 @@ def _face128_error(request: Request, error: Exception) -> JSONResponse:
         headers["Connection"] = "close"  # the rest of the body is not read
     if isinstance(error, Unauthorized):
         headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, UnsupportedEncoding):
+        headers["Accept-Encoding"] = "identity"  # RFC 9110, section 15.5.16
     if error.status == 500:
         log.error("%s: %s", error.code, error)
     return _answer(request, error.status, error.body(), headers)

@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from face128.errors import answer_codes
+
 Box = Annotated[list[int], Field(min_length=4, max_length=4)]
 """Left, top, right, bottom, in pixels of the upright photo. A list: many OpenAPI tools cannot read prefixItems."""
 Point = Annotated[list[int], Field(min_length=2, max_length=2)]
@@ -17,7 +19,7 @@ class Problem(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     error: str
-    code: str
+    code: Annotated[str, Field(json_schema_extra={"enum": answer_codes()})]
 
 
 class Health(BaseModel):
@@ -31,7 +33,8 @@ class Health(BaseModel):
 class Ready(BaseModel):
     status: Literal["ready"]
     engines: dict[str, str]
-    database: Literal["ready"] | None = None  # absent if the service has no gallery
+    database: str | None = None  # "ready", or what is wrong; absent if the service has no gallery
+    database_error: str | None = None
 
 
 class Explained(BaseModel):
@@ -46,6 +49,8 @@ class Explained(BaseModel):
     score: float | None = None
     stranger_risk: float | None = None
     decision: CohortRule | None = None
+    skipped: list[SkippedEntry] | None = None  # with ?skip_invalid=true
+    skipped_count: int | None = None
 
 
 class CohortRule(BaseModel):
@@ -68,6 +73,22 @@ class Matched(Explained):
 
 class NotMatched(Explained):
     match: Literal[False]
+
+
+class SkippedEntry(BaseModel):
+    index: int
+    regNo: int | float | str | None
+    field: str
+    code: str
+
+
+class UploadedListState(BaseModel):
+    digest: str
+    members: int
+    descriptors: int
+    skipped: list[SkippedEntry]
+    skipped_count: int
+    expires_in: float
 
 
 class Encoded(BaseModel):
@@ -192,6 +213,7 @@ class RecordDeleted(BaseModel):
     success: Literal[True]
     message: str
     deleted_id: str
+    pending: Literal[True] | None = None
 
 
 class Rebuilt(BaseModel):
@@ -208,6 +230,7 @@ class Enrolled(BaseModel):
 class Erased(BaseModel):
     status: Literal["success"]
     faces_deleted: int
+    pending: Literal[True] | None = None
 
 
 class Granted(BaseModel):
@@ -221,8 +244,11 @@ class Denied(BaseModel):
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """A route's error answers for OpenAPI; a route that reads a body (413) may also time out (408) or be full (503)."""
-    body_statuses = (408, 503) if 413 in statuses else ()
+    """A route's error answers for OpenAPI.
+
+    A route that reads a body (413) may also refuse its encoding (415), time out (408) or be full (503).
+    """
+    body_statuses = (408, 415, 503) if 413 in statuses else ()
     return {status: {"model": Problem} for status in sorted({*statuses, *body_statuses})}
 
 

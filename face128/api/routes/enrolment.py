@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+import json
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import unquote
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 
 from face128.api.auth.guard import ServiceDep, needs
 from face128.api.metrics.prometheus import metrics_of
 from face128.api.openapi.body_schemas import ENROL_BODY, ENROL_LINKS, IMAGE_BODY, USER_ID
 from face128.api.requests.bodies import read_image
-from face128.api.requests.forms import read_photos
+from face128.api.requests.forms import PhotoForm, read_photos
 from face128.api.requests.query import EngineName, Force
 from face128.api.responses import schemas
 from face128.api.responses.schemas import PHOTO_ERRORS, REFUSED, problems
+from face128.domain import strict_json
+from face128.domain.strict_json import is_unicode
 from face128.encoding.encode import encode
-from face128.errors import TooManyImages
+from face128.errors import BadRequest, InvalidRequest, TooManyImages
 
 if TYPE_CHECKING:
     from face128.gallery.gallery import Gallery
@@ -25,7 +30,19 @@ router = APIRouter(responses=REFUSED, tags=["enrol and match"])
 
 MAX_USER_FACES = 4  # as in the original door service
 
-UserId = Annotated[str, Path(description="1 to 255 characters.", json_schema_extra=USER_ID)]
+
+async def _user_id(
+    request: Request, user_id: Annotated[str, Path(description="1 to 255 characters.", json_schema_extra=USER_ID)]
+) -> str:
+    """The id in the path. Raises InvalidRequest if it is not UTF-8: it has lost bytes, and may look like another."""
+    if "\ufffd" in user_id:  # the server's replacement for bytes that are not UTF-8, or the character itself
+        raw_path = request.scope["raw_path"].decode("ascii")
+        if not is_unicode(unquote(raw_path, errors="surrogateescape")):
+            raise InvalidRequest("The user_id in the path is not UTF-8.", field="user_id")
+    return user_id
+
+
+UserId = Annotated[str, Depends(_user_id)]
 
 
 @router.post(
@@ -34,7 +51,7 @@ UserId = Annotated[str, Path(description="1 to 255 characters.", json_schema_ext
     openapi_extra=ENROL_BODY,
     dependencies=needs("gallery", status="error"),
 )
-async def enrol(
+async def enrol_faces(
     user_id: UserId,
     request: Request,
     service: ServiceDep,
@@ -44,11 +61,13 @@ async def enrol(
 ) -> schemas.Enrolled:
     """Store the faces of one to four photos, all or none. `faces_stored` counts photos; a photo is stored only once.
 
+    `/match` answers `regNo` as a number if `reg_no_type` is `number` (or the person was imported so), else as a string.
     An error of one photo names its `index` and `file_name`. 409 `duplicate` if a face is within the threshold of
     another person's, unless `?force=true`; 409 `too_many_images` above four, unless `?replace=true`.
     """
     loaded = service.engine(engine)
     form = await read_photos(request, service.limits, MAX_USER_FACES)
+    is_number = _regno_is_number(form, user_id)
     person = await service.gallery.run(_check_person, form.text("name"), user_id)
     if len(form.images) > MAX_USER_FACES:
         raise TooManyImages(f"A user has at most {MAX_USER_FACES} faces.")
@@ -59,7 +78,8 @@ async def enrol(
         from face128.gallery.records import NewFace
 
         new = [NewFace(encoding.descriptor, data) for encoding, (_, data) in zip(encodings, form.images, strict=True)]
-        return gallery.enrol(person, new, loaded.card, force=force, replace=replace, max_faces=MAX_USER_FACES)
+        options: dict[str, Any] = {"force": force, "replace": replace, "is_number": is_number}
+        return gallery.enrol(person, new, loaded.card, max_faces=MAX_USER_FACES, **options)
 
     return schemas.Enrolled(status="success", faces_stored=len(await service.gallery.run(store)))
 
@@ -83,11 +103,35 @@ async def match_face(
     return schemas.Granted(status="access_granted", user_id=person.user_id, name=person.name)
 
 
-@router.delete("/enroll_faces/{user_id:path}", responses=problems(404, 422, 503), dependencies=needs("gallery"))
-async def erase(user_id: UserId, service: ServiceDep) -> schemas.Erased:
-    """Erase a person: rows, vectors and index entries, immediately and on every worker."""
-    erased = await service.gallery.run(lambda gallery: gallery.erase_user(user_id))
-    return schemas.Erased(status="success", faces_deleted=len(erased))
+@router.delete(
+    "/enroll_faces/{user_id:path}",
+    response_model_exclude_none=True,
+    responses=problems(404, 422, 503),
+    dependencies=needs("gallery"),
+)
+async def erase_faces(user_id: UserId, service: ServiceDep) -> schemas.Erased:
+    """Erase a person: rows, vectors and index entries, immediately and on every worker.
+
+    `pending` is there, and true, while another process reads the gallery as it was before: the bytes go soon after.
+    """
+    erasure = await service.gallery.run(lambda gallery: gallery.erase_user(user_id))
+    return schemas.Erased(status="success", faces_deleted=len(erasure.records), pending=erasure.pending or None)
+
+
+def _regno_is_number(form: PhotoForm, user_id: str) -> bool | None:
+    """Whether the form says that regNo is a number; None if it does not say. Raises InvalidRequest."""
+    match form.fields.get("reg_no_type", ""):
+        case "":
+            return None
+        case "string":
+            return False
+        case "number":
+            with suppress(BadRequest):
+                number = strict_json.loads(user_id)
+                if type(number) in (int, float) and json.dumps(number) == user_id:
+                    return True
+            raise InvalidRequest("The user_id is no number as JSON writes it.", field="reg_no_type")
+    raise InvalidRequest("reg_no_type is number or string.", field="reg_no_type")
 
 
 def _check_person(_: Gallery, name: str, user_id: str) -> Person:

@@ -127,7 +127,7 @@ async def batch_extract(
 ) -> dict[str, Any]:
     """Descriptors of up to 64 photos in base64, in their order. A bad photo has its own error; the others succeed."""
     loaded = service.engine(engine)
-    body = await read_json(request, service.settings.max_batch_bytes)
+    body = await read_json(request, service.settings.max_batch_bytes, any_text=True)  # a bad photo fails alone
     images = body.get("images") if isinstance(body, dict) else None
     if not isinstance(images, list):
         raise InvalidRequest('The body must be {"images": ["base64", ...]}.', field="images")

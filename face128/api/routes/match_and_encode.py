@@ -15,11 +15,14 @@ from face128.api.auth.guard import ServiceDep, check_scope, needs
 from face128.api.metrics.prometheus import metrics_of
 from face128.api.openapi.body_schemas import IMAGE_BODY, MATCH_BODY
 from face128.api.requests.bodies import announced_bytes, read_body, read_image, receive_body
-from face128.api.requests.query import EngineName, Faces, flag
+from face128.api.requests.query import EngineName, Faces, SkipInvalid, flag
 from face128.api.responses.schemas import REFUSED, Encoded, Matched, NotMatched, problems
+from face128.api.responses.skipped import skipped_members
 from face128.domain.members import MatchRequest
 from face128.encoding.encode import encode
 from face128.match_body.incoming_body import IncomingBody
+from face128.match_body.json_document import Body
+from face128.match_body.uploaded_list import NotParsed
 from face128.matching.decision import Decision, decide
 from face128.service.service import Service
 
@@ -34,8 +37,9 @@ class MatchRoute(APIRoute):
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         async def handle(request: Request) -> Response:
-            check_scope(request, "match")
-            return await match(request, request.app.state.service, flag(request, "explain"))
+            request.state.owner = check_scope(request, "match")
+            explain, skip_invalid = flag(request, "explain"), flag(request, "skip_invalid")
+            return await match(request, request.app.state.service, explain, skip_invalid)
 
         return handle
 
@@ -44,19 +48,23 @@ async def match(
     request: Request,
     service: ServiceDep,
     explain: Annotated[bool, Query(description="Also say how near, and who came next.")] = False,
+    skip_invalid: SkipInvalid = False,
 ) -> JSONResponse:
     """Whose face is this? The nearest enrolled member within the threshold (0.38, inclusive), or `{"match": false}`.
 
     A descriptor is a list of 128 numbers, the object that `JSON.stringify(Float32Array)` makes, or base64 of
-    little-endian float32. A member may carry `descriptors: [...]`; a member with `descriptor: null` is skipped. Without
-    `enrolled` the gallery is searched.
+    little-endian float32. A member may carry `descriptors: [...]`; a member with `descriptor: null` is passed over.
+    `enrolled_ref` is the digest of a list that was uploaded to `/lists/{digest}`. Without both the gallery is searched.
     With `"decision": {"rule": "cohort", "alpha": 0.01}` the threshold is learnt from the members: at most this share of
     strangers who resemble them is accepted.
     """
-    asked = await _receive(service, request)
+    asked = await _receive(service, request, skip_invalid)
     decision = await _decide(service, asked, explain)
     metrics_of(request).count_decision(decision.model, decision.distance, decision.matched)
-    return JSONResponse(decision.answer(explain=explain))  # no response model: exactly these fields
+    answer = decision.answer(explain=explain)
+    if skip_invalid:
+        answer |= skipped_members(asked.enrolled)
+    return JSONResponse(answer)  # no response model: exactly these fields
 
 
 router.add_api_route(
@@ -70,21 +78,30 @@ router.add_api_route(
 )
 
 
-async def _receive(service: Service, request: Request) -> MatchRequest:
+async def _receive(service: Service, request: Request, skip_invalid: bool) -> MatchRequest:
     announced, max_bytes = announced_bytes(request), service.settings.max_match_bytes
+    options = request.state.owner, skip_invalid
     if 0 < announced <= SMALL_BODY_BYTES:
-        return service.parse_match(await read_body(request, max_bytes))
+        return await _parse_small(service, await read_body(request, max_bytes), *options)
     if announced:
         service.refuse_if_match_queue_full()  # before the list is sent, and again when it has arrived
     body = IncomingBody(service.list_cache, announced)
     await receive_body(request, max_bytes, body.append)
-    if (asked := body.cached_request(service.settings.rule)) is not None:
+    if (asked := body.cached_request(service.settings.rule, skip_invalid)) is not None:
         return asked
     if body.size <= SMALL_BODY_BYTES:
-        return service.parse_match(body.whole())
+        return await _parse_small(service, body.whole(), *options)
     service.refuse_if_match_queue_full()
     # Not in the photo pool: a match never waits for photos.
-    return await to_thread.run_sync(service.parse_and_cache, body.whole(), limiter=service.match_limiter)
+    return await to_thread.run_sync(service.parse_and_cache, body.whole(), *options, limiter=service.match_limiter)
+
+
+async def _parse_small(service: Service, body: Body, owner: str, skip_invalid: bool) -> MatchRequest:
+    try:
+        return service.parse_match(body, owner, skip_invalid)
+    except NotParsed:
+        parse = partial(service.parse_match, body, owner, skip_invalid, wait=True)
+        return await to_thread.run_sync(parse, limiter=service.match_limiter)
 
 
 async def _decide(service: Service, asked: MatchRequest, explain: bool) -> Decision:
@@ -93,12 +110,14 @@ async def _decide(service: Service, asked: MatchRequest, explain: bool) -> Decis
         return await service.gallery.run(
             lambda gallery: gallery.match(asked.probe, asked.card, asked.threshold, asked.rule, explain=explain)
         )
-    if explain or asked.rule.name == "cohort":
+    members, is_cohort = asked.enrolled, asked.rule.name == "cohort"
+    ready = not is_cohort or asked.card.metric in members.derived
+    if len(members.vectors) <= SMALL_LIST_ROWS and ready and not explain:
+        return decide(asked)
+    if explain or is_cohort:
         # In threads of its own: a cohort compares all pairs of the list.
         job = partial(decide, asked, service.cohort_builder, explain=explain)
         return await to_thread.run_sync(job, limiter=service.cohort_limiter)
-    if len(asked.enrolled.vectors) <= SMALL_LIST_ROWS:
-        return decide(asked)
     return await to_thread.run_sync(decide, asked, limiter=service.match_limiter)
 
 

@@ -10,7 +10,7 @@ from face128 import __version__
 from face128.api.auth.guard import ServiceDep, needs
 from face128.api.metrics.prometheus import metrics_of
 from face128.api.responses.schemas import REFUSED, Health, Ready, problems
-from face128.errors import DatabaseUnavailable, NotReady
+from face128.errors import NotReady
 
 router = APIRouter(tags=["operations"])
 
@@ -46,10 +46,16 @@ async def metrics(request: Request) -> Response:
 @router.head("/ready", include_in_schema=False)
 @router.get("/ready", response_model_exclude_none=True, responses=problems(503))
 async def ready(service: ServiceDep) -> Ready:
-    """The engine is loaded and the gallery, if there is one, answers: send photos now. Otherwise 503 `not_ready`."""
+    """The engine is loaded, and the gallery, if there is one, can be used: send photos now. Otherwise 503.
+
+    With FACE128_READY_NEEDS_GALLERY=0 the gallery's problem is told beside `"status": "ready"`.
+    """
     if not service.ready:
         raise NotReady(service.load_errors.get(service.default_engine))
-    in_use = service.gallery.in_use
-    if in_use and (problem := await service.gallery.problem()):
-        raise DatabaseUnavailable(problem, database="away")
-    return Ready(status="ready", engines=service.engine_states(), database="ready" if in_use else None)
+    in_use, problem = service.gallery.in_use, await service.gallery.problem()
+    if problem is None:
+        return Ready(status="ready", engines=service.engine_states(), database="ready" if in_use else None)
+    database = problem.code.removeprefix("gallery_")
+    if in_use and service.settings.ready_needs_gallery:
+        raise type(problem)(str(problem), database=database)
+    return Ready(status="ready", engines=service.engine_states(), database=database, database_error=str(problem))

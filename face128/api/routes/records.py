@@ -14,8 +14,10 @@ from face128.api.requests.forms import read_photos
 from face128.api.requests.query import EngineName, Force
 from face128.api.responses import schemas
 from face128.api.responses.schemas import PHOTO_ERRORS, REFUSED, problems
-from face128.encoding.encode import encode
-from face128.errors import InvalidRequest
+from face128.encoding.encode import Encoding, encode
+from face128.engines.base import Engine
+from face128.errors import BadImage, InvalidRequest, UnsupportedFormat
+from face128.service.service import Service
 
 if TYPE_CHECKING:
     from face128.gallery.gallery import Gallery
@@ -23,7 +25,10 @@ if TYPE_CHECKING:
 
 router = APIRouter(responses=REFUSED, tags=["records"])
 
+# The records service has no upper bounds: more than these is answered with as many.
 MAX_TOP_K = 100
+MAX_PAGE_RECORDS = 1000
+MAX_COUNT = 2**31 - 1  # of a parameter that counts records
 
 
 @router.post(
@@ -32,7 +37,7 @@ MAX_TOP_K = 100
     openapi_extra=RECORD_BODY,
     dependencies=needs("gallery", success=False),
 )
-async def create(
+async def create_record(
     request: Request, service: ServiceDep, force: Force = False, engine: EngineName = None
 ) -> schemas.RecordCreated:
     """Store a face under a name. The same photo under the same name is stored once; the answer is the stored record.
@@ -43,7 +48,7 @@ async def create(
     form = await read_photos(request, service.limits)
     image, name, metadata = form.image(), form.text("name"), form.json_object("metadata")
     person = await service.gallery.run(_check_record, name, metadata)
-    encoding = await service.run(encode, loaded, image, service.limits, "one", 1, service.settings.max_roll)
+    encoding = await _encode(service, loaded, image, "one", 1, service.settings.max_roll)
 
     def store(gallery: Gallery) -> schemas.FaceRecord:
         from face128.gallery.records import NewFace
@@ -59,13 +64,13 @@ async def create(
 
 
 @router.get("/records", responses=problems(422, 503), dependencies=needs("gallery"))
-async def page(
+async def list_records(
     service: ServiceDep,
-    skip: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    skip: Annotated[int, Query(ge=0, le=MAX_COUNT)] = 0,
+    limit: Annotated[int, Query(ge=1, le=MAX_COUNT, description="Above 1000: 1000.")] = 100,
 ) -> schemas.Records:
     """All records, in the order of their enrolment."""
-    total, found = await service.gallery.run(lambda gallery: gallery.page(skip, limit))
+    total, found = await service.gallery.run(lambda gallery: gallery.page(skip, min(limit, MAX_PAGE_RECORDS)))
     records = [_record_json(record, older) for older, record in enumerate(found, skip)]
     return schemas.Records(total_count=total, records=records)
 
@@ -74,9 +79,9 @@ async def page(
     "/records/match",
     responses=PHOTO_ERRORS,
     openapi_extra=RECORD_MATCH_BODY,
-    dependencies=needs("match", face_detected=False),
+    dependencies=needs("match", recognized=False, best_match=None, top_matches=[], face_detected=False),
 )
-async def match(request: Request, service: ServiceDep, engine: EngineName = None) -> schemas.RecordMatch:
+async def match_records(request: Request, service: ServiceDep, engine: EngineName = None) -> schemas.RecordMatch:
     """Whose face is this? The nearest records; `recognized` if the nearest is near enough.
 
     The threshold is a distance in the model's own metric: Euclidean and 0.38 for dlib's (the original
@@ -86,14 +91,14 @@ async def match(request: Request, service: ServiceDep, engine: EngineName = None
     loaded = service.engine(engine)
     form = await read_photos(request, service.limits)
     top_k, threshold = form.number("top_k", 5), form.number("threshold", None)
-    if not (1 <= top_k <= MAX_TOP_K and top_k == int(top_k)):
-        raise InvalidRequest(f"top_k is a whole number from 1 to {MAX_TOP_K}.", field="top_k")
+    if not (1 <= top_k <= MAX_COUNT and top_k == int(top_k)):
+        raise InvalidRequest("top_k is a whole number above 0.", field="top_k")
     if not (threshold is None or 0 < threshold <= 2):
         raise InvalidRequest("A threshold is a number above 0 and not above 2.", field="threshold")
-    encoding = await service.run(encode, loaded, form.image(), service.limits)
+    encoding = await _encode(service, loaded, form.image())
     recognized, found = await service.gallery.run(
         lambda gallery: gallery.recognise(
-            encoding.descriptor, loaded.card, int(top_k), threshold, service.settings.rule
+            encoding.descriptor, loaded.card, min(int(top_k), MAX_TOP_K), threshold, service.settings.rule
         )
     )
     metrics_of(request).count_decision(loaded.card.name, found[0].distance if found else None, recognized)
@@ -107,26 +112,43 @@ async def match(request: Request, service: ServiceDep, engine: EngineName = None
 
 
 @router.get("/records/{record_id}", responses=problems(404, 503), dependencies=needs("gallery"))
-async def one(record_id: str, service: ServiceDep) -> schemas.FaceRecord:
+async def read_record(record_id: str, service: ServiceDep) -> schemas.FaceRecord:
     """One record."""
     older, record = await service.gallery.run(lambda gallery: gallery.record(record_id))
     return _record_json(record, older)
 
 
-@router.delete("/records/{record_id}", responses=problems(404, 503), dependencies=needs("gallery"))
-async def delete(record_id: str, service: ServiceDep) -> schemas.RecordDeleted:
-    """Erase one record: row, vector and index entry, immediately and on every worker."""
-    record = await service.gallery.run(lambda gallery: gallery.erase_record(record_id))
+@router.delete(
+    "/records/{record_id}",
+    response_model_exclude_none=True,
+    responses=problems(404, 503),
+    dependencies=needs("gallery"),
+)
+async def delete_record(record_id: str, service: ServiceDep) -> schemas.RecordDeleted:
+    """Erase one record: row, vector and index entry, immediately and on every worker.
+
+    `pending` is there, and true, while another process reads the gallery as it was before: the bytes go soon after.
+    """
+    erasure = await service.gallery.run(lambda gallery: gallery.erase_record(record_id))
+    record = erasure.records[0]
     message = f"Successfully deleted record for '{record.person.name}'"
-    return schemas.RecordDeleted(success=True, message=message, deleted_id=record.id)
+    return schemas.RecordDeleted(success=True, message=message, deleted_id=record.id, pending=erasure.pending or None)
 
 
 @router.post("/maintenance/rebuild-index", responses=problems(503), dependencies=needs("admin"))
-async def rebuild(service: ServiceDep) -> schemas.Rebuilt:
+async def rebuild_index(service: ServiceDep) -> schemas.Rebuilt:
     """Rebuild the index from the table, on every worker."""
     start = time.perf_counter()
     records = await service.gallery.run(lambda gallery: gallery.rebuild())
     return schemas.Rebuilt(success=True, records=records, seconds=round(time.perf_counter() - start, 3))
+
+
+async def _encode(service: Service, engine: Engine, image: bytes, *options: object) -> Encoding:
+    """As ``encode``. A file that is no image is BadImage, status 400, as in the records service's table of statuses."""
+    try:
+        return await service.run(encode, engine, image, service.limits, *options)
+    except UnsupportedFormat as error:
+        raise BadImage(str(error)) from None
 
 
 def _check_record(_: Gallery, name: str, metadata: dict[str, Any]) -> Person:

@@ -39,6 +39,8 @@ SECOND_FACE_RATIO = 2.5  # a second face is looked for down to about 1/2.5 of th
 # A detection below this score is doubtful: on LFW, .4 of those at 0..0.25 were faces, .7 of those at 0.25..0.5.
 MIN_CLEAR_SCORE = 0.5
 MAX_COPY_PIXELS = 10_000_000  # of a copy that is searched; at 53 ns a pixel, half a second
+SEARCH_BYTES_A_PIXEL = 13  # of a copy that is searched: itself, and 31 floats for each 8 x 8 pixels of every level
+MIN_LARGE_PHOTO_PIXELS = 1_000_000  # from here a detector's memory is released after a photo
 MAX_SMALL_PHOTO_PIXELS = 400_000  # after exact's upsampling; a photo up to this size is scanned at every scale
 
 # Scores from which a place is a candidate for a face that exact finds. With these, of 4,667 photos (LFW's view 1, its
@@ -65,13 +67,29 @@ class _Detectors(threading.local):
         # The original, for a photo and its smaller copies; for one level of the pyramid; for a copy of half the size.
         self.whole, self.level, self.half_size = map(copy.copy, originals)
 
+    def release_memory(self) -> None:
+        """A detector keeps the features of the last picture it searched, 30 to 800 MB: let it search a small one."""
+        for detector in (self.whole, self.level, self.half_size):
+            detector.run(np.zeros((100, 100), np.uint8), 0, 0.0)
+
 
 class HogDetector:
     def __init__(self, mode: Literal["fast", "exact"]) -> None:
         whole = dlib.get_frontal_face_detector()
         self._detectors = _Detectors(whole, single_level_detector(whole), single_level_detector(whole, cell_px=4))
-        self.find = self._exact if mode == "exact" else self._fast
-        """Every face in a Photo, the highest score first."""
+        self._mode = mode
+
+    def find(self, photo: Photo) -> list[HogDetection]:
+        """Every face in the photo, the highest score first."""
+        found = self._exact(photo) if self._mode == "exact" else self._fast(photo)
+        if photo.width * photo.height > MIN_LARGE_PHOTO_PIXELS:
+            self._detectors.release_memory()
+        return found
+
+    def search_bytes(self, pixel_count: int) -> int:
+        """The memory that ``find`` takes at most for a photo of so many pixels."""
+        searched = 4 * pixel_count  # exact doubles both sides
+        return SEARCH_BYTES_A_PIXEL * (searched if self._mode == "exact" else min(searched, MAX_COPY_PIXELS))
 
     def _exact(self, photo: Photo) -> list[HogDetection]:
         # Full image, one upsampling, threshold 0: face_recognition.face_locations(image).

@@ -70,6 +70,9 @@ class DlibEngine:
         resnet = weights / RESNET_FILE
         self._network = load_network(resnet, providers) if network == "onnx" else _dlib_network(resnet)
 
+    def search_bytes(self, pixel_count: int) -> int:
+        return self._detector.search_bytes(pixel_count)
+
     def detect(self, photo: Photo) -> list[Face]:
         return [DlibFace(detection, partial(self._find_landmarks, photo)) for detection in self._detector.find(photo)]
 

@@ -21,7 +21,7 @@ from face128.photos.codecs import RGB
 RunNetwork = Callable[[Square], list[npt.NDArray[np.float32]]]
 """One square in, the network's outputs out."""
 
-_SSD_SIDE_PX = 512
+SSD_SIDE_PX = 512
 _SSD_MAX_IOU = 0.5  # SsdMobilenetv1.ts, iouThreshold
 _SSD_MAX_FACES = 100  # SsdMobilenetv1Options.ts, maxResults
 _TINY_MAX_IOU = 0.4  # src/tinyFaceDetector/const.ts, like the anchors
@@ -45,11 +45,11 @@ class Detection:
 
 def detect_ssd(run: RunNetwork, image: RGB, scaling: Scaling, min_confidence: float) -> list[Detection]:
     """Every face that ssd_mobilenetv1 finds, the highest score first."""
-    all_boxes, all_scores = run(scale_to_square(image, _SSD_SIDE_PX, centred=False, scaling=scaling))
+    all_boxes, all_scores = run(scale_to_square(image, SSD_SIDE_PX, centred=False, scaling=scaling))
     likely = np.flatnonzero(all_scores[:, 0] > min_confidence)
     boxes, scores = all_boxes[likely].astype(np.float64)[:, [1, 0, 3, 2]], all_scores[likely, 0].astype(np.float64)
     kept = non_max_suppression(boxes, scores, _SSD_MAX_IOU)[:_SSD_MAX_FACES]
-    return _detections(boxes[kept].clip(0, 1), scores[kept], image, _SSD_SIDE_PX)
+    return _detections(boxes[kept].clip(0, 1), scores[kept], image, SSD_SIDE_PX)
 
 
 def detect_tiny(run: RunNetwork, image: RGB, scaling: Scaling, score_threshold: float, side: int) -> list[Detection]:

@@ -20,7 +20,7 @@ from face128.domain.descriptors import Descriptors
 from face128.domain.model_card import FACEAPI, ModelCard
 from face128.engines.base import Chips, EyeLandmarks, Face
 from face128.engines.faceapi.alignment import Rectangle, align, clip_detection, find_landmarks
-from face128.engines.faceapi.detectors import RunNetwork, detect_ssd, detect_tiny
+from face128.engines.faceapi.detectors import SSD_SIDE_PX, RunNetwork, detect_ssd, detect_tiny
 from face128.engines.faceapi.graphs import INPUT_NAME, face_landmark_68, ssd_mobilenetv1, tiny_face_detector
 from face128.engines.faceapi.manifest import read_weights
 from face128.engines.faceapi.resnet_weights import read_resnet
@@ -29,6 +29,9 @@ from face128.engines.onnx.sessions import CPU_PROVIDERS, open_session
 from face128.engines.resnet.architecture import CHIP_SIDE_PX
 from face128.engines.resnet.network import DescriptorNetwork
 from face128.photos.photo import Photo
+
+SEARCH_BYTES_A_PIXEL = 256
+"""Of the detector's square."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +64,7 @@ class FaceapiEngine:
         """
         self.card: ModelCard = replace(FACEAPI, pipeline=f"{detector}-{scaling}/{FACEAPI.pipeline}")
         self._scaling: Scaling = scaling
+        self._side = SSD_SIDE_PX if detector == "ssd" else input_size
         if detector == "ssd":
             run = _runner(ssd_mobilenetv1(read_weights(models, "ssd_mobilenetv1")), providers)
             self._detect = partial(detect_ssd, run, min_confidence=min_confidence, scaling=scaling)
@@ -70,6 +74,9 @@ class FaceapiEngine:
         self._landmarks = _runner(face_landmark_68(read_weights(models, "face_landmark_68")), providers)
         weights = read_resnet(read_weights(models, "face_recognition"))
         self._network = DescriptorNetwork(weights, providers, TensorProto.FLOAT)
+
+    def search_bytes(self, pixel_count: int) -> int:
+        return SEARCH_BYTES_A_PIXEL * self._side**2
 
     def detect(self, photo: Photo) -> list[Face]:
         """See Engine.detect. Detections wholly outside the photo, in the square's black part, are left out."""

@@ -29,6 +29,8 @@ from face128.photos.photo import RGB, SHRINKS, Photo
 DIMENSION = 512
 BATCH_CHIPS = 8
 """Maximum of chips in one run: it bounds memory."""
+SEARCH_BYTES_A_PIXEL = 256
+"""Of the detector's square."""
 PIXEL_SCALE = 127.5
 """ArcFace's input is (pixel - 127.5) / 127.5, unless the graph computes that itself."""
 
@@ -87,6 +89,9 @@ class InsightfaceEngine:
             trial = self.describe(np.full((2, CHIP_SIDE_PX, CHIP_SIDE_PX, 3), 99, np.uint8))
             if not np.isfinite(trial).all():
                 raise ValueError
+
+    def search_bytes(self, pixel_count: int) -> int:
+        return SEARCH_BYTES_A_PIXEL * self._side**2
 
     def detect(self, photo: Photo) -> list[Face]:
         """See Engine.detect. A face that fills the photo is too large for SCRFD, so it tries again at half the size."""

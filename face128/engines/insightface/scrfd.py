@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 
 from face128.engines.non_max_suppression import non_max_suppression
+from face128.engines.onnx.sessions import InferenceSession
 
 Floats = npt.NDArray[np.float32]
 Detections = tuple[Floats, Floats, Floats]
@@ -25,7 +25,7 @@ MAX_IOU = 0.4  # the library's default
 PIXEL_MEAN, PIXEL_SCALE = 127.5, 128.0  # as the networks were trained
 
 
-def detect_scrfd(session: onnxruntime.InferenceSession, picture: npt.NDArray[np.uint8]) -> Detections:
+def detect_scrfd(session: InferenceSession, picture: npt.NDArray[np.uint8]) -> Detections:
     """Every face in a square RGB picture, the highest score first: (side, side, 3) uint8, side a multiple of 32.
 
     Raises ValueError if the network's outputs are not SCRFD's.

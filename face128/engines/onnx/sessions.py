@@ -1,22 +1,31 @@
-"""Opens networks in ONNX Runtime, on those execution providers of the settings that work here."""
+"""Opens networks in ONNX Runtime, on those execution providers of the settings that work here.
+
+The only module that imports ONNX Runtime. The official builds of its versions from 1.29 on report every session to
+their maker, and keep an identifier of the machine in the home folder; the variable, read at the import, prevents both.
+"""
 
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 import onnxruntime
+from onnxruntime import InferenceSession as InferenceSession
 
 from face128.engines.onnx.graph_builder import GraphBuilder
+
+onnxruntime.disable_telemetry_events()  # for where another package has imported it before
 
 CPU_PROVIDERS = ("CPUExecutionProvider",)
 
 log = logging.getLogger("face128")
 
 
-def open_session(model: bytes | Path, providers: Sequence[str] = CPU_PROVIDERS) -> onnxruntime.InferenceSession:
+def open_session(model: bytes | Path, providers: Sequence[str] = CPU_PROVIDERS) -> InferenceSession:
     """A session for a graph's bytes or its file; every run stays on its caller's thread.
 
     A provider that does not work is left out, with a warning. Raises what ONNX Runtime raises for an invalid graph.
@@ -42,7 +51,7 @@ def providers_in_use(wanted: tuple[str, ...]) -> tuple[str, ...]:
     return used
 
 
-def _open(model: bytes | Path, providers: Sequence[str]) -> onnxruntime.InferenceSession:
+def _open(model: bytes | Path, providers: Sequence[str]) -> InferenceSession:
     options = onnxruntime.SessionOptions()
     # Photos run in parallel, not the parts of one network: two threads then do nearly twice the work of one.
     options.intra_op_num_threads = 1
@@ -54,7 +63,7 @@ def _open(model: bytes | Path, providers: Sequence[str]) -> onnxruntime.Inferenc
     options.enable_mem_pattern = False
     source = str(model) if isinstance(model, Path) else model
     # ONNX Runtime's own fallback prints to stdout, where the command line writes its results.
-    session = onnxruntime.InferenceSession(source, options, providers=list(providers), enable_fallback=0)
+    session = InferenceSession(source, options, providers=list(providers), enable_fallback=0)
     # The session keeps a copy for a restart with other providers: 20 MB.
     session._model_bytes = None
     return session

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from face128.domain.descriptors import Metric, distances
 from face128.errors import BadRequest
 from face128.jobs.audit.close_pairs import distance_matrix
+from face128.jobs.files import read_file
 
 Ints = npt.NDArray[np.int32]
 
@@ -76,9 +78,9 @@ def read_pairs(listing: Path, images: Path) -> list[LabelledPair]:
     tabs. Raises BadRequest, naming the line, for anything else.
     """
     try:
-        lines = listing.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
-        raise BadRequest("The list of pairs cannot be read.") from None
+        lines = read_file(listing).decode().splitlines()
+    except UnicodeDecodeError:
+        raise BadRequest(f"{listing.name} is no list of pairs in UTF-8.") from None
     pairs = list(_parse(lines, images))
     if not ({True, False} <= {pair.same for pair in pairs}):
         raise BadRequest("The list needs pairs of one person and pairs of two people, in the format of LFW.")
@@ -88,14 +90,18 @@ def read_pairs(listing: Path, images: Path) -> list[LabelledPair]:
 def _parse(lines: list[str], images: Path) -> Iterator[LabelledPair]:
     for number, line in enumerate(lines, start=1):
         match line.split("\t"):
-            case [name, first, second] if first.isdecimal() and second.isdecimal():
+            case [name, first, second] if _are_numbers(first, second):
                 yield LabelledPair(_photo(images, name, first), _photo(images, name, second), same=True)
-            case [name, first, other, second] if first.isdecimal() and second.isdecimal():
+            case [name, first, other, second] if _are_numbers(first, second):
                 yield LabelledPair(_photo(images, name, first), _photo(images, other, second), same=False)
             case counts if number == 1 and all(count.strip().isdecimal() for count in counts):
                 pass
             case _ if line.strip():
                 raise BadRequest(f"Line {number} of the list is no pair in the format of LFW.")
+
+
+def _are_numbers(*texts: str) -> bool:
+    return all(re.fullmatch("[0-9]{1,9}", text) for text in texts)
 
 
 def _photo(images: Path, name: str, number: str) -> Path:

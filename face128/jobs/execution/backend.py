@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
+from enum import Enum
 from itertools import islice
 from queue import Queue
 from typing import Any, TypeVar
@@ -13,8 +14,19 @@ Result = TypeVar("Result")
 Batch = tuple[Item, ...]
 BatchTask = Callable[[Batch[Item]], list[Result]]
 """Gives the result of each item of a batch, in order."""
-FinishedBatches = Iterator[tuple[Batch[Item], list[Result] | None]]
-"""Each batch with its results, as it finishes; None if its worker died."""
+
+
+class Loss(Enum):
+    """Why an item has no result; the value is the code of such a photo."""
+
+    CRASHED = "crashed"
+    """Its worker died, or had to be ended because it took too long."""
+    OUT_OF_MEMORY = "out_of_memory"
+    """Its worker was killed by the kernel, or raised MemoryError, although it had the machine to itself."""
+
+
+FinishedBatches = Iterator[tuple[Batch[Item], list[Result] | Loss]]
+"""Each batch with its results, as it finishes, or why it was lost."""
 
 MAX_BATCH_PHOTOS = 8  # one worker takes so many photos at a time: their chips go through the network together
 QUEUED_BATCHES_PER_WORKER = 4  # a worker never waits for its next batch
@@ -26,10 +38,10 @@ class Backend(ABC):
 
     def run(
         self, task: BatchTask[Item, Result], items: Iterable[Item], count: int
-    ) -> Iterator[tuple[Item, Result | None]]:
+    ) -> Iterator[tuple[Item, Result | Loss]]:
         """Run ``task`` on all items, about ``count`` of them, and yield each with its result as it finishes.
 
-        The result is None if the item killed its worker. An exception of the task is raised here.
+        An exception of the task is raised here, but for a MemoryError.
         """
         # A worker that dies may take other batches with it: each runs again alone, and then each item of one that
         # kills its worker again.
@@ -38,10 +50,10 @@ class Backend(ABC):
         while remaining:
             lost: list[Batch[Item]] = []
             for batch, results in self.run_batches(task, remaining, alone):
-                if results is not None:
+                if not isinstance(results, Loss):
                     yield from zip(batch, results, strict=True)
                 elif alone and len(batch) == 1:
-                    yield batch[0], None
+                    yield batch[0], results
                 else:
                     lost += [(item,) for item in batch] if alone else [batch]
             remaining, alone = lost, True
@@ -60,6 +72,7 @@ class Backend(ABC):
         workers: int,
         timeout_s: float,
         worker_died: type[Exception],
+        reason_of_death: Callable[[], Loss] = lambda: Loss.CRASHED,
     ) -> FinishedBatches[Item, Any]:
         """Raises Empty or TimeoutError if no batch finishes within ``timeout_s``.
 
@@ -80,8 +93,10 @@ class Backend(ABC):
             batch = running.pop(future)
             try:
                 yield batch, future.result(timeout=timeout_s)
+            except MemoryError:
+                yield batch, Loss.OUT_OF_MEMORY
             except worker_died:
-                yield batch, None
+                yield batch, reason_of_death()
 
 
 def batches(items: Iterable[Item], count: int) -> Iterator[Batch[Item]]:

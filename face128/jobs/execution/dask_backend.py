@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from concurrent.futures import CancelledError
 from contextlib import suppress
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from queue import Empty
 
-from face128.errors import ConfigurationError
+from face128.errors import BadRequest, ConfigurationError
 from face128.jobs.execution.backend import Backend, Batch, BatchTask, FinishedBatches, Item, Result
 
 CONNECT_TIMEOUT_S = 30  # to find the scheduler and a worker
@@ -28,6 +29,11 @@ class DaskBackend(Backend):
     """Of the scheduler, such as tcp://scheduler:8786."""
     sends_photos: bool
     """False if the workers can read the photos under the paths, or URLs, of the list."""
+
+    def __post_init__(self) -> None:
+        # Dask's client would wait for a minute at the end of the process, for an address that is none.
+        if not re.fullmatch(r"(tcp|tls|wss?|ucx)://\S+:[0-9]{1,5}/?", self.address):
+            raise BadRequest("--cluster takes the address of a Dask scheduler: tcp://scheduler:8786")
 
     def run_batches(
         self, task: BatchTask[Item, Result], batches: Iterable[Batch[Item]], alone: bool

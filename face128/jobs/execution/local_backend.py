@@ -16,10 +16,23 @@ from functools import partial
 from queue import Empty
 
 from face128.errors import ConfigurationError
-from face128.jobs.execution.backend import MAX_BATCH_PHOTOS, Backend, Batch, BatchTask, FinishedBatches, Item, Result
+from face128.jobs.execution.backend import (
+    MAX_BATCH_PHOTOS,
+    Backend,
+    Batch,
+    BatchTask,
+    FinishedBatches,
+    Item,
+    Loss,
+    Result,
+)
+from face128.memory_limit import this_process
 from face128.server.parent_watch import end_with_parent
 
 ENGINE_LOAD_TIMEOUT_S = 60  # for a process to load its engine with its first batch: 1 s on an idle machine
+
+JOIN_TIMEOUT_S = 5
+PROCESS_BYTES = 200 * 2**20  # for a process with dlib's engine, 110 MB, and a photo of some megapixels
 
 
 @dataclass(frozen=True)
@@ -32,7 +45,7 @@ class LocalBackend(Backend):
     def run_batches(
         self, task: BatchTask[Item, Result], batches: Iterable[Batch[Item]], alone: bool
     ) -> FinishedBatches[Item, Result]:
-        processes = 1 if alone else self.processes
+        processes = 1 if alone else self._fitting_processes()
         pool = _start_pool(processes)
 
         def submit(batch: Batch[Item]) -> Future[list[Result]]:
@@ -45,13 +58,22 @@ class LocalBackend(Backend):
                 pool = _start_pool(processes)
                 return pool.submit(run)
 
+        def reason_of_death() -> Loss:
+            killed = -signal.SIGKILL in _exit_codes(pool)
+            return Loss.OUT_OF_MEMORY if killed else Loss.CRASHED
+
         timeout_s = 2 * self._limit_s(MAX_BATCH_PHOTOS)  # no process runs so long, unless it was stopped
         try:
-            yield from self._run_windowed(submit, batches, alone, processes, timeout_s, BrokenExecutor)
+            yield from self._run_windowed(submit, batches, alone, processes, timeout_s, BrokenExecutor, reason_of_death)
         except Empty:
             raise ConfigurationError(f"No photo was finished for {timeout_s:.0f} s. Run the command again.") from None
         finally:
             _kill(pool)
+
+    def _fitting_processes(self) -> int:
+        """No more than there is memory for."""
+        free = this_process().free_bytes()
+        return self.processes if free is None else max(1, min(self.processes, free // PROCESS_BYTES))
 
     def _limit_s(self, photo_count: int) -> float:
         return ENGINE_LOAD_TIMEOUT_S + self.photo_timeout_s * photo_count
@@ -70,6 +92,14 @@ def _run_limited(task: BatchTask[Item, Result], limit_s: float, batch: Batch[Ite
 def _start_pool(processes: int) -> ProcessPoolExecutor:
     # Spawned, not forked: this process has threads, and locks that they may hold.
     return ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), initializer=_prepare_process)
+
+
+def _exit_codes(pool: ProcessPoolExecutor) -> list[int | None]:
+    """Of the processes of a pool that has lost one; the executor ends the others by SIGTERM."""
+    processes = list((pool._processes or {}).values())
+    for process in processes:
+        process.join(JOIN_TIMEOUT_S)
+    return [process.exitcode for process in processes]
 
 
 def _kill(pool: ProcessPoolExecutor) -> None:

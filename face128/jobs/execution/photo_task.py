@@ -13,12 +13,16 @@ import numpy as np
 
 from face128.domain.descriptors import to_base64
 from face128.errors import BadRequest, ConfigurationError, Face128Error, NotFound, TooLarge
-from face128.jobs.execution.backend import Backend
+from face128.jobs.execution.backend import Backend, Loss
 from face128.jobs.execution.progress import with_progress
 from face128.jobs.execution.recipe import Descriptor, Recipe
+from face128.jobs.files import read_bytes
 
-CRASHED = "crashed"
-"""The code of a photo whose worker died, or had to be ended because it took too long."""
+LOSS_SENTENCES = {
+    Loss.CRASHED: "The process that worked on this photo died or took longer than FACE128_PHOTO_SECONDS: the file may "
+    "be damaged.",
+    Loss.OUT_OF_MEMORY: "The memory is not enough for this photo, although no other was worked on.",
+}
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,7 @@ def describe_photos(
     finished = backend.run(partial(_describe_batch, recipe), with_progress(photos, len(photos), "photos"), len(photos))
     results = dict(finished)
     failed = {
-        photo: CRASHED if result is None else result.code
+        photo: result.value if isinstance(result, Loss) else result.code
         for photo, result in results.items()
         if not isinstance(result, np.ndarray)
     }
@@ -108,7 +112,7 @@ def read_photo(source: str) -> bytes:
     """The bytes of a path or of a URL. Raises NotFound or BadRequest."""
     try:
         if "://" not in source:
-            return Path(source).read_bytes()
+            return read_bytes(Path(source))
         import fsspec
 
         with fsspec.open(source, "rb") as file:

@@ -91,6 +91,8 @@ class Recipe:
                 face = _most_central(faces, photo)
             else:
                 face = encode.choose_face(faces, photo, self.choice)
+        except MemoryError:  # not the photo's error: the backend tries it alone
+            raise
         except Face128Error as error:
             return error
         return (photo, face) if photo.width * photo.height <= MAX_WAITING_PIXELS else self._chips(engine, photo, face)
@@ -100,6 +102,8 @@ class Recipe:
             if self.max_roll is not None:
                 encode.refuse_tilted_head(face, self.max_roll)
             return encode.crop_face(engine, photo, face, self.num_jitters)
+        except MemoryError:
+            raise
         except Face128Error as error:
             return error
 

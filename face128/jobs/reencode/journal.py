@@ -21,7 +21,8 @@ class Journal:
         self.entries: dict[str, PhotoResult] = {}
         """The last entry of each photo."""
         try:
-            self._file = path.open("a+b", buffering=0)
+            # Its owner's alone: it has descriptors.
+            self._file = os.fdopen(os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600), "a+b", buffering=0)
             self._file.seek(0)
             data = self._file.read()
         except OSError as error:

@@ -8,20 +8,28 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from face128.errors import ModelMismatch
-from face128.jobs.execution.backend import Backend
-from face128.jobs.execution.photo_task import CRASHED, PhotoResult, PhotoTask, read_or_error, run_tasks
+from face128.errors import BadRequest, ModelMismatch
+from face128.jobs.execution.backend import Backend, Loss
+from face128.jobs.execution.photo_task import LOSS_SENTENCES, PhotoResult, PhotoTask, read_or_error, run_tasks
 from face128.jobs.execution.progress import with_progress
 from face128.jobs.execution.recipe import Recipe
+from face128.jobs.files import holds_data, replacing
 from face128.jobs.reencode.journal import Journal
-from face128.jobs.reencode.member_photos import PhotoListing
+from face128.jobs.reencode.listing import PhotoListing
+from face128.jobs.reencode.output_formats import Writer, write_match_body
 from face128.jobs.reencode.remote_enrolment import RemoteService, enrol_members
-from face128.jobs.reencode.results import EncodedMember, PhotoFailure, group_by_member, write_enrolled, write_failures
-
-CRASHED_SENTENCE = (
-    "The process that worked on this photo died or took longer than FACE128_PHOTO_SECONDS: the file may be damaged."
+from face128.jobs.reencode.results import (
+    EncodedMember,
+    PhotoFailure,
+    ResultFiles,
+    group_by_member,
+    write_failures,
 )
+
+if TYPE_CHECKING:
+    from face128.jobs.reencode.descriptor_column import DescriptorColumn
 
 
 @dataclass(frozen=True)
@@ -33,26 +41,44 @@ class Reencoding:
     """Photos that this run described; the others were in the journal."""
     enrolled_count: int
     """Members that are enrolled in the remote service."""
+    written_count: int
+    """Members whose descriptor is in the members' table."""
 
 
 def reencode(
-    listing: PhotoListing, recipe: Recipe, out: Path, backend: Backend, service: RemoteService | None = None
+    listing: PhotoListing,
+    recipe: Recipe,
+    out: Path,
+    backend: Backend,
+    write_members: Writer = write_match_body,
+    service: RemoteService | None = None,
+    column: DescriptorColumn | None = None,
 ) -> Reencoding:
-    """Write ``out``, ``out`` with ``.failed.csv``, and the journal beside it. A second run does only what is left.
+    """Write the ResultFiles of ``out``. A second run does only what is left.
 
-    With ``service``, the members are also enrolled there; what it refuses is among the failures.
+    With ``service``, the members are also enrolled there, and with ``column`` their descriptors are written to it; what
+    either refuses is among the failures.
 
-    Raises ConfigurationError if the engine cannot be loaded, the disk is full, or the workers or the service are lost,
-    and ModelMismatch if a worker has another version of the model.
+    Raises BadRequest, and leaves ``out`` as it was, if there is no photo, or if no photo could be described and ``out``
+    holds members. Raises ConfigurationError if the engine cannot be loaded, the disk is full, or the workers, the
+    service or the database are lost, and ModelMismatch if a worker has another version of the model.
     """
+    if not listing.photos:
+        rejected = listing.rejected
+        hint = f": {len(rejected)} files or rows cannot be used. The first: {rejected[0].error}" if rejected else "."
+        raise BadRequest(f"There are no photos{hint}")
+    card = recipe.load().card
+    if column:
+        column.check_writable(card)
+    result_files = ResultFiles.beside(out)
     version = recipe.version
     sources = {item.photo: item.source for item in listing.photos}
     encoded_now = 0
-    with closing(Journal(out.with_suffix(".journal.jsonl"), version)) as journal:
+    with closing(Journal(result_files.journal, version)) as journal:
         tasks = _tasks(sources, journal, backend.sends_photos)
         for task, result in backend.run(partial(run_tasks, recipe), tasks, len(sources)):
-            if result is None:
-                result = PhotoResult(task.photo, version, code=CRASHED, error=CRASHED_SENTENCE)
+            if isinstance(result, Loss):
+                result = PhotoResult(task.photo, version, code=result.value, error=LOSS_SENTENCES[result])
             if result.unchanged:
                 continue
             if result.version != version:
@@ -61,14 +87,20 @@ def reencode(
             encoded_now += result.descriptor is not None
         journal.sync()
         members, failures = group_by_member(listing, journal.entries)
-    card = recipe.load().card
-    write_enrolled(out, members, card)
-    enrolled_count = 0
-    if service:
-        enrolled_count, refused = enrol_members(service, members, out.with_suffix(".posted"))
+    if holds_data(out) and not any(member.photos for member in members):
+        write_failures(result_files.failed, failures)
+        raise BadRequest(f"No photo could be described. {out} stays as it was; {result_files.failed.name} says why.")
+    with replacing(out) as file:
+        write_members(file, members, card)
+    enrolled_count = written_count = 0
+    if column:
+        written_count, refused = column.write(members, result_files.written)
         failures += refused
-    write_failures(out.with_suffix(".failed.csv"), failures)
-    return Reencoding(members, failures, len(sources), encoded_now, enrolled_count)
+    if service:
+        enrolled_count, refused = enrol_members(service, members, result_files.posted)
+        failures += refused
+    write_failures(result_files.failed, failures)
+    return Reencoding(members, failures, len(sources), encoded_now, enrolled_count, written_count)
 
 
 def _tasks(sources: dict[str, str], journal: Journal, sends_photos: bool) -> Iterator[PhotoTask]:

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import httpx
 
+from face128.domain.members import RegNo
 from face128.errors import BadRequest, ConfigurationError, Face128Error
 from face128.jobs.execution.photo_task import read_photo
 from face128.jobs.execution.progress import with_progress
@@ -44,7 +45,7 @@ def enrol_members(
     each member who is enrolled, so that a second run sends only new and changed ones. Raises ConfigurationError if the
     service cannot be reached.
     """
-    done = set(done_file.read_text().split()) if done_file.exists() else set()
+    done = set(done_file.read_text(errors="replace").split()) if done_file.exists() else set()
     with_photos = [member for member in members if member.photos]
     failures = []
     headers = {"X-API-Key": service.key} if service.key else {}
@@ -96,7 +97,7 @@ def _send(client: httpx.Client, url: str, member: EncodedMember, files: list[tup
         try:
             response = client.post(
                 f"{url.rstrip('/')}/enroll_faces/{user_id}?replace=true",
-                data={"name": member.name or str(member.reg_no)},
+                data={"name": member.name or str(member.reg_no), "reg_no_type": _json_type(member.reg_no)},
                 files=[("files", file) for file in files],
             )
         except (httpx.HTTPError, httpx.InvalidURL):
@@ -107,6 +108,10 @@ def _send(client: httpx.Client, url: str, member: EncodedMember, files: list[tup
             return _refusal(response)
         time.sleep(_retry_after_s(response))
     raise ConfigurationError("The service cannot be reached, or is too busy. Run again to go on.")
+
+
+def _json_type(reg_no: RegNo) -> str:
+    return "string" if isinstance(reg_no, str) else "number"
 
 
 def _retry_after_s(response: httpx.Response) -> float:

@@ -1,22 +1,18 @@
-"""What a re-encoding writes: the members as a body of /match, and a CSV of the photos that failed."""
+"""What a re-encoding has: the members with their descriptors, the photos that failed, and the files beside --out."""
 
 from __future__ import annotations
 
 import csv
-import io
-import json
-import os
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
-from face128.domain.descriptors import from_base64
 from face128.domain.members import RegNo
-from face128.domain.model_card import ModelCard
-from face128.errors import ConfigurationError
+from face128.errors import BadRequest
 from face128.jobs.execution.photo_task import PhotoResult
-from face128.jobs.reencode.member_photos import MemberPhoto, PhotoListing
+from face128.jobs.files import is_stream, replacing
+from face128.jobs.reencode.listing import MemberPhoto, PhotoListing
 
 ADVICE = {
     "no_face": "Send a photo in which the face is seen from the front, sharp, well lit and at least 40 pixels wide.",
@@ -25,11 +21,12 @@ ADVICE = {
     "bad_image": "The file is empty or damaged: copy it again from its source, or take a new photo.",
     "unsupported_format": "Save the photo as JPEG or PNG.",
     "too_large": "Shrink the photo, or raise FACE128_MAX_IMAGE_BYTES or FACE128_MAX_IMAGE_PIXELS.",
-    "not_found": "Correct the list, or put the photo at this path.",
+    "not_found": "Correct the row, or put the photo at this path.",
     "bad_request": "Give this user the right to read the file, or copy it again.",
-    "invalid_request": "Rename the file to regNo_name.jpg, or describe the file names with --pattern.",
+    "invalid_request": "Rename the file to regNo_name.jpg, describe the file names with --pattern, or correct the row.",
     "too_many_images": "The service keeps four photos of a member: this one was not sent.",
     "duplicate": "The face is another member's: find out whose it is, then enrol it with ?force=true if it is right.",
+    "out_of_memory": "Run again with more memory, or shrink the photo.",
     "crashed": "Open the photo in another program and save it anew.",
 }
 
@@ -44,11 +41,47 @@ class EncodedMember:
     descriptors: list[str] = field(default_factory=list)
     """In base64, one for each of ``photos``."""
 
-    def to_json(self) -> dict[str, Any]:
-        """The member in the body of /match; ``descriptor`` is null if every photo failed: not enrolled yet."""
-        vectors = [from_base64(text).tolist() for text in self.descriptors]
-        value = {"descriptors": vectors} if len(vectors) > 1 else {"descriptor": vectors[0] if vectors else None}
-        return {"regNo": self.reg_no, "name": self.name, **value}
+
+class ResultFiles(NamedTuple):
+    """The files that a re-encoding writes, beside each other."""
+
+    enrolled: Path
+    journal: Path
+    failed: Path
+    posted: Path
+    """Who is enrolled in the remote service."""
+    written: Path
+    """Whose descriptor is in the members' table."""
+
+    @classmethod
+    def beside(cls, out: Path) -> ResultFiles:
+        return cls(
+            out, *(out.with_suffix(suffix) for suffix in (".journal.jsonl", ".failed.csv", ".posted", ".written"))
+        )
+
+
+def check_out(out: Path, members: Path | None, first_bytes: bytes) -> None:
+    """Raise BadRequest if a re-encoding of ``members`` cannot write ``out``, or would overwrite something else.
+
+    A file may be replaced if it is empty, or begins with ``first_bytes``, as one of an earlier run.
+    """
+    if out.is_dir():
+        raise BadRequest(f"--out is a folder. Name a file in it: {out / 'enrolled.json'}")
+    if not out.parent.is_dir():
+        raise BadRequest(f"The folder of --out does not exist: {out.parent}")
+    if is_stream(out):
+        raise BadRequest("--out is not a file: the journal is written beside it.")
+    if out.suffix in (".posted", ".written"):
+        raise BadRequest(f"--out may not end in {out.suffix}: another file of the job has this name.")
+    if members and members.resolve() in {path.resolve() for path in ResultFiles.beside(out)}:
+        raise BadRequest(f"{members} would be overwritten: name another file with --out.")
+    if out.exists() and _beginning(out, len(first_bytes)) not in (b"", first_bytes):
+        raise BadRequest(f"{out} holds something else than such members, and would be overwritten.")
+
+
+def _beginning(path: Path, size: int) -> bytes:
+    with path.open("rb") as file:
+        return file.read(size)
 
 
 @dataclass(frozen=True)
@@ -66,7 +99,7 @@ class PhotoFailure:
 def group_by_member(
     listing: PhotoListing, results: Mapping[str, PhotoResult]
 ) -> tuple[list[EncodedMember], list[PhotoFailure]]:
-    """The members in the order of their first photo, and every photo that failed."""
+    """The members in the order of their first photo, then those without any; and everything that failed."""
     members: dict[tuple[type, RegNo], EncodedMember] = {}
     failures = []
     for item in listing.photos:
@@ -80,34 +113,19 @@ def group_by_member(
         else:
             member.photos.append(item)
             member.descriptors.append(result.descriptor)
-    code, error = "invalid_request", "The file name has no regNo."
-    failures += [PhotoFailure(None, None, photo, code, error, ADVICE[code]) for photo in listing.unnamed_files]
+    for entry in listing.rejected:
+        if entry.reg_no is not None:
+            key = type(entry.reg_no), entry.reg_no
+            members.setdefault(key, EncodedMember(entry.reg_no, entry.name))
+        advice = ADVICE[entry.code]
+        failures.append(PhotoFailure(entry.reg_no, entry.name, entry.photo, entry.code, entry.error, advice))
     return list(members.values()), failures
-
-
-def write_enrolled(path: Path, members: list[EncodedMember], card: ModelCard) -> None:
-    """Write the members as a body of /match without a probe: one per line, every number in full precision."""
-    head = f'{{"model": {json.dumps(card.name)}, "pipeline": {json.dumps(card.pipeline)}, "enrolled": [\n'
-    _write(path, head + ",\n".join(json.dumps(member.to_json(), ensure_ascii=False) for member in members) + "\n]}\n")
 
 
 def write_failures(path: Path, failures: list[PhotoFailure]) -> None:
     """Write a CSV with a byte order mark, for spreadsheets: regNo, name, photo, code, error, advice."""
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(column.name for column in fields(PhotoFailure))
-    writer.writerows(astuple(failure) for failure in failures)
-    _write(path, "\ufeff" + text.getvalue())
-
-
-def _write(path: Path, text: str) -> None:
-    """Replace the file as a whole: a full disk leaves the old file as it was."""
-    part = path.with_name(path.name + ".part")
-    try:
-        with part.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError as error:
-        raise ConfigurationError(f"{path.name} cannot be written: {error.strerror}. Run again to go on.") from None
+    with replacing(path) as file:
+        file.write("\ufeff")
+        writer = csv.writer(file)
+        writer.writerow(column.name for column in fields(PhotoFailure))
+        writer.writerows(astuple(failure) for failure in failures)

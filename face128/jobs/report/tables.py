@@ -31,6 +31,8 @@ def print_reencoding(result: Reencoding) -> None:
     console.print(f"{described} of {len(result.members)} members have a descriptor")
     if result.enrolled_count:
         console.print(f"{result.enrolled_count} members are enrolled in the service")
+    if result.written_count:
+        console.print(f"{result.written_count} members have their descriptor in the table")
     if result.failures:
         counts = Counter((failure.code, failure.advice) for failure in result.failures).most_common()
         rows = [[str(count), code, advice] for (code, advice), count in counts]

@@ -32,7 +32,9 @@ KEY = "schemathesis-" + 43 * "k"
 def schemathesis(client: httpx.Client, examples: int, *options: str) -> None:
     """Run it on this service, with ``examples`` requests a route, unless SCHEMATHESIS_EXAMPLES is set."""
     command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(FOLDER / "schemathesis.toml"), "run"]
-    command += [f"{client.base_url}/openapi.json", "--seed", SEED, "--max-examples", EXAMPLES or str(examples)]
+    # It does not resolve the relative URL in `servers`.
+    command += [f"{client.base_url}/openapi.json", "--url", str(client.base_url)]
+    command += ["--seed", SEED, "--max-examples", EXAMPLES or str(examples)]
     hooks = {"SCHEMATHESIS_HOOKS": "asking", "PYTHONPATH": str(FOLDER), "SCHEMATHESIS_KEY": KEY}
     run = subprocess.run([*command, *options], env=os.environ | hooks, capture_output=True, text=True)
     assert run.returncode == 0, "\n".join(line[:200] for line in (run.stdout + run.stderr).splitlines())
@@ -74,11 +76,29 @@ def test_the_document_names_the_engines_of_this_service(document: dict[str, Any]
     assert engine["schema"]["enum"] == ["fake", "dlib"]
 
 
-def test_only_where_keys_are_set_the_document_asks_for_one(document: dict[str, Any]) -> None:
-    with_keys = create_app(Settings(engines=("fake",), api_keys="a-key")).openapi()  # type: ignore[arg-type]
-    for openapi, count in ((document, 0), (with_keys, 18)):
-        operations = [operation for path in openapi["paths"].values() for operation in path.values()]
-        assert sum("security" in operation for operation in operations) == count
+def operations(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {each["operationId"]: each for path in document["paths"].values() for each in path.values()}
+
+
+def test_a_key_is_optional_where_none_is_set(document: dict[str, Any]) -> None:
+    with_keys = create_app(Settings(engines=("fake",), api_keys="a-key-of-its-own")).openapi()  # type: ignore[arg-type]
+    assert operations(with_keys)["match"]["security"] == [{"api_key": ["match"]}]
+    assert operations(document)["match"]["security"] == [{"api_key": ["match"]}, {}]
+    for openapi in (document, with_keys):
+        without = {name for name, operation in operations(openapi).items() if "security" not in operation}
+        assert without == {"health", "ready"}
+
+
+def test_operations_are_named_in_words(document: dict[str, Any]) -> None:
+    assert len(operations(document)) == sum(len(path) for path in document["paths"].values())
+    assert {"match", "encode_image", "list_records", "read_record", "upload_list"} < operations(document).keys()
+    assert operations(document)["list_records"]["summary"] == "List records"
+
+
+def test_every_code_of_an_answer_is_in_the_document(document: dict[str, Any]) -> None:
+    codes = document["components"]["schemas"]["Problem"]["properties"]["code"]["enum"]
+    assert {"bad_image", "unknown_list", "method_not_allowed", "internal"} < set(codes)
+    assert "configuration" not in codes  # the command line's
 
 
 def test_the_answer_to_a_wrong_method_lists_all_right_ones(fake_service: httpx.Client) -> None:

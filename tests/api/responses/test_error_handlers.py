@@ -21,7 +21,7 @@ def get_break(**headers: str) -> httpx.Response:
         raise RuntimeError("a secret of the server, /etc/passwd")
 
     async def call() -> httpx.Response:
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://face128") as client:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
             return await client.get("/break?key=hidden", headers=headers)
 
     return asyncio.run(call())

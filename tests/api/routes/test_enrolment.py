@@ -71,6 +71,31 @@ def test_one_bad_photo_stores_none_and_is_named(client: httpx.Client) -> None:
     assert client.get("/records").json()["total_count"] == 0
 
 
+def test_reg_no_keeps_the_json_type_that_the_enrolment_names() -> None:
+    obama, obama_too, biden = "obama-2012.jpg", "obama-2009.jpg", "biden-2010.jpg"
+    with serving() as client:
+
+        def enrol_as(user_id: str, reg_no_type: str | None, name: str) -> httpx.Response:
+            data = {"name": "John Doe"} | ({} if reg_no_type is None else {"reg_no_type": reg_no_type})
+            return client.post(f"/enroll_faces/{user_id}", files={"files": photo(name)}, data=data)
+
+        def reg_no(name: str) -> object:
+            encoded = client.post("/encode-image", files={"image": photo(name)}).json()
+            return client.post("/match", json={"descriptor": encoded["descriptor"]}).json()["regNo"]
+
+        assert enrol_as("1000", "number", obama).status_code == 200
+        assert reg_no(obama) == 1000
+        assert enrol_as("1000", None, obama_too).status_code == 200  # as it is stored
+        assert (reg_no(obama), reg_no(obama_too)) == (1000, 1000)
+        assert enrol_as("1000", "string", obama_too).status_code == 200  # for all the person's faces
+        assert (reg_no(obama), reg_no(obama_too)) == ("1000", "1000")
+        assert enrol_as("12.5", "number", biden).status_code == 200
+        assert reg_no(biden) == 12.5
+        for user_id, wrong in (("007", "number"), ("x", "number"), ("1e5", "number"), ("true", "number"), ("1", "int")):
+            refused = enrol_as(user_id, wrong, biden).json()
+            assert (refused["code"], refused["field"]) == ("invalid_request", "reg_no_type")
+
+
 def test_another_persons_face_is_refused_and_says_which_photo(client: httpx.Client) -> None:
     enrol(client, "user123", fake_photo(1))
     answer = enrol(client, "user456", fake_photo(2), fake_photo(1), name="Jane Smith").json()
@@ -125,5 +150,5 @@ def test_without_a_place_to_write_posted_lists_still_match_and_the_gallery_says_
         assert client.post("/match", json=body).json() == {"regNo": 7, "name": "x"}
         assert client.post("/encode-image", files={"image": photo("hopper-1984.jpg")}).status_code == 200
         answer = client.post("/match", json={"descriptor": [0.0] * 128})
-        assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
+        assert (answer.status_code, answer.json()["code"]) == (503, "gallery_read_only")
         assert str(tmp_path) not in answer.text

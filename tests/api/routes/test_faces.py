@@ -334,9 +334,9 @@ class TestBatchExtract:
 
 
 def test_every_route_needs_a_key_sent_as_to_the_embeddings_service() -> None:
-    with serving(FACE128_ENGINES="fake", API_KEY="your-secret-key-for-embeddings") as client:
+    with serving(FACE128_ENGINES="fake", API_KEY="the-key-of-the-embeddings-test") as client:
         paths = ("/detect", "/verify-face", "/extract-embedding", "/compare", "/compare-faces", "/batch-extract")
         assert {client.post(path, json={}).status_code for path in paths} == {401}
-        header = {"Authorization": "Bearer your-secret-key-for-embeddings"}
+        header = {"Authorization": "Bearer the-key-of-the-embeddings-test"}
         answer = client.post("/verify-face", files={"file": photo(OBAMA)}, headers=header)
         assert answer.json()["face_detected"] is True

@@ -75,6 +75,12 @@ def test_json_with_base64_works_as_well(client: httpx.Client) -> None:
         ({"metadata": "{"}, "metadata"),
         ({"metadata": '{"a": NaN}'}, "metadata"),
         ({"metadata": '{"a": "%s"}' % ("x" * 20_000)}, "metadata"),
+        ({"metadata": '{"a": -1e999}'}, "metadata"),
+        ({"metadata": '{"a": [1%s]}' % ("0" * 400)}, "metadata"),
+        ({"metadata": '{"a": [1%s]}' % ("0" * 5000)}, "metadata"),
+        ({"metadata": '{"a": 1, "a": 2}'}, "metadata"),
+        ({"metadata": f'{{"a": {"[" * 201}1{"]" * 201}}}'}, "metadata"),
+        ({"metadata": f'{{"a": {"[" * 9000}1{"]" * 9000}}}'}, "metadata"),
     ],
 )
 def test_a_field_that_cannot_be_stored_is_named(client: httpx.Client, fields: dict[str, str], field: str) -> None:
@@ -82,18 +88,38 @@ def test_a_field_that_cannot_be_stored_is_named(client: httpx.Client, fields: di
     assert (answer.status_code, answer.json()["code"], answer.json()["field"]) == (422, "invalid_request", field)
 
 
-@pytest.mark.parametrize(
-    "fields",
-    [{"top_k": "0"}, {"top_k": "101"}, {"top_k": "1.5"}, {"top_k": "x"}, {"threshold": "0"}, {"threshold": "nan"}],
-)
-def test_bounds_of_a_search_are_kept(client: httpx.Client, fields: dict[str, str]) -> None:
-    answer = match(client, fake_photo(1), **fields)
-    assert (answer.status_code, answer.json()["field"]) == (422, next(iter(fields)))
+HUGE = "1" + "0" * 400
 
 
-@pytest.mark.parametrize("query", ["skip=-1", "limit=0", "limit=1001", "skip=99999999999999999999"])
-def test_bounds_of_a_page_are_kept(client: httpx.Client, query: str) -> None:
-    assert client.get(f"/records?{query}").status_code == 422
+def test_bounds_of_a_search_are_kept(client: httpx.Client) -> None:
+    numbers = ["0", "1.5", "x", HUGE, "1" + "0" * 5000, "1e999", "nan", "-inf"]
+    for field, value in [
+        *(("top_k", each) for each in numbers),
+        *(("threshold", each) for each in ["3", *numbers[3:]]),
+    ]:
+        answer = match(client, fake_photo(1), **{field: value})
+        assert (answer.status_code, answer.json()["field"]) == (422, field)
+        text = f'{{"image_base64": "{base64.b64encode(fake_photo(1)).decode()}", "{field}": {value}}}'
+        if value not in ("x", "nan", "-inf"):
+            answer = client.post("/records/match", content=text, headers={"Content-Type": "application/json"})
+            assert (answer.status_code, answer.json()["field"]) == (422, field)
+
+
+def test_bounds_of_a_page_are_kept(client: httpx.Client) -> None:
+    for field, values in (("skip", ["-1"]), ("limit", ["0"])):
+        for value in (*values, "99999999999999999999", HUGE, "1" + "0" * 5000, "1e999", "nan", "%FF", "x"):
+            answer = client.get(f"/records?{field}={value}")
+            assert (answer.status_code, answer.json()["field"]) == (422, field)
+
+
+def test_more_than_an_answer_holds_is_answered_with_as_many(client: httpx.Client) -> None:
+    """The records service has no upper bounds, so that its clients may ask for all."""
+    create_record(client, fake_photo(1))
+    for limit in ("1000", "1001", str(2**31 - 1)):
+        assert len(client.get(f"/records?limit={limit}").json()["records"]) == 1
+    assert client.get(f"/records?skip={2**31 - 1}").json() == {"total_count": 1, "records": []}
+    for top_k in ("101", "1e6", str(2**31 - 1)):
+        assert len(match(client, fake_photo(1), top_k=top_k).json()["top_matches"]) == 1
 
 
 def test_a_bad_file_is_400_and_no_face_is_422(client: httpx.Client) -> None:
@@ -103,17 +129,19 @@ def test_a_bad_file_is_400_and_no_face_is_422(client: httpx.Client) -> None:
         for image, status, code in (
             (b"", 400, "bad_image"),
             (fake_photo(1)[:90], 400, "bad_image"),
+            (b"%PDF-1.7 no photo", 400, "bad_image"),
             (plain.getvalue(), 422, "no_face"),
         ):
             answer = send(client, image)
             assert (answer.status_code, answer.json()["code"], answer.json()[flag]) == (status, code, False)
 
 
-@pytest.mark.parametrize("identifier", ["abc123", "é", "%00", "x" * 500])
+@pytest.mark.parametrize("identifier", ["abc123", "é", "%00", "%FF", "x" * 500])
 def test_a_record_that_is_not_there_is_404(client: httpx.Client, identifier: str) -> None:
     for method in ("GET", "DELETE"):
         answer = client.request(method, f"/records/{identifier}")
-        assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+        assert answer.status_code == 404
+        assert answer.json() == {"error": "There is no such record.", "code": "not_found"}
 
 
 def test_match_without_enrolled_asks_the_gallery(either_service: httpx.Client) -> None:

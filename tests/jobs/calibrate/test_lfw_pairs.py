@@ -25,7 +25,10 @@ def test_the_counts_of_ten_folds_are_understood(tmp_path: Path) -> None:
     assert len(read_pairs(tmp_path / "pairs.txt", Path("images"))) == 2
 
 
-@pytest.mark.parametrize("text", ["Ada\t1\n", GOOD + "Ada\tone\ttwo\n", GOOD + "500\n", "1\nAda\t1\t2\n", ""])
+@pytest.mark.parametrize(
+    "text",
+    ["Ada\t1\n", GOOD + "Ada\tone\ttwo\n", GOOD + "500\n", "1\nAda\t1\t2\n", "", GOOD + f"Ada\t{'1' * 5000}\t2\n"],
+)
 def test_what_is_no_list_of_pairs_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "pairs.txt").write_text(text)
     with pytest.raises(BadRequest):

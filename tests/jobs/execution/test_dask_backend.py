@@ -15,8 +15,8 @@ import pytest
 from distributed import LocalCluster
 from reencoding import crops, failed, journal
 
-from face128.errors import ConfigurationError
-from face128.jobs.execution.backend import Backend, Batch
+from face128.errors import BadRequest, ConfigurationError
+from face128.jobs.execution.backend import Backend, Batch, Loss
 from face128.jobs.execution.dask_backend import DaskBackend
 from face128.jobs.execution.local_backend import LocalBackend
 from face128.jobs.execution.recipe import Recipe
@@ -117,7 +117,7 @@ def test_a_photo_that_kills_every_worker_is_named_and_all_others_are_done(cluste
         return [2 * number for number in numbers]
 
     done = dict(DaskBackend(cluster.scheduler_address, sends_photos=True).run(deadly, range(12), 12))
-    assert done == {number: None if number == 5 else 2 * number for number in range(12)}
+    assert done == {number: Loss.CRASHED if number == 5 else 2 * number for number in range(12)}
 
 
 def test_a_photo_that_hangs_its_worker_ends_the_job_with_one_sentence(
@@ -130,7 +130,7 @@ def test_a_photo_that_hangs_its_worker_ends_the_job_with_one_sentence(
         return [2 * number for number in numbers]
 
     monkeypatch.setattr("face128.jobs.execution.dask_backend.STALL_TIMEOUT_S", 20)
-    done: list[tuple[int, int | None]] = []
+    done: list[tuple[int, int | Loss]] = []
     with pytest.raises(ConfigurationError, match=r"finished no photo.*The same command goes on where this one stopped"):
         done.extend(DaskBackend(cluster.scheduler_address, sends_photos=True).run(hang, range(12), 12))
     assert all(result == 2 * number and number != 5 for number, result in done)
@@ -144,3 +144,9 @@ def test_a_scheduler_that_is_away_is_one_of_our_errors(
     monkeypatch.setattr("face128.jobs.execution.dask_backend.CONNECT_TIMEOUT_S", 0.5)
     with pytest.raises(ConfigurationError):
         run(photos, tmp_path / "enrolled.json", DaskBackend("tcp://127.0.0.1:9", sends_photos=True))
+
+
+@pytest.mark.parametrize("address", ["scheduler", "scheduler:8786", "tcp://scheduler", "http://scheduler:8786", ""])
+def test_an_address_that_is_none_is_refused_at_once(address: str) -> None:
+    with pytest.raises(BadRequest):
+        DaskBackend(address, sends_photos=True)

@@ -7,12 +7,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from face128.errors import ConfigurationError
-from face128.jobs.execution.backend import MAX_BATCH_PHOTOS, Batch, batches
+from face128.jobs.execution.backend import MAX_BATCH_PHOTOS, Batch, Loss, batches
 from face128.jobs.execution.local_backend import LocalBackend
 
 DEADLY = {7, 30}
@@ -37,21 +38,39 @@ def stop_process(numbers: Batch[int]) -> list[int]:
     return list(numbers)
 
 
+def crash_on_one(numbers: Batch[int]) -> list[int]:
+    if HANGING in numbers:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return [2 * number for number in numbers]
+
+
+def lack_memory_for_one(numbers: Batch[int]) -> list[int]:
+    if HANGING in numbers:
+        raise MemoryError
+    return [2 * number for number in numbers]
+
+
 def fail(numbers: Batch[int]) -> list[int]:
     raise ValueError(numbers)
 
 
 def test_an_item_that_kills_its_process_is_named_and_all_others_are_done() -> None:
     done = dict(LocalBackend(2, HOUR_S).run(double_all, range(40), 1))
-    assert {number for number, result in done.items() if result is None} == DEADLY
-    doubled = {number: result[0] for number, result in done.items() if result is not None}
+    assert {number for number, result in done.items() if result is Loss.OUT_OF_MEMORY} == DEADLY
+    doubled = {number: result[0] for number, result in done.items() if not isinstance(result, Loss)}
     assert doubled == {number: 2 * number for number in range(40) if number not in DEADLY}
+
+
+@pytest.mark.parametrize(("task", "loss"), [(crash_on_one, Loss.CRASHED), (lack_memory_for_one, Loss.OUT_OF_MEMORY)])
+def test_a_crash_is_told_from_a_want_of_memory(task: Callable[[Batch[int]], list[int]], loss: Loss) -> None:
+    done = dict(LocalBackend(2, HOUR_S).run(task, range(20), 20))
+    assert done == {number: loss if number == HANGING else 2 * number for number in range(20)}
 
 
 def test_of_a_batch_only_the_item_that_kills_is_lost() -> None:
     done = dict(LocalBackend(2, HOUR_S).run(double_all, range(100), 100))
-    assert {number for number, result in done.items() if result is None} == DEADLY
-    doubled = {number: result[0] for number, result in done.items() if result is not None}
+    assert {number for number, result in done.items() if result is Loss.OUT_OF_MEMORY} == DEADLY
+    doubled = {number: result[0] for number, result in done.items() if not isinstance(result, Loss)}
     assert doubled == {number: 2 * number for number in range(100) if number not in DEADLY}
 
 
@@ -64,7 +83,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> LocalBackend:
 
 def test_an_item_that_hangs_its_process_is_named_and_all_others_are_done(impatient: LocalBackend) -> None:
     done = dict(impatient.run(hang_on_one, range(40), 40))
-    assert done == {number: None if number == HANGING else 2 * number for number in range(40)}
+    assert done == {number: Loss.CRASHED if number == HANGING else 2 * number for number in range(40)}
 
 
 def test_processes_that_are_stopped_end_the_job_with_one_sentence(impatient: LocalBackend) -> None:
@@ -87,7 +106,11 @@ def test_more_items_than_were_announced_are_done_too() -> None:
 
 
 def test_the_work_is_done_in_other_processes() -> None:
-    pids = {result[1] for _, result in LocalBackend(2, HOUR_S).run(double_all, range(40, 60), 20) if result is not None}
+    pids = {
+        result[1]
+        for _, result in LocalBackend(2, HOUR_S).run(double_all, range(40, 60), 20)
+        if not isinstance(result, Loss)
+    }
     assert pids
     assert os.getpid() not in pids
 

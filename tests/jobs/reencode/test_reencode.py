@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import signal
 import subprocess
@@ -15,6 +16,7 @@ import httpx
 import pillow_heif
 import pytest
 from command_line import face128
+from forked_command import forked
 from PIL import Image
 from reencoding import crops, failed, journal
 from serving import PHOTOS, environment, photo
@@ -198,3 +200,59 @@ def test_the_journal_holds_the_very_descriptor(tmp_path: Path) -> None:
     (line,) = journal(out)
     (member,) = json.loads(out.read_text())["enrolled"]
     assert from_base64(str(line["descriptor"])).tolist() == member["descriptor"]
+
+
+@pytest.fixture
+def good(tmp_path: Path) -> Path:
+    """What an earlier run has written."""
+    out = tmp_path / "enrolled.json"
+    run = forked(tmp_path, "reencode", crops(tmp_path / "photos", 2), "--out", out, "--engine", "fake")
+    assert run.returncode == 0, run.stderr
+    return out
+
+
+def test_a_run_without_photos_leaves_the_members_of_an_earlier_run(good: Path, tmp_path: Path) -> None:
+    """An empty folder, an empty list, names that do not match, photos that are gone: a disk was not mounted."""
+    before = {path: path.read_bytes() for path in tmp_path.glob("enrolled.*")}
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "none.json").write_text("[]")
+    (tmp_path / "unnamed").mkdir()
+    (tmp_path / "unnamed" / "holiday.jpg").write_bytes(photo("obama-2012.jpg"))
+    for members in ("empty", "none.json", "unnamed"):
+        run = forked(tmp_path, "reencode", members, "--out", good, "--engine", "fake")
+        assert (run.returncode, run.stderr.count("\n")) == (2, 1), run
+        assert {path: path.read_bytes() for path in tmp_path.glob("enrolled.*")} == before
+    (tmp_path / "gone.json").write_text('[{"regNo": 0, "photo": "photos/gone.jpg"}]')
+    run = forked(tmp_path, "reencode", "gone.json", "--out", good, "--engine", "fake")
+    assert (run.returncode, run.stderr.count("\n")) == (2, 1), run
+    assert good.read_bytes() == before[good]
+    assert failed(good) == {"photos/gone.jpg": "not_found"}
+
+
+def test_the_output_replaces_neither_the_input_nor_another_kind_of_file(good: Path, tmp_path: Path) -> None:
+    (tmp_path / "list.json").write_text('[{"regNo": 1, "photo": "photos/0_Member 0.jpg"}]')
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.*")}
+    for members, out in (
+        ("list.json", "list.json"),
+        ("enrolled.failed.csv", "enrolled.json"),
+        ("photos", "list.json"),
+        ("photos", "photos/0_Member 0.jpg"),
+    ):
+        run = forked(tmp_path, "reencode", members, "--out", out, "--engine", "fake")
+        assert (run.returncode, run.stderr.count("\n")) == (2, 1), run
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_the_output_may_be_among_the_photos(tmp_path: Path) -> None:
+    folder = crops(tmp_path / "photos", 2)
+    for number in ("2", "0"):
+        run = forked(tmp_path, "reencode", folder, "--out", folder / "9_enrolled.json", "--engine", "fake")
+        assert (run.returncode, f"{number} encoded now, 0 failed" in run.stderr) == (0, True), run.stderr
+
+
+def test_a_file_whose_name_is_not_utf_8_is_reported_and_the_others_are_encoded(tmp_path: Path) -> None:
+    folder, out = crops(tmp_path / "photos", 1), tmp_path / "enrolled.json"
+    (folder / os.fsdecode("9_Müller.jpg".encode("latin-1"))).write_bytes(photo("obama-2012.jpg"))
+    assert forked(tmp_path, "reencode", folder, "--out", out, "--engine", "fake").returncode == 1
+    assert [member["regNo"] for member in json.loads(out.read_text(encoding="utf-8"))["enrolled"]] == [0]
+    assert failed(out) == {"9_M\\udcfcller.jpg": "invalid_request"}

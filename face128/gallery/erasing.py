@@ -1,0 +1,127 @@
+"""Erasing people, from the table, SQLite's log and this process's memory; also what another process has erased.
+
+What cannot be wiped at once is pending: a thread of each running service tries again every second.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from face128.errors import Face128Error, GalleryFull, GalleryLost, NotFound
+from face128.gallery import statements
+from face128.gallery.database import Database
+from face128.gallery.disk_reserve import DiskReserve
+from face128.gallery.records import Record
+from face128.logs import plain_traceback
+from face128.process_memory import OverwritingFreedMemory, trim_heap
+
+log = logging.getLogger("face128")
+
+FOLLOW_INTERVAL_S = 1.0
+FAILED_INTERVAL_S = 10.0  # each failure is a line of the log
+WIPE_TIMEOUT_S = 0.5  # how long an erasure waits for readers; no other change can be made meanwhile
+RETRY_WIPE_TIMEOUT_S = 0.05
+STOP_TIMEOUT_S = 2.0
+
+Condition = Callable[[sa.Connection], sa.ColumnElement[bool]]
+
+
+@dataclass(frozen=True)
+class Erasure:
+    records: list[Record]
+    """What was erased, without descriptors."""
+    pending: bool
+    """Whether the bytes remain for a while, because another process reads the gallery as it was before."""
+
+
+class Eraser:
+    """``catch_up`` brings this process's indexes up to date. Thread-safe."""
+
+    def __init__(self, database: Database, catch_up: Callable[[], None]) -> None:
+        self._database, self._catch_up = database, catch_up
+        self._reserve = DiskReserve(database.file) if database.file else None
+        self._wiped_version = -1  # of the last erasure of which the log has nothing; unknown at the start
+        self._forgotten_version = -1
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def erase(self, condition: Condition, not_found: str) -> Erasure:
+        """Erase the faces that meet the condition. Raises NotFound with this sentence if there are none."""
+        try:
+            records = self._delete(condition, not_found)
+        except GalleryFull:
+            self._database.wipe_log()  # the log may be large
+            if self._reserve is None or not self._reserve.release():
+                raise
+            records = self._delete(condition, not_found)
+            pending = not self.finish()
+            self._reserve.fill()
+        else:
+            pending = not self.finish()
+        return Erasure(records, pending)
+
+    def finish(self) -> bool:
+        """Forget what has just been erased. Returns whether nothing of it remains; if not, the thread goes on."""
+        try:
+            self._catch_up()
+            return self._wipe(WIPE_TIMEOUT_S)
+        except Face128Error:  # logged where it was raised; the rows are erased already
+            return False
+
+    def start(self) -> None:
+        """Follow what is erased elsewhere, in a thread, until ``stop``."""
+        self._thread = threading.Thread(target=self._run, name="erasing", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        if self._thread:
+            self._thread.join(STOP_TIMEOUT_S)
+
+    def _run(self) -> None:
+        interval = FOLLOW_INTERVAL_S
+        while not self._stopped.wait(interval):
+            interval = FOLLOW_INTERVAL_S
+            try:
+                self._forget()
+                self._wipe(RETRY_WIPE_TIMEOUT_S)
+                if self._reserve:
+                    self._reserve.fill()
+            except GalleryLost:
+                return  # a new Gallery will be opened
+            except Exception as error:
+                interval = FAILED_INTERVAL_S
+                if not isinstance(error, Face128Error):  # else it was logged where it was raised
+                    log.error("erasing: %s", plain_traceback(error))
+
+    def _delete(self, condition: Condition, not_found: str) -> list[Record]:
+        with self._database.writing() as connection:
+            records = statements.erase_faces(connection, condition(connection))
+        if not records:
+            raise NotFound(not_found)
+        return records
+
+    def _forget(self) -> None:
+        """Let this process's memory forget what was erased, here or elsewhere."""
+        with OverwritingFreedMemory():  # SQLite frees the pages that have changed when it reads again
+            with self._database.reading() as connection:
+                version = statements.last_erasure(connection)
+            self._catch_up()
+            if version != self._forgotten_version:
+                self._database.empty_caches()
+        if version != self._forgotten_version:
+            trim_heap()
+            self._forgotten_version = version
+
+    def _wipe(self, timeout_s: float) -> bool:
+        """Whether the log has nothing of any erased face."""
+        with self._database.reading() as connection:
+            version = statements.last_erasure(connection)
+        if version != self._wiped_version and self._database.wipe_log(timeout_s):
+            self._wiped_version = version
+        return version == self._wiped_version

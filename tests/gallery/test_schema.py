@@ -1,0 +1,94 @@
+"""Galleries of every version that was released are opened; those of later versions are left alone."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from contextlib import closing
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from command_line import face128
+from people import enrol, matched_reg_no, photo_descriptor
+from serving import serving
+
+from face128.errors import GallerySchema
+from face128.gallery.gallery import Gallery
+from face128.gallery.schema import released_versions
+
+# A migration that has been released is never edited: it has run in galleries that nobody here sees. To change a table,
+# add another one, its hash, and a file in released/ as sqlite3's .dump writes it.
+RELEASED_MIGRATIONS = {
+    "0001_faces.py": "350f4bcc83b820bc01c10298e929bd0c33ee04b6d0045825c9056e0ca94f94d2",
+}
+RELEASED_GALLERIES = sorted((Path(__file__).parent / "released").glob("*.sql"))
+
+
+def test_released_migrations_are_as_they_were() -> None:
+    folder = files("face128.gallery.migrations.versions")
+    found = {
+        entry.name: hashlib.sha256(entry.read_bytes()).hexdigest()
+        for entry in folder.iterdir()
+        if entry.name[:1].isdigit()
+    }
+    assert found == RELEASED_MIGRATIONS
+    assert [path.stem for path in RELEASED_GALLERIES] == released_versions()
+
+
+@pytest.mark.parametrize("released", RELEASED_GALLERIES, ids=lambda path: path.stem)
+def test_a_gallery_of_each_released_version_is_opened_and_keeps_everything(tmp_path: Path, released: Path) -> None:
+    path = tmp_path / "gallery.sqlite"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(released.read_text())
+    gallery = Gallery(f"sqlite:///{path}")
+    total, records = gallery.page(0, 10)
+    assert (total, [record.person.name for record in records]) == (2, ["Barack Obama", "Grace Hopper"])
+    assert matched_reg_no(gallery, photo_descriptor("obama-2012.jpg")) == "44"
+    assert enrol(gallery, "46", photo_descriptor("biden-2010.jpg"), "Joe Biden")
+    assert len(gallery.erase_user("44").records) == 1
+    gallery.close()
+    with closing(sqlite3.connect(path)) as connection:
+        (version,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    assert version == released_versions()[-1]
+
+
+def test_a_gallery_of_a_later_version_is_refused_and_not_touched(tmp_path: Path) -> None:
+    path = tmp_path / "gallery.sqlite"
+    url = f"sqlite:///{path}"
+    Gallery(url).close()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    before = path.read_bytes()
+    listed = face128("gallery", "list", FACE128_DATABASE_URL=url)
+    assert (listed.returncode, listed.stdout) == (2, "")
+    assert "later version of face128" in listed.stderr
+    assert "(gallery_schema)" in listed.stderr
+    with serving(FACE128_ENGINES="fake", FACE128_DATABASE_URL=url, FACE128_READY_NEEDS_GALLERY="0") as client:
+        assert client.get("/records").json()["code"] == "gallery_schema"
+        assert client.get("/ready").json()["database"] == "schema"
+    assert path.read_bytes() == before
+
+
+def test_tables_of_another_program_are_refused_and_not_touched(database_url: str) -> None:
+    engine = sa.create_engine(database_url)
+    with engine.begin() as connection:
+        connection.execute(sa.text("CREATE TABLE faces (id INTEGER PRIMARY KEY, name VARCHAR(20))"))
+        connection.execute(sa.text("INSERT INTO faces VALUES (1, 'John Doe')"))
+    with pytest.raises(GallerySchema):
+        Gallery(database_url)
+    with engine.connect() as connection:
+        assert connection.execute(sa.text("SELECT * FROM faces")).all() == [(1, "John Doe")]
+    engine.dispose()
+
+
+def test_tables_that_vanish_under_a_running_gallery_are_named(database_url: str) -> None:
+    gallery = Gallery(database_url)
+    engine = sa.create_engine(database_url)
+    with engine.begin() as connection:
+        connection.execute(sa.text("DROP TABLE faces"))
+    engine.dispose()
+    with pytest.raises(GallerySchema):
+        gallery.page(0, 10)
+    gallery.close()

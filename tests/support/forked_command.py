@@ -1,0 +1,72 @@
+"""Runs the command line in forks of a process that has imported it: faster than ``command_line.face128``."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from serving import environment
+
+CLOSED_PIPE, CLOSED = "a pipe that nobody reads", "closed"  # for ``stdout``, instead of a path
+
+_forks = multiprocessing.get_context("forkserver")
+_forks.set_forkserver_preload(
+    [
+        "alembic.command",
+        *(
+            f"face128.{name}"
+            for name in ("cli.main", "cli.doctor", "gallery.transfer", "engines.fake", "match_body.parser")
+        ),
+        *(
+            f"face128.jobs.{name}"
+            for name in (
+                "audit.audit",
+                "calibrate.evaluate",
+                "reencode.reencode",
+                "reencode.descriptor_column",
+                "report.tables",
+            )
+        ),
+    ]
+)
+
+
+def forked(folder: Path, *arguments: str | Path, stdout: str = "", **settings: str) -> subprocess.CompletedProcess[str]:
+    """``face128`` with these arguments in ``folder``; ``stdout`` is where its output goes."""
+    words = [str(argument) for argument in arguments]
+    with tempfile.TemporaryDirectory() as outputs:
+        streams = [os.devnull, stdout or f"{outputs}/stdout", f"{outputs}/stderr"]
+        process = _forks.Process(target=_run, args=(words, environment(**settings), str(folder), streams))
+        process.start()
+        process.join(timeout=120)
+        process.kill()
+        assert process.exitcode is not None, f"face128 {words} does not end"
+        texts = ["" if stdout else Path(streams[1]).read_text(encoding="utf-8"), Path(streams[2]).read_text()]
+    return subprocess.CompletedProcess(words, process.exitcode, *texts)
+
+
+def _run(arguments: list[str], variables: dict[str, str], folder: str, streams: list[str]) -> None:
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(variables)
+    for number, path in enumerate(streams):
+        if path == CLOSED:
+            os.close(number)
+            continue
+        if path == CLOSED_PIPE:
+            reader, descriptor = os.pipe()
+            os.close(reader)
+        else:
+            descriptor = os.open(path, os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(descriptor, number)
+    sys.stdin, sys.stderr = open(0, closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
+    sys.stdout = None if streams[1] == CLOSED else open(1, "w", closefd=False)  # noqa: SIM115
+    sys.argv = ["face128", *arguments]
+
+    from face128.__main__ import main
+
+    main()
