@@ -76,6 +76,8 @@ def reencode(
         raise BadRequest("reencode takes MEMBERS, or --from-sql URL with --query SELECT.")
     if from_sql is None and not (update is None and write_back is None):
         raise BadRequest("--update and --write-back are for the database of --from-sql.")
+    if from_sql is not None and pattern is not None:
+        raise BadRequest("--pattern is for the file names of a folder; a query names each photo's member.")
     if (to == "sql") != (update is not None):
         raise BadRequest("--to sql and --update TABLE.COLUMN go together: the statements update this column.")
     check_out(out, members, FIRST_BYTES[to])

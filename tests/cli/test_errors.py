@@ -103,6 +103,28 @@ def test_a_wrong_setting_is_one_sentence_without_its_secret(folder: Path, line: 
 
 
 @pytest.mark.parametrize(
+    "options",
+    [
+        "",
+        "photos --query SELECT",
+        "photos --from-sql sqlite:///a --query SELECT",
+        "--from-sql sqlite:///a",
+        "--from-sql sqlite:///a --query SELECT --pattern {regNo}",
+        "photos --write-back members.face",
+        "photos --to sql --update members.face",
+        "photos --to sql",
+        "photos --columns regNo=a",
+        "photos --photos photos",
+        "photos --to xml",
+    ],
+)
+def test_options_of_reencode_that_do_not_go_together_are_refused(folder: Path, options: str) -> None:
+    run = command(folder, f"reencode --out out.json --engine fake {options}")
+    assert run.returncode == 2, run
+    assert not (folder / "out.json").exists()
+
+
+@pytest.mark.parametrize(
     ("line", "wrong"),
     [
         ("gallery export {}", ("folder", "''", "/", "empty/out.json", "missing/out.json", "full")),

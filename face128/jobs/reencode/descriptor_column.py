@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
+from itertools import chain
 from pathlib import Path
 from typing import TextIO
 
@@ -88,10 +89,10 @@ class DescriptorColumn:
         """UPDATE statements in the database's own SQL, in one transaction."""
         described = [member for member in members if member.descriptors]
         strict = [] if self._database.dialect in ("sqlite", "postgresql") else [MYSQL_STRICT]
-        with self._database.connection() as connection:
+        with self._database.connection() as connection:  # it knows how this server quotes
             updates = (self._literal_update(connection.dialect, member) for member in described)
             file.write(f"{FIRST_BYTES['sql'].decode()}: {len(described)} descriptors of {card.name}, {card.pipeline}\n")
-            for statement in (*strict, "BEGIN", *updates, "COMMIT"):
+            for statement in chain(strict, ["BEGIN"], updates, ["COMMIT"]):
                 file.write(f"{statement};\n")
 
     def _statement(self, key: object = None, text: str | None = None) -> sa.Update:
@@ -114,8 +115,8 @@ class DescriptorColumn:
         return descriptor_text(member.descriptors[0], base64=self._base64)
 
     def _key_value(self, reg_no: object) -> object:
-        """In PostgreSQL a number is not comparable with a column of text; a quoted value is, with any column."""
-        return str(reg_no) if self._database.dialect == "postgresql" else reg_no
+        """In PostgreSQL a number is not comparable with a column of text, and in MySQL 7 equals both '7' and '07'."""
+        return reg_no if self._database.dialect == "sqlite" else str(reg_no)
 
     def _fingerprint(self, member: EncodedMember) -> str:
         parts = [self._database.name, self._path, self._key.name, member.reg_no, self._text(member)]

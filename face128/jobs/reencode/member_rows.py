@@ -59,30 +59,33 @@ def list_rows(rows: Iterable[object], named: Mapping[str, str], folder: Path) ->
     for number, row in enumerate(rows, start=1):
         fields = row if isinstance(row, dict) else {}
         columns = find_columns(fields, named)
-        reg_no, raw_name, value = (fields.get(columns.get(field)) for field in USUAL_COLUMNS)
-        reg_no, name = _reg_no(reg_no), clean_name(raw_name)
-        if name and not is_text(name):
-            rejected.append(_rejected(InvalidRequest, reg_no, None, f"The name in row {number} is not valid Unicode."))
-            continue
+        reg_no, name, value = (fields.get(columns.get(field)) for field in USUAL_COLUMNS)
         for photo in (value if isinstance(value, list) else [value]) or [None]:
-            if reg_no is None:
-                sentence = f"The regNo in row {number} is missing, or neither a whole number nor text."
-                rejected.append(_rejected(InvalidRequest, None, name, sentence))
-            elif photo is None or (isinstance(photo, str) and not photo.strip()):
-                rejected.append(_rejected(NotFound, reg_no, name, f"Row {number} has no photo."))
-            elif not (isinstance(photo, str) and is_text(photo)):
-                sentence = f"The photo in row {number} is neither a path nor a URL."
-                rejected.append(_rejected(InvalidRequest, reg_no, name, sentence))
+            entry = _photo_or_rejected(_reg_no(reg_no), clean_name(name), photo, f"row {number}", folder)
+            if isinstance(entry, MemberPhoto):
+                photos.append(entry)
             else:
-                source = photo if "://" in photo else str(folder / photo)
-                photos.append(MemberPhoto(reg_no, name, photo, source))
+                rejected.append(entry)
     return PhotoListing(photos, rejected)
 
 
-def _rejected(
-    kind: type[InvalidRequest | NotFound], reg_no: RegNo | None, name: str | None, error: str
-) -> RejectedEntry:
-    return RejectedEntry(reg_no, name, "", kind.code, error)
+def _photo_or_rejected(
+    reg_no: RegNo | None, name: str | None, photo: Any, place: str, folder: Path
+) -> MemberPhoto | RejectedEntry:
+    valid_name = name if name is None or is_text(name) else None
+    valid_photo = photo if isinstance(photo, str) and photo.strip() and is_text(photo) else ""
+    code = InvalidRequest.code
+    if valid_name != name:
+        error = f"The name in {place} is not valid Unicode."
+    elif reg_no is None:
+        error = f"The regNo in {place} is missing, or neither a whole number nor text."
+    elif photo is None or (isinstance(photo, str) and not photo.strip()):
+        code, error = NotFound.code, f"There is no photo in {place}."
+    elif not valid_photo:
+        error = f"The photo in {place} is neither a path nor a URL."
+    else:
+        return MemberPhoto(reg_no, name, photo, photo if "://" in photo else str(folder / photo))
+    return RejectedEntry(reg_no, valid_name, valid_photo, code, error)
 
 
 def _reg_no(value: Any) -> RegNo | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -73,13 +73,12 @@ class MembersDatabase:
                 # A text that is not UTF-8 is its row's fault alone.
                 connection.text_factory = lambda data: data.decode("utf-8", "surrogateescape")
                 return
-            statements = [] if writing else ["SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY"]
-            if self.dialect != "postgresql":
-                statements = [MYSQL_STRICT if writing else "SET SESSION TRANSACTION READ ONLY"]
-            cursor = connection.cursor()
-            for statement in statements:
+            if self.dialect == "postgresql":
+                statement = f"SET SESSION CHARACTERISTICS AS TRANSACTION READ {'WRITE' if writing else 'ONLY'}"
+            else:
+                statement = MYSQL_STRICT if writing else "SET SESSION TRANSACTION READ ONLY"
+            with closing(connection.cursor()) as cursor:
                 cursor.execute(statement)
-            cursor.close()
             connection.commit()
 
         return engine

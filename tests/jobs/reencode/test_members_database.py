@@ -145,6 +145,24 @@ def test_a_file_of_updates_fits_the_table_whatever_its_names_and_keys_are(url: s
     assert {len(json.loads(str(text))) for text in updated.values()} == {128}
 
 
+@pytest.mark.parametrize("kind", ["VARCHAR(9)", "INTEGER"])
+@pytest.mark.parametrize("reg_no", ["7", "'7'"])
+def test_a_key_of_another_type_finds_its_row_and_no_other(url: str, tmp_path: Path, kind: str, reg_no: str) -> None:
+    crops(tmp_path / "photos", 1)
+    execute(url, f"CREATE TABLE people (code {kind} PRIMARY KEY, face TEXT)", "INSERT INTO people (code) VALUES ('7')")
+    others = "('07'), ('7a'), ('7.0')" if kind != "INTEGER" else "(0), (70)"
+    execute(url, f"INSERT INTO people (code) VALUES {others}")
+    query = f"SELECT {reg_no} AS code, '0_Member 0.jpg' AS photo"
+    columns = ("--columns", "regNo=code", "--write-back", "people.face", "--to", "sql", "--update", "people.face")
+    run = reencode(tmp_path, url, query, *columns, out="out.sql")
+    assert run.returncode == 0, run.stderr
+    for _ in range(2):
+        updated = [code for code, face in column(url, "people", "code", "face").items() if face is not None]
+        assert list(map(str, updated)) == ["7"]
+        execute(url, "UPDATE people SET face = NULL")
+        run_script(url, tmp_path / "out.sql")
+
+
 def run_script(url: str, script: Path) -> None:
     """With the database's own client."""
     address = sa.make_url(url)
