@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 import json
 import re
@@ -67,6 +68,16 @@ def drive(client: httpx.Client) -> None:
     ):
         assert client.post("/match", json={**body, **wrong}).status_code in (409, 422)
     assert client.post("/match", content=json.dumps(body)[:-9]).status_code == 400
+    members = json.dumps([member]).encode()
+    digest = "sha256-" + hashlib.sha256(members).hexdigest()
+    assert client.put(f"/lists/{digest}", content=members).status_code == 201
+    assert client.put(f"/lists/{digest}", content=members[:-9]).status_code == 422
+    assert client.put(f"/lists/{NAME}", content=members).status_code == 422
+    assert client.post("/match", json={"descriptor": VECTOR, "enrolled_ref": digest}).json()["regNo"] == REG_NO
+    for wrong in (NAME, digest[:-1]):
+        assert client.post("/match", json={"descriptor": VECTOR, "enrolled_ref": wrong}).status_code == 404
+    assert client.head(f"/lists/{digest}").status_code == 200
+    assert client.delete(f"/lists/{digest}").status_code == 204
 
     for path in ("/encode-image", "/detect", "/verify-face", "/extract-embedding", "/records/match", "/match_face"):
         for data in (ONE, OTHER, DAMAGED, NOBODY, NAME.encode(), b""):
@@ -157,7 +168,7 @@ def test_no_log_tells_who_or_what_was_sent(tmp_path: Path, form: str, isolation:
         log = read(file)
     assert_discreet(log)
     # All of it was logged, each route by its template.
-    driven = set(re.findall(r"\b(GET|POST|DELETE) (/\S*) \d{3} ", log))
+    driven = set(re.findall(r"\b(GET|POST|PUT|DELETE) (/\S*) \d{3} ", log))
     promised = {(verb.upper(), path) for path, verbs in document["paths"].items() for verb in verbs if verb != "head"}
     assert {(verb, path.replace(":path", "")) for verb, path in driven} >= promised
     for sign in ("internal error", "IntegrityError", "too many wrong API keys", "Invalid HTTP request"):

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pybase64
 
+from face128.domain.base64_text import standard_base64
 from face128.errors import InvalidDescriptor
 
 Metric = Literal["euclidean", "cosine"]
@@ -48,7 +49,7 @@ def parse(value: object, dimension: int, field: str = "descriptor", **context: A
         try:
             vector = from_base64(value).astype(np.float64)
         except ValueError:
-            raise invalid("A descriptor in base64 is little-endian float32, in the standard alphabet.") from None
+            raise invalid("A descriptor in base64 is little-endian float32, with padding.") from None
     else:
         if isinstance(value, dict):
             keys = _object_keys(dimension)
@@ -76,7 +77,7 @@ def _object_keys(dimension: int) -> dict[str, None]:
 
 def from_base64(text: str) -> npt.NDArray[np.float32]:
     """Decode strict base64 of little-endian float32. Raises ValueError (binascii.Error is a subclass)."""
-    return np.frombuffer(pybase64.b64decode(text, None, True), "<f4")
+    return np.frombuffer(pybase64.b64decode(standard_base64(text), None, True), "<f4")
 
 
 def to_base64(vector: npt.NDArray[np.float32]) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,8 @@ import pillow_heif
 from PIL import Image
 
 from face128.errors import BadImage, Face128Error, OutOfMemory, TooLarge, UnsupportedFormat
+from face128.photos.formats import XMP_ORIENTATION
+from face128.photos.unsupported import is_unsupported_kind
 
 RGB = npt.NDArray[np.uint8]
 """(height, width, 3) uint8, C-contiguous."""
@@ -38,8 +40,8 @@ _STRIP_PIXELS = 2**18
 
 
 @contextmanager
-def codec_errors() -> Iterator[None]:
-    """Turn what the codecs raise into BadImage, TooLarge or OutOfMemory. Also a decorator."""
+def codec_errors(image_format: str, data: bytes) -> Iterator[None]:
+    """Turn what the codecs raise for this file into BadImage, UnsupportedFormat, TooLarge or OutOfMemory."""
     try:
         yield
     except Face128Error:
@@ -51,6 +53,10 @@ def codec_errors() -> Iterator[None]:
     except Exception as error:
         # For a damaged file Pillow, libheif and zlib raise anything: OSError, SyntaxError, ValueError, TypeError,
         # IndexError, KeyError, EOFError, OverflowError, ZeroDivisionError, RuntimeError, struct.error, zlib.error ...
+        if is_unsupported_kind(image_format, data):
+            raise UnsupportedFormat(
+                f"This kind of {image_format} cannot be read. Save the image as a plain JPEG or PNG."
+            ) from error
         raise BadImage() from error
 
 
@@ -70,28 +76,45 @@ def read_header(image_format: str, data: bytes) -> tuple[int, int, Image.Transpo
     return width, height, transpose
 
 
-@codec_errors()
 def decode(image_format: str, data: bytes, transpose: Image.Transpose | None, shrink: int) -> RGB:
     """Decode the first frame: upright RGB at 1/shrink of the size. Only JPEG supports shrinks of 2, 4 and 8."""
-    if image_format == "HEIC":
-        file = pillow_heif.open_heif(data)
-        claimed_size = file.size
-        image = file.to_pillow()
-        if image.size != claimed_size:  # libheif ignores a crop that does not fit
-            raise BadImage()
-    else:
-        image = Image.open(_StrictFile(data), formats=[image_format])
-        if shrink > 1:
-            image.draft(None, (image.width // shrink, image.height // shrink))
-        image.load()
-    if transpose is not None:
-        image = image.transpose(transpose)
-    rgb = np.empty((image.height, image.width, 3), np.uint8)
+    with codec_errors(image_format, data):
+        deep_colour = None
+        if image_format == "HEIC":
+            image = _load_heic(data)
+        else:
+            image = Image.open(_StrictFile(data), formats=[image_format])
+            if image_format == "PNG":
+                deep_colour = _correct_transparency(image, data)
+            if shrink > 1:
+                image.draft(None, (image.width // shrink, image.height // shrink))
+            image.info.pop("xmp", None)  # Pillow would turn a TIFF by it; ``transpose`` does so
+            image.load()
+        if transpose is not None:
+            image = image.transpose(transpose)
+        rgb = np.empty((image.height, image.width, 3), np.uint8)
+        for rows, strip in _strips(image):
+            rgb[rows] = _to_rgb(strip)
+        if deep_colour is not None:
+            del image, strip
+            _whiten(rgb, deep_colour, data, transpose)
+        return rgb
+
+
+def _load_heic(data: bytes) -> Image.Image:
+    file = pillow_heif.open_heif(data)
+    claimed_size = file.size
+    image = file.to_pillow()
+    if image.size != claimed_size:  # libheif ignores a crop that does not fit
+        raise BadImage()
+    return image
+
+
+def _strips(image: Image.Image) -> Iterator[tuple[slice, Image.Image]]:
     rows = max(1, _STRIP_PIXELS // image.width)
     for top in range(0, image.height, rows):
         bottom = min(top + rows, image.height)
-        rgb[top:bottom] = _to_rgb(image.crop((0, top, image.width, bottom)))
-    return rgb
+        yield slice(top, bottom), image.crop((0, top, image.width, bottom))
 
 
 class _StrictFile(io.BytesIO):
@@ -105,13 +128,18 @@ class _StrictFile(io.BytesIO):
 
 
 def _transpose(image: Image.Image) -> Image.Transpose | None:
-    # Not image.getexif(), which decodes a PNG. Pillow makes a TIFF upright itself, and keeps its tags elsewhere.
+    if image.format == "TIFF" and _ORIENTATION in image.tag_v2:  # type: ignore[attr-defined]
+        return None  # Pillow makes it upright itself
     exif = Image.Exif()
-    try:
-        exif.load(image.info.get("exif", b""))
-        return _TRANSPOSES.get(exif.get(_ORIENTATION, 1))
-    except Exception:  # a damaged EXIF block raises as many things as a damaged image, but spoils no pixel
-        return None
+    # A damaged EXIF block raises as many things as a damaged image, but spoils no pixel.
+    with suppress(Exception):
+        exif.load(image.info.get("exif", b""))  # not image.getexif(), which decodes a PNG
+        if _ORIENTATION in exif:
+            return _TRANSPOSES.get(exif[_ORIENTATION])
+    # EXIF comes first, as in Pillow. Of an AVIF only its own rotation counts, which Pillow returns as EXIF.
+    xmp = image.info.get("xmp")
+    found = XMP_ORIENTATION.search(xmp) if isinstance(xmp, bytes) and image.format != "AVIF" else None
+    return _TRANSPOSES.get(int(found[1])) if found else None
 
 
 def _white_is_known(image: Image.Image) -> bool:
@@ -126,7 +154,11 @@ def _to_rgb(image: Image.Image) -> npt.NDArray[np.uint8]:
     """(height, width, 3), or (height, width, 1) of a 16-bit grey image, uint8."""
     if image.mode.startswith("I;16"):
         # The high byte, as Pillow keeps it of 16-bit RGB; 8 bits that were multiplied by 256 or 257 come back exactly.
-        return (np.asarray(image) >> 8).astype(np.uint8)[..., np.newaxis]
+        samples = np.asarray(image)
+        grey = (samples >> 8).astype(np.uint8)
+        if "transparency" in image.info:
+            grey[samples == image.info["transparency"]] = 255
+        return grey[..., np.newaxis]
     if image.has_transparency_data:
         if image.mode == "La":
             image = image.convert("LA")
@@ -135,3 +167,30 @@ def _to_rgb(image: Image.Image) -> npt.NDArray[np.uint8]:
         background.paste(image, mask=image)
         return np.asarray(background)
     return np.asarray(image.convert("RGB"))
+
+
+def _correct_transparency(image: Image.Image, data: bytes) -> tuple[int, int, int] | None:
+    """The one transparent colour of a PNG has as many bits as its samples, but Pillow compares it with 8 bits.
+
+    It is scaled in grey of 1 to 8 bits. In 16-bit colour it is removed and returned: Pillow decodes the high bytes.
+    """
+    depth, colour = data[24], image.info.get("transparency")  # data starts with the signature and the chunk IHDR
+    if image.mode in ("1", "L") and isinstance(colour, int):
+        largest = 2**depth - 1
+        image.info["transparency"] = 255 * (colour & largest) // largest
+    if image.mode == "RGB" and isinstance(colour, tuple) and depth == 16:
+        del image.info["transparency"]
+        return colour
+    return None
+
+
+def _whiten(rgb: RGB, colour: tuple[int, int, int], data: bytes, transpose: Image.Transpose | None) -> None:
+    """Make white what has this 16-bit colour in a PNG. ``rgb`` is its upright high bytes."""
+    file = Image.open(_StrictFile(data), formats=["PNG"])
+    file.tile = [tile._replace(args="RGB;16L") for tile in file.tile]  # the low bytes, as if they were the high ones
+    file.load()
+    image = file if transpose is None else file.transpose(transpose)
+    del file
+    high, low = np.divmod(colour, 256)
+    for rows, strip in _strips(image):
+        rgb[rows][((rgb[rows] == high) & (np.asarray(strip.convert("RGB")) == low)).all(axis=2)] = 255

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 import zlib
+from contextlib import suppress
 
-from face128.errors import BadImage
+from face128.errors import BadImage, UnsupportedFormat
 
 _SIGNATURES = {
     "JPEG": rb"\xff\xd8\xff",
@@ -18,7 +19,8 @@ _SIGNATURES = {
     "GIF": rb"GIF8[79]a",
     "TIFF": rb"II[*+]\0|MM\0[*+]",
     "WEBP": rb"(?s)RIFF.{4}WEBP",
-    "BMP": rb"(?s)BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0",  # the sizes of its headers: 12 to 124 bytes
+    # The sizes of its headers: 12 to 124 bytes. A file that is cut within this number is a BMP as well.
+    "BMP": rb"(?s)BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c](?:\0\0\0|\0{0,2}\Z)",
 }
 _AVIF_BRANDS = {b"avif", b"avis"}
 _HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
@@ -37,9 +39,14 @@ _SOS, _EOI, _COMMENT = 0xDA, 0xD9, 0xFE
 # Not a stuffed byte, a restart, a fill byte or the start of an image.
 _JPEG_MARKER = re.compile(rb"\xff([\x02-\xcf\xd9-\xfe])")
 # The application data that pixels (their colour transform) and orientation depend on.
-_JPEG_APPS = {0xE0: b"JFIF\0", 0xE1: b"Exif\0\0", 0xEE: b"Adobe"}
+_JPEG_APPS = {0xE0: (b"JFIF\0",), 0xE1: (b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"), 0xEE: (b"Adobe",)}
 
 _PNG_CHUNKS = (b"IHDR", b"eXIf", b"PLTE", b"tRNS", b"IDAT", b"IEND")
+_XMP_KEYWORD = b"XML:com.adobe.xmp\0"
+_MAX_XMP_BYTES = 2**20
+
+XMP_ORIENTATION = re.compile(rb"""tiff:Orientation\s*(?:=\s*["']|>)\s*([1-8])""")
+"""In XMP, as an attribute or as an element. The number is EXIF's."""
 
 
 def sniff(data: bytes) -> str | None:
@@ -100,6 +107,8 @@ def _trim_jpeg(data: bytes) -> bytes:
 
 
 def _trim_png(data: bytes) -> bytes:
+    if data[12:16] == b"CgBI":
+        raise UnsupportedFormat("This is Apple's own kind of PNG, of apps. Save the photo as a JPEG or PNG.")
     chunks: dict[bytes, bytearray] = {}
     position = 8
     while b"IEND" not in chunks:
@@ -111,8 +120,22 @@ def _trim_png(data: bytes) -> bytes:
             if zlib.crc32(data[position + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
                 raise BadImage("The PNG is damaged.")
             chunks.setdefault(name, bytearray()).extend(data[position + 8 : end])
+        elif name == b"iTXt" and data.startswith(_XMP_KEYWORD, position + 8):
+            chunks.setdefault(name, _xmp_orientation(data[position + 8 : end]))
         position = end + 4
-    return data[:8] + b"".join(_png_chunk(name, chunks[name]) for name in _PNG_CHUNKS if name in chunks)
+    return data[:8] + b"".join(
+        _png_chunk(name, chunks[name]) for name in (b"IHDR", b"iTXt", *_PNG_CHUNKS[1:]) if name in chunks
+    )
+
+
+def _xmp_orientation(text_chunk: bytes) -> bytearray:
+    """An iTXt chunk with nothing but the orientation of its XMP, of which at most _MAX_XMP_BYTES are unpacked."""
+    flags, text = text_chunk[len(_XMP_KEYWORD) :][:2], text_chunk[len(_XMP_KEYWORD) + 2 :].split(b"\0", 2)[-1]
+    if flags[:1] == b"\1":
+        with suppress(zlib.error):
+            text = zlib.decompressobj().decompress(text, _MAX_XMP_BYTES)
+    found = XMP_ORIENTATION.search(text)
+    return bytearray(_XMP_KEYWORD + bytes(4) + (found[0] if found else b""))
 
 
 def _png_chunk(name: bytes, payload: bytearray) -> bytes:

@@ -15,6 +15,7 @@ from functools import partial
 import numpy as np
 from PIL import Image
 
+from face128.domain.base64_text import standard_base64
 from face128.errors import BadImage, TooLarge, UnsupportedFormat
 from face128.events import stage
 from face128.photos import codecs, formats, memory
@@ -113,7 +114,7 @@ def open_photo(data: bytes, limits: Limits = Limits()) -> Photo:
     if image_format is None:
         raise UnsupportedFormat()
     try:
-        with stage("decode"), codecs.codec_errors():
+        with stage("decode"), codecs.codec_errors(image_format, data):
             data = formats.trim(image_format, data)
             width, height, transpose = codecs.read_header(image_format, data)
     except BadImage:
@@ -128,12 +129,12 @@ def open_photo(data: bytes, limits: Limits = Limits()) -> Photo:
 
 
 def decode_base64(text: str, max_bytes: int = Limits.max_bytes) -> bytes:
-    """The bytes of a base64 string or of a ``data:`` URL, either with whitespace anywhere.
+    """The bytes of a base64 string or of a ``data:`` URL, in either alphabet, with whitespace anywhere.
 
     Raises TooLarge before anything is decoded, BadImage if the text is empty or not base64.
     """
     prefix = _DATA_URL.match(text)
-    digits = "".join(text[prefix.end() if prefix else 0 :].split())
+    digits = standard_base64("".join(text[prefix.end() if prefix else 0 :].split()))
     _check_size(len(digits) * 3 // 4 - digits[-2:].count("="), max_bytes)
     try:
         data = binascii.a2b_base64(digits, strict_mode=True)

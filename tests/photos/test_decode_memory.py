@@ -107,5 +107,6 @@ def test_the_search_for_faces_takes_no_more_than_is_claimed(tmp_path: Path) -> N
     for width in (640, 1200, 1800, 2800):
         files.append(tmp_path / f"{width}.png")
         Image.effect_noise((width, width * 3 // 4), 90).convert("RGB").save(files[-1], compress_level=1)
-    kept_by_the_allocator = 16 * MIB
-    assert all(peak <= claimed + kept_by_the_allocator for peak, claimed in measured("dlib", 1, files))
+    kept_by_the_allocator = 32 * MIB  # and pages of libraries that the first search touches
+    found = measured("dlib", 1, files)
+    assert [(peak, claimed) for peak, claimed in found if peak > claimed + kept_by_the_allocator] == []
