@@ -23,7 +23,9 @@ RGB = npt.NDArray[np.uint8]
 """(height, width, 3) uint8, C-contiguous."""
 
 # TIFF tags, which EXIF uses as well.
-_BITS_PER_SAMPLE, _PHOTOMETRIC, _ORIENTATION = 258, 262, 274
+_BITS_PER_SAMPLE, _COMPRESSION, _PHOTOMETRIC, _FILL_ORDER, _ORIENTATION = 258, 259, 262, 266, 274
+_PLANAR_CONFIGURATION, _EXTRA_SAMPLES, _SAMPLE_FORMAT = 284, 338, 339
+_PREMULTIPLIED, _SIGNED = 1, 2
 # What makes a picture with this EXIF orientation upright (Exif 2.32, 4.6.4).
 _TRANSPOSES = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -44,6 +46,10 @@ def codec_errors(image_format: str, data: bytes) -> Iterator[None]:
     """Turn what the codecs raise for this file into BadImage, UnsupportedFormat, TooLarge or OutOfMemory."""
     try:
         yield
+    except BadImage as error:
+        if is_unsupported_kind(image_format, data):
+            raise _unsupported(image_format) from error
+        raise
     except Face128Error:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -54,10 +60,12 @@ def codec_errors(image_format: str, data: bytes) -> Iterator[None]:
         # For a damaged file Pillow, libheif and zlib raise anything: OSError, SyntaxError, ValueError, TypeError,
         # IndexError, KeyError, EOFError, OverflowError, ZeroDivisionError, RuntimeError, struct.error, zlib.error ...
         if is_unsupported_kind(image_format, data):
-            raise UnsupportedFormat(
-                f"This kind of {image_format} cannot be read. Save the image as a plain JPEG or PNG."
-            ) from error
+            raise _unsupported(image_format) from error
         raise BadImage() from error
+
+
+def _unsupported(image_format: str) -> UnsupportedFormat:
+    return UnsupportedFormat(f"This kind of {image_format} cannot be read. Save the image as a plain JPEG or PNG.")
 
 
 def read_header(image_format: str, data: bytes) -> tuple[int, int, Image.Transpose | None]:
@@ -71,6 +79,8 @@ def read_header(image_format: str, data: bytes) -> tuple[int, int, Image.Transpo
     image = Image.open(_StrictFile(data), formats=[image_format])
     if not _white_is_known(image):
         raise UnsupportedFormat("These samples have no known white. Save the image with 8 or 16 bits a channel.")
+    if image.format == "TIFF" and _is_misread(image):
+        raise _unsupported(image_format)
     transpose = _transpose(image)
     width, height = image.size[::-1] if transpose in _SWAPS_SIDES else image.size
     return width, height, transpose
@@ -143,11 +153,28 @@ def _transpose(image: Image.Image) -> Image.Transpose | None:
 
 
 def _white_is_known(image: Image.Image) -> bool:
-    """False for integers of 32 bits, floats, and grey TIFFs in which 65535 is not white (12 bits, or white is zero)."""
-    if image.mode.startswith("I;16") and image.format == "TIFF":
-        tags: Any = image.tag_v2  # type: ignore[attr-defined]
+    """False for floats, integers of 32 bits or with a sign, and grey TIFFs whose white is not 65535 (12 bits, or 0)."""
+    tags: Any = image.tag_v2 if image.format == "TIFF" else {}  # type: ignore[attr-defined]
+    if _SIGNED in tags.get(_SAMPLE_FORMAT, ()):
+        return False
+    if tags and image.mode.startswith("I;16"):
         return bool(tags.get(_BITS_PER_SAMPLE) == (16,) and tags.get(_PHOTOMETRIC) == 1)
     return image.mode not in ("I", "F")
+
+
+def _is_misread(tiff: Any) -> bool:
+    """Whether Pillow takes the planes of a TIFF, one for each channel, for something else than they are.
+
+    It loses the alpha beside grey and the signs of LAB; and uncompressed it reads every plane as plain 8 bits.
+    """
+    tags = tiff.tag_v2
+    if tags.get(_PLANAR_CONFIGURATION) != 2:
+        return False
+    if tags.get(_COMPRESSION, 1) != 1:
+        return tiff.mode in ("LA", "La", "PA", "LAB")
+    plain = tiff.mode in ("L", "RGB", "RGBA", "CMYK") and tags.get(_PHOTOMETRIC) != 0
+    eight_bits = set(tags.get(_BITS_PER_SAMPLE, (1,))) == {8} and tags.get(_FILL_ORDER, 1) == 1
+    return not (plain and eight_bits and _PREMULTIPLIED not in tags.get(_EXTRA_SAMPLES, ()))
 
 
 def _to_rgb(image: Image.Image) -> npt.NDArray[np.uint8]:

@@ -65,9 +65,11 @@ def _is_other_heif(data: bytes) -> bool:
 
 
 def _is_other_tiff(data: bytes) -> bool:
-    """A compression that libtiff was built without, or samples for which Pillow has no mode."""
+    """A compression that libtiff was built without, samples for which Pillow has no mode, or a big-endian BigTIFF."""
+    if data.startswith(b"MM\0+"):
+        return True
     file = io.BytesIO(data)
-    tags = TiffImagePlugin.ImageFileDirectory_v2(file.read(16 if data[2] == 43 or data[3] == 43 else 8))
+    tags = TiffImagePlugin.ImageFileDirectory_v2(file.read(16 if data[2] == ord("+") else 8))
     file.seek(tags.next)
     tags.load(file)
     if not tags.keys() >= _REQUIRED_TIFF_TAGS:

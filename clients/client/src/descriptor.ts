@@ -1,10 +1,15 @@
-import { type FaceError, invalid } from './errors';
+import { fromBase64, toBase64 } from './base64.js';
+import { type FaceError, invalid } from './errors.js';
+import { LOCAL_DIMENSION } from './models.js';
 
 /**
- * A descriptor in any form that a database may hold: typed array, list of numbers, the object that
- * `JSON.stringify(Float32Array)` makes, or base64 of little-endian float32.
+ * A descriptor in any form that a browser or a database may hold: typed array, list of numbers, the object that
+ * `JSON.stringify(Float32Array)` makes, JSON text of one of these, or base64 of little-endian float32.
  */
 export type Descriptor = Float32Array | Float64Array | readonly number[] | Readonly<Record<string, number>> | string;
+
+/** Any form of a descriptor, or a database's BLOB of little-endian float32: a Buffer or Uint8Array. */
+export type StoredDescriptor = Descriptor | Uint8Array;
 
 /**
  * Any form of a descriptor as doubles, exactly.
@@ -22,7 +27,7 @@ export function parseDescriptor(
     invalid('invalid_descriptor', `A descriptor is ${dimension ?? 'a list of'} finite numbers.`, { field, ...context });
   const numbers = numbersOf(value);
   if (!numbers?.length || (dimension !== undefined && numbers.length !== dimension)) throw refusal();
-  const vector = new Float64Array(numbers.length);
+  const vector = newVector(numbers.length);
   for (let i = 0; i < vector.length; i++) {
     const number = numbers[i];
     if (typeof number !== 'number' || !Number.isFinite(number)) throw refusal();
@@ -31,40 +36,76 @@ export function parseDescriptor(
   return vector;
 }
 
-/**
- * The form in which a descriptor is sent: base64 of float32 (a quarter of the bytes) if that is exact, else the numbers.
- * So the service has the same numbers as the local matcher, and both give the same distances bit for bit.
- */
-export function wireForm(vector: Float64Array): string | number[] {
-  const bytes = Buffer.allocUnsafe(4 * vector.length);
-  const view = viewOf(bytes);
-  for (let i = 0; i < vector.length; i++) {
-    const number = vector[i] ?? NaN;
-    if (Math.fround(number) !== number) return Array.from(vector);
-    view.setFloat32(4 * i, number, true);
+const CHUNK_VECTORS = 64;
+let chunk = new Float64Array(0);
+let used = 0;
+
+/** Cut from a larger array: thousands of small buffers take longer to allocate than to fill. */
+function newVector(length: number): Float64Array {
+  if (used + length > chunk.length) {
+    chunk = new Float64Array(CHUNK_VECTORS * length);
+    used = 0;
   }
-  return bytes.toString('base64');
+  used += length;
+  return chunk.subarray(used - length, used);
 }
 
-function numbersOf(value: unknown): Float32Array | Float64Array | readonly unknown[] | undefined {
+/** Whether a member's descriptor is one that says "not enrolled yet", as databases store it: null, or empty. */
+export function isAbsent(value: unknown): boolean {
+  return value == null || value === '' || ((Array.isArray(value) || value instanceof Uint8Array) && value.length === 0);
+}
+
+/** Used again for each descriptor, for the same reason. */
+let float32 = new Float32Array(LOCAL_DIMENSION);
+const IS_LITTLE_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
+
+/**
+ * The JSON text in which a descriptor is sent: base64 of float32 (a quarter of the bytes) if that is exact, else the
+ * numbers. So the service has the same numbers as the local matcher, and both give the same distances bit for bit.
+ */
+export function wireText(vector: Float64Array): string {
+  if (float32.length !== vector.length) float32 = new Float32Array(vector.length);
+  float32.set(vector);
+  const isExact = IS_LITTLE_ENDIAN && vector.every((number, i) => float32[i] === number);
+  if (isExact) return `"${toBase64(new Uint8Array(float32.buffer))}"`;
+  return JSON.stringify(Array.from(vector));
+}
+
+type Numbers = Float32Array | Float64Array | readonly unknown[];
+
+function numbersOf(value: unknown): Numbers | undefined {
   if (value instanceof Float32Array || value instanceof Float64Array || Array.isArray(value)) return value;
-  if (typeof value === 'string') return fromBase64(value);
+  if (value instanceof Uint8Array) return float32Of(value);
+  if (typeof value === 'string') return isJsonText(value) ? numbersOf(parseJson(value)) : fromText(value);
   if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return undefined;
   const fields = value as Readonly<Record<string, unknown>>;
   const numbers = Array.from({ length: Object.keys(fields).length }, (_, i) => fields[i]);
   return numbers.includes(undefined) ? undefined : numbers;
 }
 
-function fromBase64(text: string): Float32Array | undefined {
-  const bytes = Buffer.from(text, 'base64');
-  // Buffer ignores invalid characters; the service refuses them.
-  if (bytes.length % 4 !== 0 || bytes.toString('base64') !== text) return undefined;
-  const numbers = new Float32Array(bytes.length / 4);
-  const view = viewOf(bytes);
-  for (let i = 0; i < numbers.length; i++) numbers[i] = view.getFloat32(4 * i, true);
-  return numbers;
+/** Whether a text is JSON of a list or an object, and not base64. */
+export function isJsonText(text: string): boolean {
+  return /^\s*[[{]/.test(text);
 }
 
-function viewOf(bytes: Buffer): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+/** The value of a JSON text; undefined if it is not JSON. */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function fromText(text: string): Float32Array | undefined {
+  const bytes = fromBase64(text);
+  return bytes && float32Of(bytes);
+}
+
+function float32Of(bytes: Uint8Array): Float32Array | undefined {
+  if (bytes.length % 4 !== 0) return undefined;
+  const numbers = new Float32Array(bytes.length / 4);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  for (let i = 0; i < numbers.length; i++) numbers[i] = view.getFloat32(4 * i, true);
+  return numbers;
 }

@@ -1,134 +1,151 @@
-import { FaceError, type FaceErrorBody, ServiceFailure } from './errors';
-import type { Match, MatchAnswer } from './matcher';
-import { dimensionOf } from './models';
-import type { FaceSettings } from './options';
+import type { Call } from './call.js';
+import { badAnswer, FaceError, type FaceErrorBody, ServiceFailure } from './errors.js';
+import type { FaceSettings } from './options.js';
+
+export const VERSION = '0.1.0';
 
 /** Statuses that ask to try again later: they say nothing about the request. */
 const RETRY_STATUSES: ReadonlySet<number> = new Set([408, 425, 429]);
-/** 1 MiB. Every answer of face128 is much shorter; a longer one comes from something else. */
-const MAX_ANSWER_BYTES = 2 ** 20;
+/** Every answer of face128 but that of a batch of photos is much shorter; a longer one comes from something else. */
+const MAX_ANSWER_BYTES = 8 * 2 ** 20;
+const DEFAULT_RETRY_AFTER_MS = 1000;
+/** A connection of the pool that the service closed at the moment in which it was used again. */
+const LOST_CONNECTION: ReadonlySet<unknown> = new Set(['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET']);
 
-/** A face as the service describes it. Keep the model with the descriptor. */
-export interface EncodedFace {
-  readonly descriptor: Float32Array;
-  readonly model: string;
+/** They answer without a key. */
+const PUBLIC_PATHS: ReadonlySet<string> = new Set(['/health', '/ready']);
+
+export type Json = Readonly<Record<string, unknown>>;
+export type Query = Readonly<Record<string, string | number | boolean | undefined>>;
+
+export interface FaceRequest {
+  readonly method: 'GET' | 'POST' | 'PUT' | 'HEAD' | 'DELETE';
+  readonly path: string;
+  readonly query?: Query;
+  /** JSON text, or a form. */
+  readonly body?: string | Uint8Array<ArrayBuffer> | FormData;
+  /** Waits for a service that is busy, as long as the deadline permits: for calls without a local answer. */
+  readonly patient?: boolean;
 }
 
-type Json = Readonly<Record<string, unknown>>;
+export interface FaceResponse {
+  readonly text: string;
+  /** The id that the service logged. */
+  readonly requestId: string;
+}
 
 /**
- * face128 over HTTP, one method per endpoint.
+ * Requests to face128.
  *
- * Every method throws a FaceError if the service refuses the request, and a ServiceFailure if there is no answer in time
- * or an invalid one.
+ * Throws a FaceError if the service refuses the request, a ServiceFailure if there is no answer in time or an invalid
+ * one, and the reason of the caller's signal.
  */
-export class FaceClient {
+export class Transport {
   private readonly headers = new Headers();
+  /** The latest answer that depends on the key was a 401. */
+  private isKeyRefused = false;
 
-  /** Throws if the key has characters that a header cannot have. */
+  /** Throws if the key or the user agent has characters that a header cannot have. */
   constructor(
     private readonly url: string,
     private readonly settings: FaceSettings,
   ) {
+    this.headers.set('user-agent', `${settings.userAgent} face128-client/${VERSION}`.trim());
     if (settings.apiKey) this.headers.set('authorization', `Bearer ${settings.apiKey}`);
   }
 
-  /** `POST /match`; `explain` asks for the distance as well. A match that is not in `members` is an invalid answer. */
-  async match(question: object, explain: boolean, members?: readonly Match[]): Promise<MatchAnswer> {
-    const body = JSON.stringify(question);
-    const answer = await this.post(`/match${explain ? '?explain=true' : ''}`, body, this.settings.timeoutMs);
-    const distance = typeof answer['distance'] === 'number' ? answer['distance'] : null;
-    if (answer['match'] === false) return { match: null, distance };
-    const { regNo, name } = answer;
-    if (typeof regNo !== 'number' && typeof regNo !== 'string') throw invalidAnswer();
-    if (typeof name !== 'string' && name != null) throw invalidAnswer();
-    const match = { regNo, name: name ?? null };
-    if (members && !members.some((member) => member.regNo === regNo && member.name === match.name)) {
-      throw invalidAnswer();
+  /** The answer's JSON object. */
+  async json(call: Call, request: FaceRequest): Promise<FaceResponse & { readonly json: Json }> {
+    const response = await this.send(call, request);
+    const json = parse(response.text);
+    if (!json) throw badAnswer();
+    return { ...response, json };
+  }
+
+  async send(call: Call, request: FaceRequest): Promise<FaceResponse> {
+    for (let retried = false; ; retried = true) {
+      try {
+        return await this.attempt(call, request);
+      } catch (error) {
+        const pauseMs = error instanceof ServiceFailure ? error.retryAfterMs : undefined;
+        const again = pauseMs === 0 ? !retried && request.method !== 'DELETE' : request.patient;
+        // Never after the deadline.
+        if (pauseMs === undefined || !again || pauseMs >= call.deadline.remainingMs) throw error;
+        if (pauseMs > 0) await call.deadline.limit(new Promise((resolve) => setTimeout(resolve, pauseMs)));
+      }
     }
-    return { match, distance };
   }
 
-  /** `POST /encode-image`. */
-  async encode(image: Uint8Array): Promise<EncodedFace> {
-    const { descriptor, model } = await this.post('/encode-image', form('image', [image]));
-    if (typeof model !== 'string' || !Array.isArray(descriptor)) throw invalidAnswer();
-    if (descriptor.length === 0 || descriptor.length !== (dimensionOf(model) ?? descriptor.length))
-      throw invalidAnswer();
-    if (!descriptor.every((x) => typeof x === 'number' && Number.isFinite(Math.fround(x)))) throw invalidAnswer();
-    return { descriptor: Float32Array.from(descriptor as number[]), model };
-  }
-
-  /** `POST /enroll_faces/{regNo}`: how many faces were stored, all or none. */
-  async enrol(regNo: number | string, name: string, images: readonly Uint8Array[], replace: boolean): Promise<number> {
-    const body = form('images', images);
-    body.set('name', name);
-    const query = replace ? '?replace=true' : '';
-    const answer = await this.post(`/enroll_faces/${encodeURIComponent(regNo)}${query}`, body);
-    if (typeof answer['faces_stored'] !== 'number') throw invalidAnswer();
-    return answer['faces_stored'];
-  }
-
-  /** `GET /health`. */
-  async health(): Promise<Json> {
-    const answer = await this.request('/health', { method: 'GET' }, this.settings.timeoutMs);
-    if (typeof answer['status'] !== 'string') throw invalidAnswer();
-    return answer;
-  }
-
-  private post(path: string, body: string | FormData, timeoutMs = this.settings.imageTimeoutMs): Promise<Json> {
-    return this.request(path, { method: 'POST', body }, timeoutMs);
-  }
-
-  private async request(path: string, init: RequestInit, timeoutMs: number): Promise<Json> {
+  private async attempt(call: Call, { method, path, query, body }: FaceRequest): Promise<FaceResponse> {
     const headers = new Headers(this.headers);
-    if (typeof init.body === 'string') headers.set('content-type', 'application/json');
+    headers.set('x-request-id', call.requestId);
+    if (call.traceparent !== undefined) headers.set('traceparent', call.traceparent);
+    if (body !== undefined && !(body instanceof FormData)) headers.set('content-type', 'application/json');
+    const { signal } = call.deadline;
+    // A redirect could carry the key and the face to another host.
+    const init = { method, headers, signal, redirect: 'manual', body: body ?? null } as const;
+    const { dispatcher } = this.settings;
+    signal.throwIfAborted();
     let response: Response;
+    try {
+      const request = this.settings.fetch(this.url + path + queryText(query), {
+        ...init,
+        ...(dispatcher && { dispatcher }),
+      });
+      // An own fetch may ignore the signal.
+      response = await call.deadline.limit(request);
+    } catch (error) {
+      throw signal.aborted ? signal.reason : noConnection(error);
+    }
     let text: string;
     try {
-      // A redirect could carry the key and the face to another host.
-      const signal = AbortSignal.timeout(timeoutMs);
-      response = await fetch(this.url + path, { ...init, headers, signal, redirect: 'manual' });
-      text = await read(response);
+      text = await call.deadline.limit(read(response));
     } catch (error) {
-      throw error instanceof ServiceFailure ? error : new ServiceFailure(failureReason(error, timeoutMs));
+      if (error instanceof ServiceFailure) throw error;
+      throw signal.aborted ? signal.reason : new ServiceFailure('no_connection', 'the connection was lost');
     }
-    const body = parse(text);
-    if (response.ok && body) return body;
-    const refused = response.status >= 400 && response.status < 500 && !RETRY_STATUSES.has(response.status);
+    if (!PUBLIC_PATHS.has(path) && (response.ok || response.status === 401)) this.isKeyRefused = !response.ok;
+    if (!response.ok) throw this.refusal(response, method === 'HEAD' ? headError(response.status) : parse(text));
+    return { text, requestId: response.headers.get('x-request-id') ?? call.requestId };
+  }
+
+  /** The error for an answer that is no success. */
+  private refusal(response: Response, body: Json | undefined): Error {
+    const { status, headers } = response;
+    // After wrong keys the service throttles: that says so, and not that it is busy.
+    const isThrottled = this.isKeyRefused && body?.['code'] === 'throttled';
+    const refused = isThrottled || (status >= 400 && status < 500 && !RETRY_STATUSES.has(status));
     // A 4xx without an error body of face128 comes from something else that listens there.
-    if (refused && isErrorBody(body)) throw new FaceError(body, statusFor(response.status));
-    throw response.ok ? invalidAnswer() : new ServiceFailure(`it answered with status ${response.status}`);
+    if (refused && isErrorBody(body)) return new FaceError(body, status);
+    const code = typeof body?.['code'] === 'string' ? ` (${body['code']})` : '';
+    const sentence = `it answered with status ${status}${code}`;
+    if (status !== 429 && status !== 503) return new ServiceFailure('server_error', sentence);
+    const seconds = Number(headers.get('retry-after') ?? NaN);
+    return new ServiceFailure('overloaded', sentence, true, seconds > 0 ? 1000 * seconds : DEFAULT_RETRY_AFTER_MS);
   }
 }
 
-/** A wrong key or URL is this application's mistake: its callers must not take 401, 403 or 404 for their own. */
-function statusFor(status: number): number {
-  return status === 401 || status === 403 || status === 404 ? 500 : status;
-}
-
-function invalidAnswer(): ServiceFailure {
-  return new ServiceFailure('its answer makes no sense');
-}
-
-function form(field: string, images: readonly Uint8Array[]): FormData {
-  const body = new FormData();
-  // Copied for the types: a Uint8Array may be in shared memory, a part of a Blob may not.
-  images.forEach((image, i) => {
-    body.append(field, new Blob([Uint8Array.from(image)]), `image-${i}`);
-  });
-  return body;
+function queryText(query: Query | undefined): string {
+  const given = Object.entries(query ?? {}).filter(([, value]) => value !== undefined);
+  return given.length === 0 ? '' : `?${new URLSearchParams(given.map(([name, value]) => [name, String(value)]))}`;
 }
 
 async function read(response: Response): Promise<string> {
-  const chunks: Uint8Array[] = [];
+  if (!response.body) return '';
+  const reader = response.body.getReader();
+  const decoder = new TextDecoder();
+  let text = '';
   let length = 0;
-  for await (const chunk of response.body ?? []) {
-    length += (chunk as Uint8Array).length;
-    if (length > MAX_ANSWER_BYTES) throw invalidAnswer();
-    chunks.push(chunk as Uint8Array);
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return text + decoder.decode();
+    length += value.length;
+    if (length > MAX_ANSWER_BYTES) {
+      await reader.cancel();
+      throw badAnswer();
+    }
+    text += decoder.decode(value, { stream: true });
   }
-  return Buffer.concat(chunks).toString();
 }
 
 function parse(text: string): Json | undefined {
@@ -140,12 +157,21 @@ function parse(text: string): Json | undefined {
   }
 }
 
+/** An answer to HEAD has no body. */
+function headError(status: number): Json {
+  const codes: Readonly<Record<number, string>> = {
+    ...{ 401: 'unauthorized', 403: 'forbidden', 404: 'not_found', 429: 'throttled' },
+  };
+  const code = codes[status] ?? 'invalid_request';
+  return { error: `The service answered with status ${status}.`, code };
+}
+
 function isErrorBody(body: Json | undefined): body is Json & FaceErrorBody {
   return typeof body?.['error'] === 'string' && typeof body['code'] === 'string';
 }
 
-function failureReason(error: unknown, timeoutMs: number): string {
-  if (error instanceof Error && error.name === 'TimeoutError') return `no answer within ${timeoutMs} ms`;
-  const cause = error instanceof Error ? (error.cause as { code?: unknown } | undefined) : undefined;
-  return typeof cause?.code === 'string' ? `no connection (${cause.code})` : 'no connection';
+function noConnection(error: unknown): ServiceFailure {
+  const code = error instanceof Error ? (error.cause as { code?: unknown } | undefined)?.code : undefined;
+  const sentence = typeof code === 'string' ? `no connection (${code})` : 'no connection';
+  return new ServiceFailure('no_connection', sentence, true, LOST_CONNECTION.has(code) ? 0 : undefined);
 }

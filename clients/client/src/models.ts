@@ -5,7 +5,7 @@ export const DLIB = 'dlib-resnet-v1';
 
 /** Models of one network: their descriptors are compared by Euclidean distance, with one threshold. */
 const LOCAL_MODELS: ReadonlySet<string> = new Set([FACE_API, DLIB]);
-const LOCAL_DIMENSION = 128;
+export const LOCAL_DIMENSION = 128;
 
 /** Whether the local rule (Euclidean distance, configured threshold) applies to this model's descriptors. */
 export function hasLocalRule(model: string): boolean {

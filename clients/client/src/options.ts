@@ -1,17 +1,24 @@
-import { checkThreshold, DEFAULT_THRESHOLD } from './matcher';
+import { checkThreshold, DEFAULT_THRESHOLD } from './matcher.js';
+import type { OnInvalid } from './prepared-list.js';
 
 /** 'service': the service, with the local fallback. 'local': this process only. 'shadow': local answers, compared with the service's. */
 export type FaceMode = 'service' | 'local' | 'shadow';
 
-export interface FaceModuleOptions {
+/** Where log lines go; console by default. */
+export interface FaceLogger {
+  warn(message: string): void;
+  info(message: string): void;
+}
+
+export interface FaceOptions {
   /** Where face128 listens; by default the environment's FACE_SERVICE_URL. Without either, matching is local. */
   readonly url?: string | undefined;
   readonly apiKey?: string | undefined;
   /** The greatest Euclidean distance of a match, inclusive; 0.38. */
   readonly threshold?: number | undefined;
-  /** How long `/match` and `/health` may take, in milliseconds; 1000. */
+  /** How long a match may take in all, photo and upload of a list included, and a health check; in milliseconds; 1000. */
   readonly timeoutMs?: number | undefined;
-  /** How long an image may take, in milliseconds; 10000. */
+  /** How long a call that describes, enrols or uploads may take in all, in milliseconds; 10000. */
   readonly imageTimeoutMs?: number | undefined;
   /** How long a service that failed is not called before it is tried again, in milliseconds; 5000. */
   readonly retryAfterMs?: number | undefined;
@@ -19,50 +26,90 @@ export interface FaceModuleOptions {
   readonly mode?: FaceMode | undefined;
   /** The service's gallery holds the members: a list of members is used for the fallback only; false. */
   readonly gallery?: boolean | undefined;
+  /** What an invalid row does to a list that is given as an array; 'skip'. */
+  readonly onInvalid?: OnInvalid | undefined;
+  /** A fetch to use instead of the global one. */
+  readonly fetch?: typeof fetch | undefined;
+  /** Given to fetch: for Node an Agent of undici, for example with a client certificate. */
+  readonly dispatcher?: object | undefined;
+  /** Put before the client's own name in User-Agent. */
+  readonly userAgent?: string | undefined;
+  readonly logger?: FaceLogger | undefined;
 }
 
-export interface FaceSettings {
-  readonly url: string | undefined;
-  readonly apiKey: string | undefined;
-  readonly threshold: number;
-  readonly timeoutMs: number;
-  readonly imageTimeoutMs: number;
-  readonly retryAfterMs: number;
-  readonly mode: FaceMode;
-  readonly gallery: boolean;
-}
+/** The options with their defaults; `url` and `apiKey` are undefined where there are none. */
+export type FaceSettings = Required<FaceOptions> & {
+  readonly [Name in Exclude<keyof FaceOptions, 'url' | 'apiKey' | 'dispatcher'>]-?: NonNullable<FaceOptions[Name]>;
+};
+
+const NAMES: Readonly<Record<keyof FaceOptions, true>> = {
+  ...{ url: true, apiKey: true, threshold: true, timeoutMs: true, imageTimeoutMs: true, retryAfterMs: true },
+  ...{ mode: true, gallery: true, onInvalid: true, fetch: true, dispatcher: true, userAgent: true, logger: true },
+};
 
 /** Fills in defaults and checks everything, so that a wrong setting stops the start of the application. */
-export function settingsFrom(options: FaceModuleOptions, environment: NodeJS.ProcessEnv = process.env): FaceSettings {
-  const url = options.url ?? environment['FACE_SERVICE_URL'];
+export function settingsFrom(options: FaceOptions): FaceSettings {
+  checkNames(options, NAMES, 'option');
+  const url = options.url ?? environmentVariable('FACE_SERVICE_URL');
   return {
     url: url ? baseUrl(url) : undefined,
-    apiKey: options.apiKey,
+    apiKey: options.apiKey === undefined ? undefined : text('apiKey', options.apiKey),
     threshold: checkThreshold(options.threshold ?? DEFAULT_THRESHOLD),
     timeoutMs: milliseconds('timeoutMs', options.timeoutMs ?? 1000),
     imageTimeoutMs: milliseconds('imageTimeoutMs', options.imageTimeoutMs ?? 10_000),
     retryAfterMs: milliseconds('retryAfterMs', options.retryAfterMs ?? 5000),
-    mode: checkMode(options.mode ?? 'service'),
-    gallery: options.gallery ?? false,
+    mode: oneOf('mode', options.mode ?? 'service', ['service', 'local', 'shadow']),
+    gallery: oneOf('gallery', options.gallery ?? false, [true, false]),
+    onInvalid: oneOf('onInvalid', options.onInvalid ?? 'skip', ['skip', 'throw']),
+    // Not bound to the settings: fetch must be called without an owner.
+    fetch: callable('fetch', options.fetch ?? ((input, init) => fetch(input, init))),
+    dispatcher: options.dispatcher,
+    userAgent: text('userAgent', options.userAgent ?? ''),
+    logger: options.logger ?? console,
   };
+}
+
+/** Throws for a name that does not exist: a misspelt option would silently be the default. */
+export function checkNames(options: object, names: Readonly<Record<string, true>>, kind: string): void {
+  const unknown = Object.keys(options).find((name) => !Object.hasOwn(names, name));
+  if (unknown === undefined) return;
+  const similar = Object.keys(names).find((name) => name.toLowerCase() === unknown.toLowerCase());
+  throw new TypeError(`There is no ${kind} ${unknown}${similar ? `; did you mean ${similar}?` : '.'}`);
+}
+
+export function milliseconds(name: string, value: number): number {
+  // Longer timers than 2^31 - 1 ms do not exist.
+  if (Number.isInteger(value) && value > 0 && value < 2 ** 31) return value;
+  throw new TypeError(`${name} is a whole number of milliseconds above 0.`);
+}
+
+function environmentVariable(name: string): string | undefined {
+  const { process } = globalThis as { process?: { env?: Readonly<Record<string, string | undefined>> } };
+  return process?.env?.[name];
 }
 
 function baseUrl(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url?.protocol !== 'http:' && url?.protocol !== 'https:') throw new Error('FACE_SERVICE_URL is no http(s) URL.');
+  if (url?.protocol !== 'http:' && url?.protocol !== 'https:') {
+    throw new TypeError('url (FACE_SERVICE_URL) is no http(s) URL.');
+  }
   if (url.username || url.password || url.search || url.hash) {
-    throw new Error('FACE_SERVICE_URL has a user, a query or a fragment; a key belongs in apiKey.');
+    throw new TypeError('url (FACE_SERVICE_URL) has a user, a query or a fragment; a key belongs in apiKey.');
   }
   return url.href.replace(/\/+$/, '');
 }
 
-function milliseconds(name: string, value: number): number {
-  // Longer timers than 2^31 - 1 ms do not exist.
-  if (Number.isInteger(value) && value > 0 && value < 2 ** 31) return value;
-  throw new Error(`${name} is a whole number of milliseconds above 0.`);
+function oneOf<T>(name: string, value: T, choices: readonly T[]): T {
+  if (choices.includes(value)) return value;
+  throw new TypeError(`${name} is ${choices.map((choice) => JSON.stringify(choice)).join(' or ')}.`);
 }
 
-function checkMode(mode: string): FaceMode {
-  if (mode === 'service' || mode === 'local' || mode === 'shadow') return mode;
-  throw new Error("mode is 'service', 'local' or 'shadow'.");
+function text(name: string, value: string): string {
+  if (typeof value === 'string') return value;
+  throw new TypeError(`${name} is a text.`);
+}
+
+function callable<T>(name: string, value: T): T {
+  if (typeof value === 'function') return value;
+  throw new TypeError(`${name} is a function.`);
 }

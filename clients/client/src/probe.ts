@@ -1,6 +1,6 @@
-import { type Descriptor, parseDescriptor } from './descriptor';
-import { FaceError } from './errors';
-import { dimensionOf, FACE_API } from './models';
+import { type Descriptor, parseDescriptor } from './descriptor.js';
+import { FaceError } from './errors.js';
+import { dimensionOf, FACE_API } from './models.js';
 
 /**
  * A face to be recognised: face-api.js's descriptor, a photo's bytes, or an object that names its parts.

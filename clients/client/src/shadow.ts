@@ -1,4 +1,6 @@
-import type { MatchAnswer } from './matcher';
+import type { MatchAnswer as AnyMatchAnswer, MemberId } from './matcher.js';
+
+type MatchAnswer = AnyMatchAnswer<MemberId>;
 
 /** One call with both answers. `service` is an error code if the service refused what was answered locally. */
 export interface ShadowComparison {

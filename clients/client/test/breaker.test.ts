@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { beforeEach, test } from 'node:test';
 
-import { Breaker } from '../src/breaker';
-import { FaceError, ServiceFailure } from '../src/errors';
-import { pause } from './support';
+import { Breaker } from '../src/breaker.js';
+import { FaceError, ServiceFailure } from '../src/errors.js';
+import { pause } from './support/helpers.js';
 
 const RETRY_MS = 5000;
-const fail = (): Promise<string> => Promise.reject(new ServiceFailure('it is down'));
+const fail = (): Promise<string> => Promise.reject(new ServiceFailure('timeout', 'it is down'));
 const answer = (): Promise<string> => Promise.resolve('answer');
 const refuse = (): Promise<string> => Promise.reject(new FaceError({ error: 'No.', code: 'no_face' }, 422));
 
@@ -18,21 +18,19 @@ let clock = 0;
 beforeEach(() => {
   changes = [];
   made = 0;
-  const up = (): unknown => changes.push('up');
   breaker = new Breaker(
     RETRY_MS,
-    (reason) => changes.push(`down: ${reason}`),
-    up,
+    ({ state, from, reason }) => changes.push(state === 'open' && from === 'closed' ? `open: ${reason}` : state),
     () => clock,
   );
 });
 
-const attempt = (call: () => Promise<string>, wait = true): Promise<string> => {
+const attempt = (call: () => Promise<string>, trial?: () => Promise<string>): Promise<string> => {
   const counted = (): Promise<string> => {
     made++;
     return call();
   };
-  return breaker.run(counted, { wait }).catch((error: unknown) => (error as Error).message);
+  return breaker.run(counted, trial).catch((error: unknown) => (error as Error).message);
 };
 
 const open = async (): Promise<void> => {
@@ -47,12 +45,30 @@ test('three failures in a row open it, and then no call is made', async () => {
   assert.equal(breaker.state, 'open');
   assert.equal(await attempt(answer), 'it is down');
   assert.equal(made, 3);
-  assert.deepEqual(changes, ['down: it is down']);
+  assert.deepEqual(changes, ['open: it is down']);
 });
 
 test('an answer between failures starts the count again, and an error of the caller is an answer', async () => {
-  for (const call of [fail, fail, answer, fail, fail, refuse, fail, fail]) await attempt(call);
+  for (const call of [fail, fail, answer, answer, answer, fail, fail, refuse]) await attempt(call);
   assert.equal(breaker.state, 'closed');
+});
+
+test('a service that fails two of three calls opens it, though never three in a row', async () => {
+  for (let i = 0; breaker.state === 'closed' && i < 20; i++) await attempt(i % 3 === 2 ? answer : fail);
+  assert.equal(breaker.state, 'open');
+  assert.equal(made, 7);
+});
+
+test('a failure that says nothing about the service does not count, and ends no trial', async () => {
+  const busy = (): Promise<string> => Promise.reject(new ServiceFailure('timeout', 'busy', false));
+  for (let i = 0; i < 20; i++) await attempt(busy);
+  for (let i = 0; i < 20; i++) await attempt(() => Promise.reject(new Error('aborted')));
+  assert.equal(breaker.state, 'closed');
+  await open();
+  clock += RETRY_MS;
+  await attempt(busy);
+  assert.equal(breaker.state, 'open');
+  assert.equal(await attempt(answer), 'answer');
 });
 
 test('after the pause one call tries, the others go on without it, and its answer closes the breaker', async () => {
@@ -63,7 +79,7 @@ test('after the pause one call tries, the others go on without it, and its answe
   assert.equal(await attempt(answer), 'it is down');
   assert.equal(await trial, 'answer');
   assert.equal(breaker.state, 'closed');
-  assert.deepEqual(changes, ['down: it is down', 'up']);
+  assert.deepEqual(changes, ['open: it is down', 'trying', 'closed']);
 });
 
 test('a caller who does not wait for the trial is refused at once, and still brings the service back', async () => {
@@ -71,7 +87,7 @@ test('a caller who does not wait for the trial is refused at once, and still bri
   clock += RETRY_MS;
   let finish: (value: string) => void = () => undefined;
   const slow = (): Promise<string> => new Promise((resolve) => (finish = resolve));
-  assert.equal(await attempt(slow, false), 'it is down');
+  assert.equal(await attempt(answer, slow), 'it is down');
   assert.equal(breaker.state, 'trying');
   finish('late');
   await pause(1);
@@ -81,11 +97,11 @@ test('a caller who does not wait for the trial is refused at once, and still bri
 test('a failed trial opens it again, without another report', async () => {
   await open();
   clock += RETRY_MS;
-  await attempt(fail, false);
+  await attempt(answer, fail);
   await pause(1);
   assert.equal(breaker.state, 'open');
   assert.equal(await attempt(answer), 'it is down');
-  assert.deepEqual(changes, ['down: it is down']);
+  assert.deepEqual(changes, ['open: it is down', 'trying', 'open']);
 });
 
 test('the outcome of calls from before the last change is ignored', async () => {
@@ -94,7 +110,7 @@ test('the outcome of calls from before the last change is ignored', async () => 
   await open();
   clock += RETRY_MS;
   await attempt(answer);
-  failLate(new ServiceFailure('old news'));
+  failLate(new ServiceFailure('timeout', 'old news'));
   await Promise.all(late);
   assert.equal(breaker.state, 'closed');
 });

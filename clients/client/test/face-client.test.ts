@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
-import type { RequestListener } from 'node:http';
+import type { IncomingHttpHeaders, RequestListener, ServerResponse } from 'node:http';
 import { after, beforeEach, test } from 'node:test';
 
-import { FaceError } from '../src/errors';
-import { FaceService } from '../src/face.service';
-import { FACE_API } from '../src/models';
-import type { FaceModuleOptions } from '../src/options';
-import { at, captureLog, pause, serve, until } from './support';
+import { FaceError } from '../src/errors.js';
+import { FaceClient } from '../src/face-client.js';
+import { FACE_API } from '../src/models.js';
+import type { FaceOptions } from '../src/options.js';
+import { at, memoryLog, pause, serve, until } from './support/helpers.js';
 
 const ENROLLED = [
   { regNo: 1029, name: 'Vicky T', descriptor: at(0) },
@@ -30,15 +30,18 @@ const answer =
       .on('end', () => response.writeHead(status).end(typeof body === 'string' ? body : JSON.stringify(body)));
   };
 
-let log: string[];
+let log: ReturnType<typeof memoryLog>;
 beforeEach(async () => {
-  log = captureLog();
+  log = memoryLog();
   (await server).requests.length = 0;
 });
 after(async () => (await server).close());
 
-const service = async (options: FaceModuleOptions = {}): Promise<FaceService> =>
-  new FaceService({ url: (await server).url, timeoutMs: 5000, imageTimeoutMs: 5000, retryAfterMs: 1000, ...options });
+const service = async (options: FaceOptions = {}): Promise<FaceClient> =>
+  new FaceClient({
+    ...{ url: (await server).url, timeoutMs: 5000, imageTimeoutMs: 5000, retryAfterMs: 1000, logger: log.logger },
+    ...options,
+  });
 
 test("the service's answer is returned, match or not", async () => {
   const faces = await service();
@@ -85,24 +88,26 @@ for (const [name, behaviour] of Object.entries(FAILURES)) {
     behave = behaviour;
     const faces = await service({ timeoutMs: 200 });
     assert.deepEqual(await faces.findMemberByFace(PROBE, ENROLLED), VICKY);
-    assert.deepEqual((await server).requests, ['POST /match']);
+    const { requests } = await server;
+    // A connection that is closed before the answer may have been an old one.
+    assert.deepEqual(requests, new Array(name === 'a closed connection' ? 2 : 1).fill('POST /match'));
   });
 }
 
 test('a 4xx with an error body of the service is an error, not a fallback', async () => {
   const faces = await service();
-  for (const [status, code, shown] of [
-    [422, 'no_face', 422],
-    [413, 'too_large', 413],
-    [409, 'model_mismatch', 409],
-    [401, 'unauthorized', 500],
-    [403, 'forbidden', 500],
+  for (const [status, code] of [
+    [422, 'no_face'],
+    [413, 'too_large'],
+    [409, 'model_mismatch'],
+    [401, 'unauthorized'],
+    [403, 'forbidden'],
   ] as const) {
     behave = answer({ error: 'A sentence.', code, field: 'x' }, status);
     await assert.rejects(faces.findMemberByFace(PROBE, ENROLLED), (error) => {
       assert.ok(error instanceof FaceError);
-      assert.deepEqual(error.getResponse(), { error: 'A sentence.', code, field: 'x' });
-      return error.code === code && error.getStatus() === shown;
+      assert.deepEqual(error.body, { error: 'A sentence.', code, field: 'x' });
+      return error.code === code && error.status === status;
     });
   }
   assert.deepEqual((await faces.health()).breakers, { match: 'closed', image: 'closed' });
@@ -110,10 +115,12 @@ test('a 4xx with an error body of the service is an error, not a fallback', asyn
 
 test('a request that is wrong is refused without asking, in every mode', async () => {
   for (const mode of ['service', 'local', 'shadow'] as const) {
-    const faces = await service({ mode });
+    const faces = await service({ mode, onInvalid: 'throw' });
     await assert.rejects(faces.findMemberByFace([1, 2], ENROLLED), { code: 'invalid_descriptor' });
     await assert.rejects(faces.findMemberByFace(null as never, ENROLLED), { code: 'invalid_descriptor' });
-    await assert.rejects(faces.findMemberByFace(PROBE, [{ regNo: 1, descriptor: [] }]), { code: 'invalid_descriptor' });
+    await assert.rejects(faces.findMemberByFace(PROBE, [{ regNo: 1, descriptor: [1] }]), {
+      code: 'invalid_descriptor',
+    });
     await assert.rejects(faces.findMemberByFace(Buffer.alloc(0), ENROLLED), { code: 'bad_image' });
   }
   assert.deepEqual((await server).requests, []);
@@ -121,7 +128,7 @@ test('a request that is wrong is refused without asking, in every mode', async (
 
 test('a dead service is left alone, tried again, and used again, with one line of log for each change', async () => {
   const faces = await service();
-  log.length = 0;
+  log.lines.length = 0;
   behave = answer('no', 502);
   for (let i = 0; i < 10; i++) assert.deepEqual(await faces.findMemberByFace(PROBE, ENROLLED), VICKY);
   assert.equal((await server).requests.length, 3);
@@ -131,9 +138,11 @@ test('a dead service is left alone, tried again, and used again, with one line o
   assert.deepEqual(await faces.findMemberByFace(PROBE, ENROLLED), VICKY, 'the trial costs its caller nothing');
   await until(async () => (await faces.health()).breakers?.match === 'closed');
   assert.deepEqual(await faces.findMemberByFace(PROBE, ENROLLED), JOHN);
-  assert.equal(log.length, 2);
-  assert.equal(log[0], 'warn: The face service fails at /match: it answered with status 502. Matching locally.');
-  assert.match(log[1] ?? '', /^log: The face service is back at \/match after \d+\.\d s\.$/);
+  const [first, down, up, ...more] = log.lines;
+  assert.equal(first, 'warn: The face service did not answer a call: it answered with status 502. Matching locally.');
+  assert.equal(down, 'warn: The face service fails at /match: it answered with status 502. Matching locally.');
+  assert.match(up ?? '', /^info: The face service is back at \/match after \d+\.\d s\.$/);
+  assert.deepEqual(more, []);
 });
 
 test('without a URL, and in mode local, nothing is asked', async () => {
@@ -153,9 +162,7 @@ test('a photo that the service cannot describe is answered by the descriptor bes
   await assert.rejects(faces.findMemberByFace(PHOTO, ENROLLED), (error) => {
     assert.ok(error instanceof FaceError);
     return (
-      error.code === 'unavailable' &&
-      error.getStatus() === 503 &&
-      error.body['reason'] === 'it answered with status 502'
+      error.code === 'unavailable' && error.status === 503 && error.body['reason'] === 'it answered with status 502'
     );
   });
 });
@@ -227,17 +234,153 @@ test('the members stay here where the gallery of the service holds them, and are
   await assert.rejects(faces.findMemberByFace(PROBE), { code: 'unavailable' });
 });
 
-test('the key and the threshold are sent', async () => {
-  let authorization: string | undefined;
+test('the key, the ids and the user agent are sent', async () => {
+  let headers: IncomingHttpHeaders = {};
   behave = (request, response) => {
-    authorization = request.headers.authorization;
+    headers = request.headers;
+    response.setHeader('x-request-id', 'the-one-in-the-log');
     answer({ match: false })(request, response);
   };
-  await (await service({ apiKey: 'secret' })).findMemberByFace(PROBE, ENROLLED);
-  assert.equal(authorization, 'Bearer secret');
+  const faces = await service({ apiKey: 'secret', userAgent: 'door/1' });
+  const traceparent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
+  const result = await faces.matchDetailed(PROBE, ENROLLED, { requestId: 'door-7', traceparent });
+  assert.equal(headers.authorization, 'Bearer secret');
+  assert.equal(headers['x-request-id'], 'door-7');
+  assert.equal(headers['traceparent'], traceparent);
+  assert.match(headers['user-agent'] ?? '', /^door\/1 face128-client\/\d+\.\d+\.\d+$/);
+  assert.equal(result.requestId, 'the-one-in-the-log');
 });
 
-const answered = (faces: FaceService): number => faces.shadowReport().compared + faces.shadowReport().unanswered;
+test('every result says where it comes from, and the counters agree', async () => {
+  const faces = await service();
+  const fallbacks: unknown[] = [];
+  faces.events.on('fallback', ({ reason, detail }) => fallbacks.push([reason, detail]));
+  behave = answer(VICKY);
+  const served = await faces.matchDetailed(PROBE, ENROLLED);
+  assert.deepEqual([served.match, served.source, served.reason], [VICKY, 'service', null]);
+  behave = answer('no', 502);
+  const local = await faces.matchDetailed(PROBE, ENROLLED);
+  assert.deepEqual([local.match, local.source, local.reason], [VICKY, 'local', 'server_error']);
+  assert.ok(local.durationMs > 0 && local.requestId.length > 0);
+  assert.ok(Math.abs((local.distance ?? 1) - 0.1) < 1e-7);
+  assert.deepEqual(fallbacks, [['server_error', 'it answered with status 502']]);
+  assert.deepEqual(faces.counters(), { service: 1, local: { server_error: 1 }, failed: 0, skipped: 0, uploads: 0 });
+  const none = await (await service({ url: '' })).matchDetailed(PROBE, ENROLLED);
+  assert.deepEqual([none.source, none.reason], ['local', 'not_configured']);
+  const shadow = await (await service({ mode: 'shadow' })).matchDetailed(PROBE, ENROLLED);
+  assert.deepEqual([shadow.source, shadow.reason], ['local', 'shadow_mode']);
+});
+
+test('a wrong key is logged at once, is an error, and shows in health', async () => {
+  const faces = await service({ apiKey: 'wrong' });
+  behave = (request, response) => {
+    if (request.url === '/health') answer({ status: 'healthy' })(request, response);
+    else answer({ error: 'No.', code: 'unauthorized' }, 401)(request, response);
+  };
+  for (let i = 0; i < 5; i++) {
+    await assert.rejects(faces.findMemberByFace(PROBE, ENROLLED), { code: 'unauthorized' });
+  }
+  const line = 'warn: The face service refuses the API key (unauthorized), and nobody is recognised: No.';
+  assert.deepEqual(log.lines, [line]);
+  // After some wrong keys the service does not look at them any more.
+  behave = answer({ error: 'Wait.', code: 'throttled' }, 429);
+  await assert.rejects(faces.findMemberByFace(PROBE, ENROLLED), { code: 'throttled' });
+  behave = (request, response) => {
+    if (request.url === '/health') answer({ status: 'healthy' })(request, response);
+    else answer({ error: 'No.', code: 'unauthorized' }, 401)(request, response);
+  };
+  const { service: state, code } = await faces.health();
+  assert.deepEqual([state, code], ['misconfigured', 'unauthorized']);
+});
+
+test('a call ends when its caller aborts it, and the breaker does not care', async () => {
+  behave = () => undefined;
+  const faces = await service();
+  for (let i = 0; i < 5; i++) {
+    const signal = AbortSignal.timeout(20);
+    await assert.rejects(faces.findMemberByFace(PROBE, ENROLLED, { signal }), { name: 'TimeoutError' });
+  }
+  assert.equal((await faces.health({ timeoutMs: 50 })).breakers?.match, 'closed');
+  await assert.rejects(faces.findMemberByFace(PROBE, ENROLLED, { signal: AbortSignal.abort(new Error('left')) }), {
+    message: 'left',
+  });
+});
+
+test('the deadline bounds the whole call: photo, match and retries', async () => {
+  const encode = encoder('dlib-resnet-v1', []);
+  behave = (request, response) => {
+    if (request.url !== '/match')
+      setTimeout(() => {
+        encode(request, response);
+      }, 200);
+  };
+  const faces = await service();
+  const began = performance.now();
+  const result = await faces.matchDetailed({ image: PHOTO, descriptor: PROBE }, ENROLLED, { timeoutMs: 400 });
+  assert.deepEqual([result.source, result.reason], ['local', 'timeout']);
+  assert.ok(performance.now() - began < 2000);
+  behave = (_, response) => response.writeHead(503, { 'retry-after': '1' }).end('busy');
+  await assert.rejects(faces.encodeImage(PHOTO, { timeoutMs: 300 }), { code: 'unavailable' });
+  assert.equal((await server).requests.filter((each) => each.includes('encode')).length, 2);
+});
+
+test('a service that is busy is asked again where there is no local answer', async () => {
+  let turn = 0;
+  behave = (request, response) => {
+    if (turn++ === 0) response.writeHead(503, { 'retry-after': '1' }).end('busy');
+    else answer({ descriptor: at(0.1), model: 'dlib-resnet-v1' })(request, response);
+  };
+  assert.equal((await (await service()).encodeImage(PHOTO)).model, 'dlib-resnet-v1');
+});
+
+test('a timeout while this process was busy itself says nothing about the service', async () => {
+  const pending: ServerResponse[] = [];
+  behave = (_, response) => {
+    pending.push(response);
+  };
+  const faces = await service({ timeoutMs: 300 });
+  const calls = Array.from({ length: 5 }, () => faces.matchDetailed(PROBE, ENROLLED));
+  await until(() => pending.length === 5);
+  const end = performance.now() + 350;
+  while (performance.now() < end);
+  for (const { source, reason } of await Promise.all(calls)) assert.deepEqual([source, reason], ['local', 'timeout']);
+  behave = answer(VICKY);
+  assert.equal((await faces.matchDetailed(PROBE, ENROLLED)).source, 'service');
+});
+
+test('an own fetch and dispatcher are used', async () => {
+  const seen: unknown[] = [];
+  const dispatcher = {};
+  const faces = await service({
+    dispatcher,
+    fetch: (_, init) => {
+      seen.push((init as { dispatcher?: object }).dispatcher);
+      return Promise.resolve(Response.json(VICKY));
+    },
+  });
+  assert.deepEqual(await faces.findMemberByFace(PROBE, ENROLLED), VICKY);
+  assert.deepEqual(seen, [dispatcher]);
+});
+
+test('an error of a listener does not reach the caller', async () => {
+  const faces = await service();
+  behave = answer('no', 502);
+  faces.events.on('fallback', () => {
+    throw new Error('broken listener');
+  });
+  assert.deepEqual(await faces.findMemberByFace(PROBE, ENROLLED), VICKY);
+});
+
+test('a closed client answers locally at once', async () => {
+  behave = () => undefined;
+  const faces = await service();
+  const waiting = faces.matchDetailed(PROBE, ENROLLED);
+  faces.close();
+  assert.equal((await waiting).reason, 'closed');
+  assert.equal((await faces.matchDetailed(PROBE, ENROLLED)).reason, 'closed');
+});
+
+const answered = (faces: FaceClient): number => faces.shadowReport().compared + faces.shadowReport().unanswered;
 
 test('shadow mode answers locally at once and counts agreed, differing and missing answers of the service', async () => {
   const faces = await service({ mode: 'shadow' });
@@ -290,7 +433,7 @@ test('enrolling sends the name and every photo, and gives the number of faces st
   const faces = await service();
   assert.equal(await faces.enrol({ regNo: 'a/b?', name: 'Zoë' }, [PHOTO, Buffer.from([0, 255])], { replace: true }), 2);
   assert.deepEqual((await server).requests, ['POST /enroll_faces/a%2Fb%3F?replace=true']);
-  // eslint-disable-next-line @typescript-eslint/no-deprecated -- deprecated for servers that strangers reach
+
   const sent = await new Response(Buffer.concat(chunks), { headers: { 'content-type': type } }).formData();
   assert.equal(sent.get('name'), 'Zoë');
   const photos = await Promise.all(sent.getAll('images').map((photo) => new Response(photo).arrayBuffer()));
@@ -301,7 +444,6 @@ test('enrolling sends the name and every photo, and gives the number of faces st
 });
 
 test('an invalid descriptor is a failure of the service, and a valid one comes as float32', async () => {
-  const faces = await service();
   const good = { descriptor: at(0.1), model: 'dlib-resnet-v1' };
   for (const wrong of [
     { ...good, model: 7 },
@@ -310,6 +452,7 @@ test('an invalid descriptor is a failure of the service, and a valid one comes a
     { descriptor: [], model: 'x' },
     { ...good, descriptor: at(1e39) },
   ]) {
+    const faces = await service();
     behave = answer(wrong);
     await assert.rejects(faces.encodeImage(PHOTO), { code: 'unavailable' });
     behave = answer(good);

@@ -1,17 +1,17 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { candidates, type Member, rows, wireMembers } from '../src/members';
-import { DLIB, FACE_API } from '../src/models';
-import { at } from './support';
+import { candidate, type Member } from '../src/members.js';
+import { DLIB, FACE_API } from '../src/models.js';
+import { memberText } from '../src/wire.js';
+import { at } from './support/helpers.js';
 
 const INSIGHT = 'insightface-buffalo-l';
 
 /** The model and the first number of each descriptor that is compared with a probe of the model. */
 function chosen(member: Partial<Member>, model: string): [string, number[]] {
-  const [candidate] = candidates([{ regNo: 1, ...member }], model, 128);
-  assert.ok(candidate);
-  return [candidate.model, candidate.vectors.map((vector) => vector[0] ?? NaN)];
+  const { model: own, vectors } = candidate({ regNo: 1, ...member }, 0, model, 128);
+  return [own, vectors.map((vector) => vector[0] ?? NaN)];
 }
 
 test("the descriptor of the probe's model is taken, else face-api.js's, else dlib's", () => {
@@ -32,46 +32,43 @@ test('a model that is not comparable with others uses its own descriptors only',
 test("a list of descriptors is face-api.js's, each of them a row", () => {
   const member = { descriptor: at(0.1), descriptors: [at(0.2), at(0.3)] };
   assert.deepEqual(chosen(member, FACE_API), [FACE_API, [0.1, 0.2, 0.3]]);
-  assert.equal(rows(candidates([{ regNo: 1, ...member }], FACE_API, 128)).length, 3);
 });
 
-test('a member without a descriptor is skipped, but stays in the list that is sent', () => {
-  const members = [{ regNo: 1 }, { regNo: 2, descriptor: null }, { regNo: 3, descriptor: at(0.1) }];
-  const known = candidates(members, FACE_API, 128);
-  assert.deepEqual(
-    rows(known).map(({ member }) => member.regNo),
-    [3],
+test('a member without a descriptor has none, however the database says so', () => {
+  for (const absent of [undefined, null, '', [], Buffer.alloc(0)]) {
+    const member = { regNo: 1, descriptor: absent ?? null, descriptors: { [DLIB]: absent ?? null } };
+    assert.deepEqual(chosen(member, DLIB), [DLIB, []]);
+  }
+  assert.equal(
+    memberText(candidate({ regNo: 2 }, 0, FACE_API, 128), FACE_API),
+    '{"regNo":2,"name":null,"descriptor":null}',
   );
-  assert.deepEqual(wireMembers(known.slice(0, 2), FACE_API), [
-    { regNo: 1, name: null, descriptor: null },
-    { regNo: 2, name: null, descriptor: null },
-  ]);
+});
+
+test('descriptors may be JSON text', () => {
+  assert.deepEqual(chosen({ descriptors: JSON.stringify({ [DLIB]: at(0.2) }) }, DLIB), [DLIB, [0.2]]);
+  assert.deepEqual(chosen({ descriptors: JSON.stringify([at(0.2), at(0.3)]) }, FACE_API), [FACE_API, [0.2, 0.3]]);
 });
 
 test('on the wire a member has a model if it is not that of the probe', () => {
-  const known = candidates(
-    [
-      { regNo: 1, descriptor: at(0.5) },
-      { regNo: 2, descriptors: { [DLIB]: at(0.5) } },
-    ],
-    DLIB,
-    128,
-  );
-  const models = wireMembers(known, DLIB).map((member) => ('model' in member ? member.model : undefined));
+  const models = [{ descriptor: at(0.5) }, { descriptors: { [DLIB]: at(0.5) } }].map((member) => {
+    const text = memberText(candidate({ regNo: 1, ...member }, 0, DLIB, 128), DLIB);
+    return (JSON.parse(text) as { model?: string }).model;
+  });
   assert.deepEqual(models, [FACE_API, undefined]);
+});
+
+test('on the wire a BigInt is a whole number of any size, and a text remains a text', () => {
+  const text = (regNo: number | string | bigint): string =>
+    memberText(candidate({ regNo, name: 'A "b"' }, 0, DLIB, 128), DLIB);
+  assert.match(text(9007199254740993n), /^\{"regNo":9007199254740993,"name":"A \\"b\\"",/);
+  assert.match(text('0042'), /^\{"regNo":"0042",/);
 });
 
 test('an invalid member is named by the field that is wrong', () => {
   const fieldOf = (member: object): unknown => {
     try {
-      candidates(
-        [
-          { regNo: 1, descriptor: at(0) },
-          { regNo: 'R-2', ...member },
-        ],
-        DLIB,
-        128,
-      );
+      candidate({ regNo: 'R-2', ...member }, 1, DLIB, 128);
     } catch (error) {
       return (error as { body?: { field?: unknown } }).body?.field;
     }
@@ -86,5 +83,5 @@ test('an invalid member is named by the field that is wrong', () => {
 });
 
 test('half an emoji at the end of a name is replaced, because JSON cannot encode it', () => {
-  assert.equal(candidates([{ regNo: 1, name: 'Zoë \ud83d' }], DLIB, 128)[0]?.name, 'Zoë \ufffd');
+  assert.equal(candidate({ regNo: 1, name: 'Zoë \ud83d' }, 0, DLIB, 128).name, 'Zoë \ufffd');
 });

@@ -1,14 +1,33 @@
-import { ConfigurableModuleBuilder, type ConfigurableModuleCls, Global, Module } from '@nestjs/common';
+import type { FaceOptions } from '@face128/client';
+import { ConfigurableModuleBuilder, Module } from '@nestjs/common';
 
-import { FACE_OPTIONS, FaceService } from './face.service';
-import type { FaceModuleOptions } from './options';
+import { FaceHealthIndicator } from './face.health';
+import { FaceService } from './face.service';
+import { FACE_OPTIONS, faceToken } from './tokens';
 
-const builder = new ConfigurableModuleBuilder<FaceModuleOptions>({ optionsInjectionToken: FACE_OPTIONS });
-const WithOptions: ConfigurableModuleCls<FaceModuleOptions, 'forRoot'> = builder
+export interface FaceModuleExtras {
+  /** For several services in one application: inject each with `@InjectFace(name)`. */
+  readonly name?: string | undefined;
+  /** Whether every module can inject the service without importing this one; true. */
+  readonly isGlobal?: boolean | undefined;
+}
+export type FaceModuleOptions = FaceOptions & FaceModuleExtras;
+
+const { ConfigurableModuleClass } = new ConfigurableModuleBuilder<FaceOptions>({ optionsInjectionToken: FACE_OPTIONS })
   .setClassMethodName('forRoot')
-  .build().ConfigurableModuleClass;
+  .setExtras<FaceModuleExtras>({ name: undefined, isGlobal: true }, (definition, { name, isGlobal = true }) => {
+    const token = faceToken(name);
+    const service = {
+      provide: token,
+      useFactory: (options: FaceOptions) => new FaceService(options),
+      inject: [FACE_OPTIONS],
+    };
+    const indicator = name === undefined ? [FaceHealthIndicator] : [];
+    const providers = [...(definition.providers ?? []), service, ...indicator];
+    return { ...definition, global: isGlobal, providers, exports: [token, ...indicator] };
+  })
+  .build();
 
-/** Provides the FaceService to the whole application: import `forRoot(options)` or `forRootAsync({ useFactory })` once. */
-@Global()
-@Module({ providers: [FaceService], exports: [FaceService] })
-export class FaceModule extends WithOptions {}
+/** Provides a FaceService: `forRoot(options)` or `forRootAsync({ useFactory })`, once for each name. */
+@Module({})
+export class FaceModule extends ConfigurableModuleClass {}

@@ -1,12 +1,6 @@
-export type { BreakerState } from './breaker';
-export type { EncodedFace } from './client';
-export type { Descriptor } from './descriptor';
-export { FaceError, type FaceErrorBody } from './errors';
-export { FaceModule } from './face.module';
-export { FaceService, type FaceHealth } from './face.service';
-export { decide, distance, type Match, type MatchAnswer, type Row } from './matcher';
-export type { Member } from './members';
-export { DLIB, FACE_API } from './models';
-export type { FaceMode, FaceModuleOptions } from './options';
-export type { Probe } from './probe';
-export type { ShadowComparison, ShadowReport } from './shadow';
+export * from '@face128/client';
+export { FaceException } from './face.exception';
+export { FaceHealthIndicator, type FaceHealthResult } from './face.health';
+export { FaceModule, type FaceModuleExtras, type FaceModuleOptions } from './face.module';
+export { FaceService } from './face.service';
+export { FACE_OPTIONS, faceToken, InjectFace } from './tokens';

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 
-import { DLIB, FaceService, type Member, type ShadowComparison } from '../../src';
-import { captureLog, randomDescriptor, seeded, until } from '../support';
-import { Face128, fixture, KEY } from './face128';
+import { DLIB, FaceClient, type Member, type ShadowComparison } from '../../src/index.js';
+import { memoryLog, randomDescriptor, seeded, until } from '../support/helpers.js';
+import { Face128, fixture, KEY } from '../support/face128.js';
 
 const PEOPLE = ['obama-2010.jpg', 'biden-2010.jpg', 'hopper-1984.jpg'];
 
-const log = captureLog();
+const { lines: log, logger } = memoryLog();
 let service: Face128;
 before(async () => {
   service = await Face128.start();
@@ -15,14 +15,14 @@ before(async () => {
 after(() => service.kill());
 
 /** Wait until the service's answers to this many calls have come. */
-async function settled(faces: FaceService, calls: number): Promise<void> {
+async function settled(faces: FaceClient, calls: number): Promise<void> {
   const done = (): number => faces.shadowReport().compared + faces.shadowReport().unanswered;
   await until(() => done() >= calls);
 }
 
 test('shadow mode reports the planted disagreements and no others', async () => {
-  const options = { url: service.url, apiKey: KEY, threshold: 0.5, timeoutMs: 5000 };
-  const describer = new FaceService(options);
+  const options = { url: service.url, apiKey: KEY, threshold: 0.5, timeoutMs: 5000, logger };
+  const describer = new FaceClient(options);
   const photos = PEOPLE.map((name) => fixture(`photos/${name}`));
   const descriptors = await Promise.all(photos.map(async (photo) => (await describer.encodeImage(photo)).descriptor));
   const random = seeded(4);
@@ -36,7 +36,7 @@ test('shadow mode reports the planted disagreements and no others', async () => 
     descriptors: { [DLIB]: descriptor },
   }));
 
-  const faces = new FaceService({ ...options, mode: 'shadow' });
+  const faces = new FaceClient({ ...options, mode: 'shadow' });
   const differed: ShadowComparison[] = [];
   faces.events.on('shadow', (comparison) => {
     if (!comparison.agreed) differed.push(comparison);
@@ -68,7 +68,7 @@ test('shadow mode reports the planted disagreements and no others', async () => 
 });
 
 test('without the service, shadow mode still answers locally', async () => {
-  const faces = new FaceService({ url: service.url, apiKey: KEY, mode: 'shadow' });
+  const faces = new FaceClient({ url: service.url, apiKey: KEY, mode: 'shadow', logger });
   const members: Member[] = [{ regNo: 1, name: 'x', descriptor: new Float32Array(128) }];
   log.length = 0;
   await service.kill();

@@ -1,5 +1,5 @@
-import { type Descriptor, distance, type Member } from '../../src';
-import { randomDescriptor } from '../support';
+import { type Descriptor, distance, type Member } from '../../src/index.js';
+import { randomDescriptor } from './helpers.js';
 
 /** A question to both matchers. */
 export interface Case {
@@ -101,4 +101,23 @@ export function randomCase(random: Random): Case {
       : { regNo, name: `n${i}`, descriptor };
   });
   return { probe: form(random, probe), enrolled, threshold, tie: distances.filter((d) => d === nearest).length > 1 };
+}
+
+/** A row of a list that cannot be read, as a faulty import leaves it in a database. */
+export function badRow(random: Random): Member {
+  const descriptor = randomDescriptor(random);
+  return pick<unknown>(
+    random,
+    { regNo: 1, name: 'short', descriptor: descriptor.slice(1) },
+    { regNo: 'R-2', name: 'a gap', descriptor: descriptor.with(5, null as never) },
+    { regNo: 3, name: 'cut off', descriptor: JSON.stringify(descriptor).slice(0, -9) },
+    { regNo: 4, name: 'no base64', descriptor: 'no base64!' },
+    { regNo: 5, name: 6, descriptor },
+    { regNo: 7, name: 'second', descriptors: [descriptor, []] },
+    { regNo: null, name: 'no id', descriptor },
+    { name: 'no id', descriptor },
+    null,
+    [],
+    'text',
+  ) as Member;
 }

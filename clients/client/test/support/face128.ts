@@ -1,13 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { resolve } from 'node:path';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
 
-import { pause } from '../support';
+import { pause, REPOSITORY } from './helpers.js';
 
-export const PACKAGE = resolve(__dirname, '../../..');
-const REPOSITORY = resolve(PACKAGE, '../..');
 const PYTHON = process.env['FACE128_PYTHON'] ?? resolve(REPOSITORY, '.venv/bin/python');
 
 /** The API key of the service. */
@@ -43,6 +42,8 @@ export async function answering(
 /** A real face128 process that can be killed, frozen and restarted on its port. */
 export class Face128 {
   private process: ChildProcess | undefined;
+  /** With the gallery; erased when it is killed. */
+  private readonly folder = mkdtempSync(join(tmpdir(), 'face128-client-'));
 
   private constructor(private readonly port: number) {}
 
@@ -59,7 +60,7 @@ export class Face128 {
 
   /** Start it, and wait until it can encode photos. */
   async restart(): Promise<void> {
-    const environment = { ...process.env, API_KEY: KEY, FACE128_LOG_LEVEL: 'error' };
+    const environment = { ...process.env, API_KEY: KEY, FACE128_LOG_LEVEL: 'error', FACE128_DATA: this.folder };
     const command = ['-m', 'face128', 'serve', '--port', String(this.port)];
     // In the repository, so that its code runs and not an installed package.
     this.process = spawn(PYTHON, command, {
@@ -76,6 +77,7 @@ export class Face128 {
     this.process = undefined;
     process.kill('SIGKILL');
     await once(process, 'exit');
+    rmSync(this.folder, { recursive: true, force: true });
   }
 
   freeze(): void {

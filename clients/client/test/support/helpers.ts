@@ -3,7 +3,8 @@ import { createServer, type RequestListener } from 'node:http';
 import { type AddressInfo } from 'node:net';
 import { resolve } from 'node:path';
 
-import { Logger } from '@nestjs/common';
+/** Tests run in the folder of their package. */
+export const REPOSITORY = resolve(process.cwd(), '../..');
 
 /** Uniform numbers in 0..1, the same in every run: mulberry32. */
 export function seeded(seed: number): () => number {
@@ -54,11 +55,13 @@ export async function serve(handler: RequestListener): Promise<StubServer> {
 }
 
 /** Collects log lines ("level: message") instead of printing them. */
-export function captureLog(): string[] {
+export function memoryLog(): {
+  readonly lines: string[];
+  readonly logger: { warn: (message: string) => void; info: (message: string) => void };
+} {
   const lines: string[] = [];
-  const keep = (level: string) => (message: unknown) => lines.push(`${level}: ${String(message)}`);
-  Logger.overrideLogger({ log: keep('log'), warn: keep('warn'), error: keep('error') });
-  return lines;
+  const keep = (level: string) => (message: string) => lines.push(`${level}: ${message}`);
+  return { lines, logger: { warn: keep('warn'), info: keep('info') } };
 }
 
 export const pause = (milliseconds: number): Promise<void> =>
@@ -76,7 +79,7 @@ export interface ContractVector {
 
 /** Requests and right answers of /match, from the repository's fixtures. */
 export function contractVectors(): ContractVector[] {
-  const folder = resolve(__dirname, '../../../../fixtures/contracts');
+  const folder = resolve(REPOSITORY, 'fixtures/contracts');
   return ['match.json', 'match-refused.json'].flatMap(
     (file) => JSON.parse(readFileSync(resolve(folder, file), 'utf8')) as ContractVector[],
   );

@@ -5,23 +5,29 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 
-import { answering, Face128, freePort, KEY, PACKAGE } from './face128';
+import { answering, Face128, freePort, KEY } from '../../../client/test/support/face128';
+
+/** Tests run in the folder of their package. */
+const PACKAGE = process.cwd();
+const CLIENTS = join(PACKAGE, '..');
+const NAMES = ['client', 'nestjs'];
 
 /** The Nest version to test, such as 11; the newest by default. */
 const NEST = process.env['NEST'];
 
 // Outside the repository, so that only what the application installed is found.
 const folder = mkdtempSync(join(tmpdir(), 'face128-example-'));
-const example = join(folder, 'examples/nestjs-app');
+const example = join(folder, 'nestjs/examples/nestjs-app');
 const shell = (command: string, cwd: string): string => execFileSync('sh', ['-c', command], { cwd, encoding: 'utf8' });
 
 let service: Face128;
-let packed: string[];
+const packed: string[] = [];
 before(async () => {
-  const [pack] = JSON.parse(shell(`npm pack --json --pack-destination "${folder}"`, PACKAGE)) as [
-    { files: { path: string }[] },
-  ];
-  packed = pack.files.map(({ path }) => path);
+  for (const name of NAMES) {
+    const output = shell(`npm pack --json --ignore-scripts --pack-destination "${folder}"`, join(CLIENTS, name));
+    const [pack] = JSON.parse(output) as [{ files: { path: string }[] }];
+    packed.push(...pack.files.map(({ path }) => `${name}/${path}`));
+  }
   mkdirSync(example, { recursive: true });
   for (const part of ['package.json', 'tsconfig.json', 'src'])
     cpSync(join(PACKAGE, 'examples/nestjs-app', part), join(example, part), { recursive: true });
@@ -36,15 +42,20 @@ after(async () => {
   rmSync(folder, { recursive: true });
 });
 
-test('the package has the files it needs, and no others', () => {
-  const code = packed.filter((path) => /^dist\/[a-z.-]+\.(js|d\.ts)$/.test(path));
-  assert.deepEqual(packed.filter((path) => !code.includes(path)).sort(), ['LICENSE', 'README.md', 'package.json']);
-  assert.ok(code.includes('dist/index.js') && code.includes('dist/index.d.ts'));
+test('the packages have the files that they need, and no others', () => {
+  const code = packed.filter((path) =>
+    /\/(src\/[a-z0-9.-]+\.ts|dist\/([a-z]+\/)?[a-z0-9.-]+\.(js|d\.ts)(\.map)?)$/.test(path),
+  );
+  const others = packed.filter((path) => !code.includes(path)).sort();
+  const files = NAMES.flatMap((name) => ['LICENSE', 'README.md', 'package.json'].map((file) => `${name}/${file}`));
+  assert.deepEqual(others, [...files, 'client/dist/cjs/package.json'].sort());
+  for (const entry of ['client/dist/esm/index', 'client/dist/cjs/index', 'nestjs/dist/index'])
+    for (const kind of ['js', 'js.map', 'd.ts']) assert.ok(code.includes(`${entry}.${kind}`), `${entry}.${kind}`);
 });
 
 test('the public types have no any', () => {
   for (const path of packed.filter((path) => path.endsWith('.d.ts'))) {
-    const code = readFileSync(join(PACKAGE, path), 'utf8').replaceAll(/\/\*[^]*?\*\//g, '');
+    const code = readFileSync(join(CLIENTS, path), 'utf8').replaceAll(/\/\*[^]*?\*\//g, '');
     assert.doesNotMatch(code, /\bany\b/, path);
   }
 });

@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 
 import { DLIB, type FaceModuleOptions, type Member } from '../../src';
-import { captureLog, randomDescriptor, seeded, serve, until } from '../support';
+import { randomDescriptor, seeded, serve, until } from '../../../client/test/support/helpers';
+import { Face128, fixture, KEY } from '../../../client/test/support/face128';
 import { type Application, start } from './application';
-import { Face128, fixture, KEY } from './face128';
+import { captureLog } from './nest-log';
 
 const OBAMA = { regNo: 1029, name: 'Barack Obama' };
 const BIDEN = { regNo: '0042', name: 'Joe Biden' };
@@ -87,6 +88,7 @@ test('a wrong key is an error of the application: no fallback, and status 500', 
   const app = await begin(members, { apiKey: 'wrong' });
   const { status, body } = await app.find({ descriptor: here });
   assert.deepEqual([status, body['code']], [500, 'unauthorized']);
+  assert.ok(log.some((line) => line.startsWith('warn: The face service refuses the API key')));
   assert.equal(await state(app), 'closed');
 });
 
@@ -121,7 +123,7 @@ test('killed, members are still found; started again, the service is used again'
   });
   await answers(app, { photo: HERE.toString('base64') }, OBAMA);
   assert.deepEqual(
-    log.filter((line) => line.includes('/match')).map((line) => line.split(':')[0]),
+    log.filter((line) => line.includes('at /match')).map((line) => line.split(':')[0]),
     ['warn', 'log'],
   );
 });
@@ -138,7 +140,7 @@ test(
       // If these waited, they would take a minute together, more than the test's limit.
       for (let i = 0; i < 200; i++) await answers(app, { descriptor: here }, OBAMA);
       assert.deepEqual(
-        log.filter((line) => line.startsWith('warn')),
+        log.filter((line) => line.startsWith('warn: The face service fails')),
         ['warn: The face service fails at /match: no answer within 300 ms. Matching locally.'],
       );
     } finally {

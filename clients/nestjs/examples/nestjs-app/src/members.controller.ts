@@ -1,4 +1,5 @@
-import { type Descriptor, type FaceHealth, FaceService, type Match, type Member } from '@face128/nestjs';
+import { FaceService } from '@face128/nestjs';
+import type { Descriptor, FaceHealth, Match, Member } from '@face128/nestjs';
 import { Body, Controller, Get, HttpCode, Post } from '@nestjs/common';
 
 /** Enrols members with face-api.js's descriptors, and finds them by face. */

@@ -1,0 +1,246 @@
+import type { CallOptions, Calls } from './call.js';
+import { FaceError } from './errors.js';
+import type { Query, Transport } from './http.js';
+import type { MemberId } from './matcher.js';
+import type { paths } from './openapi.js';
+
+/** The 200 answer of an endpoint, from the service's OpenAPI document. */
+export type Answer<Path extends keyof paths, Method extends string> =
+  paths[Path] extends Record<Method, { responses: { 200: { content: { 'application/json': infer Body } } } }>
+    ? Body & { readonly requestId: string }
+    : never;
+
+/** The JSON body that an endpoint takes. */
+export type Question<Path extends keyof paths> = paths[Path] extends {
+  post: { requestBody: { content: { 'application/json': infer Body } } };
+}
+  ? Body
+  : never;
+
+export interface PhotoOptions extends CallOptions {
+  /** One of the service's loaded engines. */
+  readonly engine?: string | undefined;
+}
+export interface OneFaceOptions extends PhotoOptions {
+  /** 'largest': of several faces the largest, instead of an error. */
+  readonly faces?: 'one' | 'largest' | undefined;
+}
+export interface EncodeOptions extends OneFaceOptions {
+  readonly numJitters?: number | undefined;
+}
+export interface EnrolOptions extends PhotoOptions {
+  /** Also a face within the threshold of another person's. */
+  readonly force?: boolean | undefined;
+}
+export interface ReplaceOptions extends EnrolOptions {
+  /** First erase the faces that the person has. */
+  readonly replace?: boolean | undefined;
+}
+export interface RecordMatchOptions extends PhotoOptions {
+  readonly topK?: number | undefined;
+  readonly threshold?: number | undefined;
+}
+export interface NewRecord {
+  readonly photo: Uint8Array;
+  readonly name: string;
+  readonly metadata?: object | undefined;
+}
+export interface NewPerson {
+  readonly name: string;
+  /** One to four. */
+  readonly photos: readonly Uint8Array[];
+}
+/** A list that the service keeps. */
+export interface StoredList {
+  readonly digest: string;
+  readonly members: number;
+  readonly descriptors: number;
+  readonly skipped: readonly object[];
+  readonly expires_in: number;
+}
+
+type Method = 'get' | 'post' | 'delete';
+interface Parts {
+  /** In the place of `{...}` in the path. */
+  readonly id?: MemberId;
+  readonly query?: Query;
+  readonly body?: string | FormData;
+}
+
+/**
+ * The service's endpoints, one method each, without fallback and breaker.
+ *
+ * Every method throws a FaceError if the service refuses the request, and a ServiceFailure if it does not answer.
+ */
+export class FaceApi {
+  constructor(
+    private readonly transport: Transport,
+    private readonly calls: Calls,
+    private readonly timeoutMs: number,
+  ) {}
+
+  match(question: Question<'/match'>, { explain, ...options }: CallOptions & { readonly explain?: boolean } = {}) {
+    return this.call('post', '/match', options, { query: { explain }, body: JSON.stringify(question) });
+  }
+
+  encodeImage(photo: Uint8Array, { faces, engine, numJitters, ...options }: EncodeOptions = {}) {
+    const query = { faces, engine, num_jitters: numJitters };
+    return this.call('post', '/encode-image', options, { query, body: form({ image: [photo] }) });
+  }
+
+  detect(photo: Uint8Array, { engine, ...options }: PhotoOptions = {}) {
+    return this.call('post', '/detect', options, { query: { engine }, body: form({ image: [photo] }) });
+  }
+
+  verifyFace(photo: Uint8Array, { engine, ...options }: PhotoOptions = {}) {
+    return this.call('post', '/verify-face', options, { query: { engine }, body: form({ image: [photo] }) });
+  }
+
+  extractEmbedding(photo: Uint8Array, { faces, engine, ...options }: OneFaceOptions = {}) {
+    return this.call('post', '/extract-embedding', options, {
+      query: { faces, engine },
+      body: form({ image: [photo] }),
+    });
+  }
+
+  compare(photo1: Uint8Array, photo2: Uint8Array, { faces, engine, ...options }: OneFaceOptions = {}) {
+    const body = form({ image1: [photo1], image2: [photo2] });
+    return this.call('post', '/compare', options, { query: { faces, engine }, body });
+  }
+
+  compareFaces(question: Question<'/compare-faces'>, options: CallOptions = {}) {
+    return this.call('post', '/compare-faces', options, { body: JSON.stringify(question) });
+  }
+
+  batchExtract(question: Question<'/batch-extract'>, { faces, engine, ...options }: OneFaceOptions = {}) {
+    return this.call('post', '/batch-extract', options, { query: { faces, engine }, body: JSON.stringify(question) });
+  }
+
+  createRecord(record: NewRecord, { force, engine, ...options }: EnrolOptions = {}) {
+    const metadata = record.metadata && JSON.stringify(record.metadata);
+    const body = form({ image: [record.photo] }, { name: record.name, metadata });
+    return this.call('post', '/records', options, { query: { force, engine }, body });
+  }
+
+  listRecords({ skip, limit, ...options }: CallOptions & { readonly skip?: number; readonly limit?: number } = {}) {
+    return this.call('get', '/records', options, { query: { skip, limit } });
+  }
+
+  getRecord(id: string, options: CallOptions = {}) {
+    return this.call('get', '/records/{record_id}', options, { id });
+  }
+
+  deleteRecord(id: string, options: CallOptions = {}) {
+    return this.call('delete', '/records/{record_id}', options, { id });
+  }
+
+  matchRecords(photo: Uint8Array, { topK, threshold, engine, ...options }: RecordMatchOptions = {}) {
+    const body = form({ image: [photo] }, { top_k: topK, threshold });
+    return this.call('post', '/records/match', options, { query: { engine }, body });
+  }
+
+  rebuildIndex(options: CallOptions = {}) {
+    return this.call('post', '/maintenance/rebuild-index', options);
+  }
+
+  enrolFaces(userId: MemberId, person: NewPerson, { replace, force, engine, ...options }: ReplaceOptions = {}) {
+    const body = form({ images: person.photos }, enrolmentFields(userId, person.name));
+    return this.call('post', '/enroll_faces/{user_id}', options, {
+      id: userId,
+      query: { replace, force, engine },
+      body,
+    });
+  }
+
+  eraseFaces(userId: MemberId, options: CallOptions = {}) {
+    return this.call('delete', '/enroll_faces/{user_id}', options, { id: userId });
+  }
+
+  matchFace(photo: Uint8Array, { engine, ...options }: PhotoOptions = {}) {
+    return this.call('post', '/match_face', options, { query: { engine }, body: form({ image: [photo] }) });
+  }
+
+  /** The service keeps this JSON array of members for a while: `/match` takes its digest as `enrolled_ref`. */
+  async putList(digest: string, members: string | Uint8Array<ArrayBuffer>, options: CallOptions = {}) {
+    return this.calls.run(options, this.timeoutMs, async (call) => {
+      const request = { method: 'PUT', path: `/lists/${digest}`, body: members } as const;
+      return (await this.transport.json(call, request)).json as unknown as StoredList;
+    });
+  }
+
+  /** Whether the service keeps this list now. */
+  hasList(digest: string, options: CallOptions = {}): Promise<boolean> {
+    return this.found('HEAD', digest, options);
+  }
+
+  /** Erases the list; whether the service kept it. */
+  deleteList(digest: string, options: CallOptions = {}): Promise<boolean> {
+    return this.found('DELETE', digest, options);
+  }
+
+  health(options: CallOptions = {}) {
+    return this.call('get', '/health', options);
+  }
+
+  ready(options: CallOptions = {}) {
+    return this.call('get', '/ready', options);
+  }
+
+  /** Prometheus's text format. */
+  metrics(options: CallOptions = {}): Promise<string> {
+    return this.calls.run(options, this.timeoutMs, async (call) => {
+      return (await this.transport.send(call, { method: 'GET', path: '/metrics' })).text;
+    });
+  }
+
+  private call<Path extends keyof paths, M extends Method>(
+    method: M,
+    path: Path,
+    options: CallOptions,
+    { id, query, body }: Parts = {},
+  ): Promise<Answer<Path, M>> {
+    return this.calls.run(options, this.timeoutMs, async (call) => {
+      const request = {
+        method: method.toUpperCase() as Uppercase<M>,
+        path: path.replace(/\{\w+\}/, encodeURIComponent(String(id))),
+        ...(query && { query }),
+        ...(body !== undefined && { body }),
+      };
+      const { json, requestId } = await this.transport.json(call, request);
+      return { ...json, requestId } as unknown as Answer<Path, M>;
+    });
+  }
+
+  private found(method: 'HEAD' | 'DELETE', digest: string, options: CallOptions): Promise<boolean> {
+    return this.calls.run(options, this.timeoutMs, async (call) => {
+      try {
+        await this.transport.send(call, { method, path: `/lists/${digest}` });
+        return true;
+      } catch (error) {
+        if (error instanceof FaceError && error.status === 404) return false;
+        throw error;
+      }
+    });
+  }
+}
+
+/** The texts of an enrolment: `/match` then answers with the type of `regNo` that is given here. */
+export function enrolmentFields(regNo: MemberId, name: string): Readonly<Record<string, string | undefined>> {
+  return { name, reg_no_type: typeof regNo === 'string' ? undefined : 'number' };
+}
+
+/** A multipart body: photos by the name of their field, and texts. */
+export function form(
+  photos: Readonly<Record<string, readonly Uint8Array[]>>,
+  fields: Readonly<Record<string, string | number | undefined>> = {},
+): FormData {
+  const body = new FormData();
+  for (const [name, value] of Object.entries(fields)) if (value !== undefined) body.set(name, String(value));
+  for (const [name, images] of Object.entries(photos)) {
+    // Copied for the types: a Uint8Array may be in shared memory, a part of a Blob may not.
+    images.forEach((image, i) => {
+      body.append(name, new Blob([Uint8Array.from(image)]), `image-${i}`);
+    });
+  }
+  return body;
+}

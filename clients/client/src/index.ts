@@ -1,0 +1,41 @@
+export type { EncodedFace } from './answers.js';
+export type {
+  Answer,
+  EncodeOptions,
+  EnrolOptions,
+  FaceApi,
+  NewPerson,
+  NewRecord,
+  OneFaceOptions,
+  PhotoOptions,
+  Question,
+  RecordMatchOptions,
+  ReplaceOptions,
+  StoredList,
+} from './api.js';
+export type { BreakerState, StateChange } from './breaker.js';
+export type { CallOptions } from './call.js';
+export type { Descriptor, StoredDescriptor } from './descriptor.js';
+export type { Emitter } from './emitter.js';
+export {
+  FACE_ERROR_CODES,
+  FaceError,
+  type FaceErrorBody,
+  type FaceErrorCode,
+  type FailureReason,
+  ServiceFailure,
+} from './errors.js';
+export { FaceClient, type MatchCallOptions } from './face-client.js';
+export type { Version } from './list-cache.js';
+export { decide, distance, type Match, type MatchAnswer, type MemberId, type VectorRows } from './matcher.js';
+export type { AnyMember, Member } from './members.js';
+export { DLIB, FACE_API } from './models.js';
+export type { components, paths } from './openapi.js';
+export type { FaceLogger, FaceMode, FaceOptions } from './options.js';
+export { type IdOf, type Members, prepare, PreparedMembers, type PrepareOptions } from './prepare.js';
+export type { OnInvalid, PreparedList, SkippedMember } from './prepared-list.js';
+export type { Probe } from './probe.js';
+export type { Task } from './remote-service.js';
+export type { FaceCounters, FaceEvents, FaceHealth, LocalReason, MatchResult } from './results.js';
+export type { ShadowComparison, ShadowReport } from './shadow.js';
+export type { GalleryMember, SyncOptions, SyncReport } from './sync.js';

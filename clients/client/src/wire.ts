@@ -1,0 +1,60 @@
+import { wireText } from './descriptor.js';
+import type { Slices } from './event-loop.js';
+import type { Candidate } from './members.js';
+import type { MemberId } from './matcher.js';
+
+const encoder = new TextEncoder();
+
+/** The JSON text of a member as the service takes it, from the descriptors of one model. */
+export function memberText({ regNo, name, vectors, model }: Candidate<MemberId>, probeModel: string): string {
+  const texts = vectors.map(wireText);
+  const descriptors = texts.length > 1 ? `"descriptors":[${texts.join(',')}]` : `"descriptor":${texts[0] ?? 'null'}`;
+  const otherModel = texts.length > 0 && model !== probeModel ? `,"model":${JSON.stringify(model)}` : '';
+  return `{"regNo":${idText(regNo)},"name":${JSON.stringify(name)},${descriptors}${otherModel}}`;
+}
+
+/** A text that is written piece by piece, as bytes. */
+export class ByteText {
+  private readonly chunks: Uint8Array[] = [];
+  private length = 0;
+
+  write(text: string): void {
+    const chunk = encoder.encode(text);
+    this.chunks.push(chunk);
+    this.length += chunk.length;
+  }
+
+  async bytes(slices: Slices): Promise<Uint8Array<ArrayBuffer>> {
+    const bytes = new Uint8Array(this.length);
+    let at = 0;
+    for (const chunk of this.chunks) {
+      bytes.set(chunk, at);
+      at += chunk.length;
+      if (slices.due) await slices.next();
+    }
+    return bytes;
+  }
+}
+
+/** `sha256-` and the hexadecimal SHA-256; undefined in a browser whose page is not secure and has no crypto.subtle. */
+export async function digestOf(bytes: Uint8Array<ArrayBuffer>): Promise<string | undefined> {
+  const subtle = (globalThis.crypto as Partial<Crypto>).subtle;
+  if (!subtle) return undefined;
+  const hash = new Uint8Array(await subtle.digest('SHA-256', bytes));
+  return `sha256-${Array.from(hash, (byte) => byte.toString(16).padStart(2, '0')).join('')}`;
+}
+
+function idText(regNo: MemberId): string {
+  return typeof regNo === 'bigint' ? String(regNo) : JSON.stringify(wireId(regNo));
+}
+
+/** The id as the service sends it back. */
+function wireId(regNo: number | string): number | string {
+  return typeof regNo === 'string' ? regNo.toWellFormed() : regNo;
+}
+
+/** Ids that the service does not tell apart have the same key: the number 7 and the BigInt 7n. */
+export function idKey(regNo: MemberId): string {
+  if (typeof regNo === 'string') return `"${regNo.toWellFormed()}`;
+  return String(Object.is(regNo, -0) ? 0 : regNo);
+}

@@ -1,0 +1,66 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+
+import { FaceClient, type GalleryMember } from '../../src/index.js';
+import { Face128, fixture, KEY } from '../support/face128.js';
+import { memoryLog } from '../support/helpers.js';
+
+let service: Face128;
+let faces: FaceClient;
+before(async () => {
+  service = await Face128.start();
+  faces = new FaceClient({ url: service.url, apiKey: KEY, imageTimeoutMs: 60_000, logger: memoryLog().logger });
+});
+after(() => service.kill());
+
+const person = (regNo: number | string, name: string, ...photos: string[]): GalleryMember => ({
+  ...{ regNo, name, photos: photos.map((photo) => fixture(`photos/${photo}`)) },
+});
+const recognised = async (photo: string): Promise<unknown> =>
+  (await faces.matchDetailed(fixture(`photos/${photo}`), undefined, { timeoutMs: 60_000 })).match;
+
+test('the gallery follows the members: added, replaced, erased; ids keep their type', async () => {
+  const state = new Map<string, string>();
+  const obama = person(1029, 'Barack Obama', 'obama-2009.jpg', 'obama-2010.jpg');
+  const first = await faces.sync(
+    [obama, person('0042', 'Joe Biden', 'biden-2010.jpg'), person(7, 'Two', 'collins-1999.png')],
+    { state },
+  );
+  assert.deepEqual([first.added, first.failed.map(({ regNo, code }) => [regNo, code])], [2, [[7, 'multiple_faces']]]);
+  assert.deepEqual(await recognised('obama-2012.jpg'), { regNo: 1029, name: 'Barack Obama' });
+  const second = await faces.sync([{ ...obama, name: 'Obama' }], { state });
+  assert.deepEqual([second.added, second.replaced, second.erased], [0, 1, 1]);
+  assert.deepEqual(await recognised('obama-2012.jpg'), { regNo: 1029, name: 'Obama' });
+  assert.equal(await recognised('biden-2010.jpg'), null);
+  assert.equal(await faces.remove(1029), 2);
+  assert.equal(await faces.remove(1029), 0);
+});
+
+test('every endpoint answers as its types say', async () => {
+  const { api } = faces;
+  assert.ok(api);
+  const photo = fixture('photos/obama-2012.jpg');
+  assert.equal((await api.detect(photo)).detected, true);
+  assert.equal((await api.verifyFace(photo)).face_detected, true);
+  assert.equal((await api.extractEmbedding(photo)).embedding.length, 128);
+  assert.equal((await api.compare(photo, photo)).same_person, true);
+  assert.equal((await api.batchExtract({ images: [photo.toString('base64')] })).successful, 1);
+  const { descriptor } = await api.encodeImage(photo, { faces: 'largest' });
+  assert.equal((await api.compareFaces({ embedding_a: descriptor, embedding_b: descriptor })).distance, 0);
+  const { record } = await api.createRecord({ photo, name: 'Barack Obama', metadata: { a: 1 } });
+  assert.equal((await api.getRecord(record.id)).name, 'Barack Obama');
+  assert.equal((await api.listRecords({ limit: 5 })).total_count, 1);
+  assert.equal((await api.matchRecords(photo, { topK: 1 })).recognized, true);
+  assert.equal((await api.deleteRecord(record.id)).success, true);
+  await assert.rejects(api.getRecord(record.id), { code: 'not_found', status: 404 });
+  assert.equal((await api.rebuildIndex()).success, true);
+  assert.match(await api.metrics(), /^# HELP/m);
+  assert.ok((await api.ready()).status);
+  const prepared = await (await faces.prepare([{ regNo: 1, name: 'n', descriptor }])).list();
+  const { body, digest = '' } = prepared;
+  assert.equal(await api.hasList(digest), false);
+  assert.equal((await api.putList(digest, body)).members, 1);
+  assert.equal(await api.hasList(digest), true);
+  assert.equal(await api.deleteList(digest), true);
+  assert.equal(await api.hasList(digest), false);
+});
