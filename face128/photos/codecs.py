@@ -89,25 +89,26 @@ def read_header(image_format: str, data: bytes) -> tuple[int, int, Image.Transpo
 def decode(image_format: str, data: bytes, transpose: Image.Transpose | None, shrink: int) -> RGB:
     """Decode the first frame: upright RGB at 1/shrink of the size. Only JPEG supports shrinks of 2, 4 and 8."""
     with codec_errors(image_format, data):
-        deep_colour = None
+        colour, low_bytes_match = None, None
         if image_format == "HEIC":
             image = _load_heic(data)
         else:
             image = Image.open(_StrictFile(data), formats=[image_format])
             if image_format == "PNG":
-                deep_colour = _correct_transparency(image, data)
+                colour = _correct_transparency(image, data)
             if shrink > 1:
                 image.draft(None, (image.width // shrink, image.height // shrink))
             image.info.pop("xmp", None)  # Pillow would turn a TIFF by it; ``transpose`` does so
+            if colour is not None:  # before the image takes memory as well
+                low_bytes_match = _low_bytes_match(colour, data, transpose)
             image.load()
         if transpose is not None:
             image = image.transpose(transpose)
         rgb = np.empty((image.height, image.width, 3), np.uint8)
         for rows, strip in _strips(image):
             rgb[rows] = _to_rgb(strip)
-        if deep_colour is not None:
-            del image, strip
-            _whiten(rgb, deep_colour, data, transpose)
+            if colour is not None and low_bytes_match is not None:
+                rgb[rows][low_bytes_match[rows] & (rgb[rows] == np.right_shift(colour, 8)).all(axis=2)] = 255
         return rgb
 
 
@@ -211,13 +212,16 @@ def _correct_transparency(image: Image.Image, data: bytes) -> tuple[int, int, in
     return None
 
 
-def _whiten(rgb: RGB, colour: tuple[int, int, int], data: bytes, transpose: Image.Transpose | None) -> None:
-    """Make white what has this 16-bit colour in a PNG. ``rgb`` is its upright high bytes."""
-    file = Image.open(_StrictFile(data), formats=["PNG"])
-    file.tile = [tile._replace(args="RGB;16L") for tile in file.tile]  # the low bytes, as if they were the high ones
-    file.load()
-    image = file if transpose is None else file.transpose(transpose)
-    del file
-    high, low = np.divmod(colour, 256)
-    for rows, strip in _strips(image):
-        rgb[rows][((rgb[rows] == high) & (np.asarray(strip.convert("RGB")) == low)).all(axis=2)] = 255
+def _low_bytes_match(
+    colour: tuple[int, int, int], data: bytes, transpose: Image.Transpose | None
+) -> npt.NDArray[np.bool_]:
+    """Which pixels of a 16-bit PNG, once upright, have the low bytes of this colour: (height, width)."""
+    image = Image.open(_StrictFile(data), formats=["PNG"])
+    image.tile = [tile._replace(args="RGB;16L") for tile in image.tile]  # takes the low bytes for the high ones
+    image.load()
+    upright = image if transpose is None else image.transpose(transpose)
+    del image
+    match = np.empty((upright.height, upright.width), bool)
+    for rows, strip in _strips(upright):
+        match[rows] = (np.asarray(strip) == np.bitwise_and(colour, 255)).all(axis=2)
+    return match

@@ -45,7 +45,7 @@ _PNG_CHUNKS = (b"IHDR", b"eXIf", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 _XMP_KEYWORD = b"XML:com.adobe.xmp\0"
 _MAX_XMP_BYTES = 2**20
 
-XMP_ORIENTATION = re.compile(rb"""tiff:Orientation\s*(?:=\s*["']|>)\s*([1-8])""")
+XMP_ORIENTATION = re.compile(rb"""tiff:Orientation\s*(?:=\s*["']|>)\s*([1-8])(?![0-9])""")
 """In XMP, as an attribute or as an element. The number is EXIF's."""
 
 

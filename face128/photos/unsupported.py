@@ -9,17 +9,22 @@ import io
 import re
 import struct
 from collections.abc import Callable
+from functools import partial
+from typing import Literal
 
-from PIL import Image, TiffImagePlugin, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 # The types of the items in a HEIF or AVIF (ISO/IEC 14496-12, 8.11.6): decoded ones, and those without pixels of theirs.
-_ITEM_TYPE = re.compile(rb"(?s)infe(?:\x02.{7}|\x03.{9})(.{4})")
-_DECODED_ITEMS = {b"hvc1", b"av01"}
-_OTHER_ITEMS = {b"grid", b"iden", b"iovl", b"tmap", b"Exif", b"mime", b"uri ", b"rgan", b"mski"}
+_ITEM_TYPE = re.compile(rb"(?s)infe(?:\x02.{7}|\x03.{9})([a-zA-Z0-9]{4})")
+_DECODED_ITEMS = {"HEIC": b"hvc1", "AVIF": b"av01"}
+_OTHER_ITEMS = {b"grid", b"iden", b"iovl", b"tmap", b"Exif", b"mime", b"rgan", b"mski"}
+_MAX_BOXES = 100  # at the top of a file
 
 _BITS_PER_SAMPLE, _COMPRESSION = 258, 259
 # Width, height, photometric interpretation. A TIFF that is cut before one of them is damaged.
 _REQUIRED_TIFF_TAGS = {256, 257, _BITS_PER_SAMPLE, 262}
+_TIFF_NUMBER_BYTES = {3: 2, 4: 4}
+_BIG_TIFF = ord("+")
 # Those that Pillow's libtiff decodes.
 _TIFF_COMPRESSIONS = {1, 2, 3, 4, 5, 7, 8, 32773, 32946}
 
@@ -27,7 +32,7 @@ _JPEG_SEGMENT = re.compile(rb"\xff([\xc0-\xcf\xd9-\xfe])")
 _MAX_JPEG_SEGMENTS = 1000
 _JPEG_NO_FRAMES = {0xC4, 0xC8, 0xCC}
 _JPEG_LS = 0xF7
-# Baseline, extended and progressive; grey, YCbCr or RGB, and CMYK.
+# Baseline, extended and progressive; and the numbers of channels: grey, YCbCr or RGB, CMYK.
 _JPEG_FRAMES, _JPEG_COMPONENTS = {0xC0, 0xC1, 0xC2}, {1, 3, 4}
 _START_OF_SCAN = 0xDA
 
@@ -39,8 +44,8 @@ _BMP_BITS_DECODED, _BMP_COMPRESSIONS_DECODED, _BMP_BITFIELDS = {1, 4, 8, 16, 24,
 def is_unsupported_kind(image_format: str, data: bytes) -> bool:
     """Whether a file that was not decoded is of a kind that the decoders lack. If not, it is damaged."""
     tests: dict[str, Callable[[bytes], bool]] = {
-        "AVIF": _is_other_heif,
-        "HEIC": _is_other_heif,
+        "AVIF": partial(_is_other_heif, decoded=_DECODED_ITEMS["AVIF"]),
+        "HEIC": partial(_is_other_heif, decoded=_DECODED_ITEMS["HEIC"]),
         "TIFF": _is_other_tiff,
         "JPEG": _is_other_jpeg,
         "BMP": _is_other_bmp,
@@ -51,36 +56,55 @@ def is_unsupported_kind(image_format: str, data: bytes) -> bool:
         return False
 
 
-def _is_other_heif(data: bytes) -> bool:
-    """Another codec than HEVC and AV1; or no list of items, as in a film, or in a file with the short header."""
+def _is_other_heif(data: bytes, decoded: bytes) -> bool:
+    """Another codec than ``decoded``; or no list of items, as in a film, or in a file with the short header."""
     items = set(_ITEM_TYPE.findall(data)) - _OTHER_ITEMS
     if items:
-        return bool(items - _DECODED_ITEMS)
-    boxes, position = set(), 0
-    while position + 8 <= len(data):
+        return items != {decoded}
+    boxes: list[bytes] = []
+    position = 0
+    while position + 8 <= len(data) and len(boxes) < _MAX_BOXES:
         length, name = struct.unpack_from(">I4s", data, position)
-        boxes.add(name)
+        boxes.append(name)
         position += max(length, 8)
-    return b"meta" not in boxes and bool(boxes & {b"moov", b"mini"})
+    return b"meta" not in boxes and (b"moov" in boxes or b"mini" in boxes)
 
 
 def _is_other_tiff(data: bytes) -> bool:
     """A compression that libtiff was built without, samples for which Pillow has no mode, or a big-endian BigTIFF."""
     if data.startswith(b"MM\0+"):
         return True
-    file = io.BytesIO(data)
-    tags = TiffImagePlugin.ImageFileDirectory_v2(file.read(16 if data[2] == ord("+") else 8))
-    file.seek(tags.next)
-    tags.load(file)
-    if not tags.keys() >= _REQUIRED_TIFF_TAGS:
+    entries = _tiff_entries(data)
+    if not entries.keys() >= _REQUIRED_TIFF_TAGS:
         return False
-    if tags.get(_COMPRESSION, 1) not in _TIFF_COMPRESSIONS:
+    if entries.get(_COMPRESSION, 1) not in _TIFF_COMPRESSIONS:
         return True
     try:
         Image.open(io.BytesIO(data), formats=["TIFF"])
     except UnidentifiedImageError:
         return True
     return False
+
+
+def _tiff_entries(data: bytes) -> dict[int, int]:
+    """The tags of the first picture that lie within the file, with their first number or its place.
+
+    Not by Pillow, which also reads what each tag points to: thousands of tags may point to the same megabytes.
+    """
+    byte_order: Literal["little", "big"] = "little" if data.startswith(b"II") else "big"
+    order = "<" if byte_order == "little" else ">"
+    header, counter, entry = ("8xQ", "Q", "HHQ8s") if data[2] == _BIG_TIFF else ("4xL", "H", "HHL4s")
+    place = struct.unpack_from(order + header, data)[0]
+    entry_count = struct.unpack_from(order + counter, data, place)[0]
+    place += struct.calcsize(order + counter)
+    directory = data[place : place + entry_count * struct.calcsize(order + entry)]
+    entries = {}
+    for tag, number_type, count, field in struct.iter_unpack(order + entry, directory):
+        number_bytes = _TIFF_NUMBER_BYTES.get(number_type, 1)
+        inside = count * number_bytes <= len(field)
+        if inside or int.from_bytes(field, byte_order) + count * number_bytes <= len(data):
+            entries[tag] = int.from_bytes(field[:number_bytes] if inside else field, byte_order)
+    return entries
 
 
 def _is_other_jpeg(data: bytes) -> bool:
@@ -98,7 +122,7 @@ def _is_other_jpeg(data: bytes) -> bool:
 
 
 def _is_other_bmp(data: bytes) -> bool:
-    """A JPEG or PNG in a BMP, another depth, or bit fields in another order than Pillow knows."""
+    """A JPEG or PNG in a BMP, another depth, or bit fields of sizes or in an order that Pillow does not know."""
     if int.from_bytes(data[14:18], "little") == 12:
         bits, compression = struct.unpack_from("<H", data, 24)[0], 0
     else:

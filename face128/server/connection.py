@@ -67,7 +67,10 @@ class Connection(H11Protocol):
         self._after_input()
 
     def handle_events(self) -> None:
+        before = self.cycle
         super().handle_events()
+        if self.cycle is not before and self.conn.client_keeps_alive:
+            self.cycle.default_headers = [*self.cycle.default_headers, *self.conn.keep_alive_fields]
         if self.conn.is_behind:
             self.transport.hold_input()
             self.loop.call_soon(self._go_on)

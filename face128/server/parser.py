@@ -14,14 +14,19 @@ MAX_DATA_EVENTS = 1000  # in one turn of the event loop: 256 KiB in chunks of on
 
 
 class Parser(h11.Connection):
-    """The server's side of one connection. ``keeps_alive`` is cleared where the next answer is to be the last."""
+    """The server's side of one connection.
+
+    ``keeps_alive`` is cleared where the next answer is to be the last. Other answers to a client that keeps the
+    connection have ``keep_alive_fields``: uvicorn adds them, since h11 would check all fields once more here.
+    """
 
     def __init__(self, keep_alive_seconds: float) -> None:
         super().__init__(h11.SERVER, max_incomplete_event_size=sys.maxsize)  # next_event has a stricter bound
         self.keeps_alive = True
         self.head_too_large = False
-        self._keep_alive_fields = [(b"Connection", b"keep-alive"), (b"Keep-Alive", b"timeout=%d" % keep_alive_seconds)]
-        self._client_keeps_alive = False
+        self.keep_alive_fields = [(b"connection", b"keep-alive"), (b"keep-alive", b"timeout=%d" % keep_alive_seconds)]
+        self.client_keeps_alive = False
+        self._unread = self._receive_buffer._data
         self._head_bytes = 0
         self._chunk_line_bytes = 0
         self._data_events = 0
@@ -35,11 +40,18 @@ class Parser(h11.Connection):
         self._data_events = 0
 
     def next_event(self) -> Any:
-        if self.is_behind:
+        if self._data_events >= MAX_DATA_EVENTS:
             return h11.NEED_DATA
-        before = len(self._receive_buffer)
+        before = len(self._unread)
         event = super().next_event()
-        used = before - len(self._receive_buffer)
+        if before:
+            self._count(event, before - len(self._unread))
+        if type(event) is h11.EndOfMessage:
+            self._head_bytes = 0
+        return event
+
+    def _count(self, event: Any, used: int) -> None:
+        """Count the bytes of an event that are not the body's. Raises RemoteProtocolError if there are too many."""
         if type(event) is h11.Data:
             self._data_events += 1
             self._chunk_line_bytes += used - len(event.data)
@@ -51,38 +63,32 @@ class Parser(h11.Connection):
             self._check_framing(event)
         else:
             self._head_bytes += used
-        waiting = len(self._receive_buffer) if event is h11.NEED_DATA else 0
+        waiting = len(self._unread) if event is h11.NEED_DATA else 0
         if self._head_bytes + self._chunk_line_bytes + waiting > HEAD_BYTES:
             self.head_too_large = True
             raise h11.RemoteProtocolError(f"more than {HEAD_BYTES} bytes besides the body")
-        if type(event) is h11.EndOfMessage:
-            self._head_bytes = 0
-        return event
 
     def _check_framing(self, request: h11.Request) -> None:
         """Raise RemoteProtocolError where a proxy may see the end of the body elsewhere (RFC 9112, 6.1)."""
-        fields = list(request.headers)
-        names = {name for name, _ in fields}
+        names = {name for name, _ in request.headers}
         if request.http_version not in (b"1.0", b"1.1"):
             raise h11.RemoteProtocolError("unknown version")
         if b"transfer-encoding" in names and (b"content-length" in names or request.http_version == b"1.0"):
             raise h11.RemoteProtocolError("ambiguous length of the body")
-        self._client_keeps_alive = request.http_version == b"1.1" and not _says_close(fields)
+        self.client_keeps_alive = self._cstate.keep_alive
 
     def send(self, event: Any) -> Any:
-        if type(event) is h11.Response:
-            # Whoever waits for "100 Continue" may send the body after this answer, or the next request.
-            if not self.keeps_alive or self.they_are_waiting_for_100_continue:
-                event = _with_fields(event, [(b"Connection", b"close")])
-            elif self._client_keeps_alive and not _says_close(event.headers):
-                event = _with_fields(event, self._keep_alive_fields)
+        # Whoever waits for "100 Continue" may send the body after this answer, or the next request.
+        if type(event) is h11.Response and (
+            not self.keeps_alive
+            or self.they_are_waiting_for_100_continue
+            or (event.status_code >= 400 and _says_close(event.headers))
+        ):
+            kept = [field for field in event.headers.raw_items() if field not in self.keep_alive_fields]
+            headers = [*kept, (b"connection", b"close")]
+            event = h11.Response(status_code=event.status_code, headers=headers, reason=event.reason)
         return super().send(event)
 
 
 def _says_close(fields: Iterable[tuple[bytes, bytes]]) -> bool:
     return any(name == b"connection" and b"close" in value.lower() for name, value in fields)
-
-
-def _with_fields(response: h11.Response, fields: list[tuple[bytes, bytes]]) -> h11.Response:
-    headers = response.headers.raw_items() + fields
-    return h11.Response(status_code=response.status_code, headers=headers, reason=response.reason)

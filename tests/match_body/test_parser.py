@@ -11,7 +11,7 @@ import pytest
 from dlib_truth import descriptors
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from match_bodies import GOOD, as_base64, as_object, ask
+from match_bodies import GOOD, as_base64, as_base64_url, as_object, ask
 
 from face128.domain import model_card
 from face128.domain.members import MemberList
@@ -111,8 +111,8 @@ def wire_descriptors(draw: Any) -> tuple[Any, list[float] | None]:
         meaning[draw(st.integers(0, 127))] = draw(bad_numbers)
     elif damage != "none":
         meaning = meaning[:127] if damage == "short" else [*meaning, 0.5]
-    form = draw(st.sampled_from([list, as_object, as_base64]))
-    if form is as_base64:
+    form = draw(st.sampled_from([list, as_object, as_base64, as_base64_url]))
+    if form in (as_base64, as_base64_url):
         if damage == "number":
             meaning = [x if isinstance(x, float) else math.nan for x in meaning]
         meaning = np.array(meaning, np.float32).astype(np.float64).tolist()
@@ -271,7 +271,10 @@ TEXT = as_base64(GOOD)
                 TEXT[4:],
                 "=" + TEXT[1:],
                 TEXT[:100] + "=" + TEXT[101:],
-                TEXT[:100] + "-" + TEXT[101:],
+                TEXT[:100] + "*" + TEXT[101:],
+                TEXT.replace("+", "-").replace("/", "_") + "=",
+                as_base64_url(GOOD)[:-1],
+                as_base64_url([*GOOD[:127], math.nan]),
                 TEXT[:100] + "\n" + TEXT[101:],
                 TEXT[:100] + "é" + TEXT[101:],
                 as_base64([*GOOD[:127], math.nan]),

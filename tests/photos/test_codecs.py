@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import io
 import struct
+import zlib
 
 import face_recognition
 import numpy as np
 import pytest
-from image_files import exif, image_file, png, portrait
+from image_files import exif, image_file, png, png_chunk, portrait
 from PIL import Image, ImageCms
 
 from face128.errors import UnsupportedFormat
@@ -48,6 +49,58 @@ def test_a_picture_comes_upright_and_its_size_is_known_before_it_is_decoded(name
     assert (photo.width, photo.height) == (120, 62)
     assert distance(photo.rgb(), upright) < 3
     assert distance(photo.rgb(2), portrait(120, 62).reduce(2)) < 3
+
+
+XMP_FORMS = ["tiff:Orientation='{}'", 'a tiff:Orientation = "{}" b', "<tiff:Orientation>{}</tiff:Orientation>"]
+
+
+def with_xmp(name: str, image: Image.Image, xmp: str, packed: bool = False, **options: object) -> bytes:
+    packet = f"<x:xmpmeta xmlns:x='adobe:ns:meta/'>{xmp}</x:xmpmeta>".encode()
+    if name == "PNG":
+        data = image_file(name, image, **options)
+        text = zlib.compress(packet) if packed else packet
+        chunk = png_chunk(b"iTXt", b"XML:com.adobe.xmp\0" + bytes([packed, 0, 0, 0]) + text)
+        return data[:-12] + chunk + data[-12:]
+    if name == "TIFF":
+        options["tiffinfo"] = {700: packet}
+        if "exif" in options:
+            options["tiffinfo"] = {700: packet, 274: 3}
+            del options["exif"]
+        return image_file(name, image, **options)
+    return image_file(name, image, xmp=packet, **options)
+
+
+@pytest.mark.parametrize("orientation", STORED)
+@pytest.mark.parametrize("name", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_without_an_orientation_in_exif_that_of_xmp_counts(name: str, orientation: int) -> None:
+    upright = np.asarray(portrait(120, 62))
+    stored = Image.fromarray(np.ascontiguousarray(STORED[orientation](upright)))
+    for form in XMP_FORMS:
+        for packed in (False, True):
+            photo = open_photo(with_xmp(name, stored, form.format(orientation), packed))
+            assert (photo.width, photo.height) == (120, 62)
+            assert distance(photo.rgb(), upright) < 3
+            assert photo.rgb(2).shape == (31, 60, 3)
+
+
+@pytest.mark.parametrize("name", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_where_exif_and_xmp_disagree_exif_counts(name: str) -> None:
+    stored = Image.fromarray(np.ascontiguousarray(STORED[3](np.asarray(portrait()))))
+    data = with_xmp(name, stored, XMP_FORMS[0].format(6), exif=exif(3))
+    assert distance(rgb(data), portrait()) < 3
+
+
+@pytest.mark.parametrize("name", ["AVIF", "HEIC"])
+def test_xmp_does_not_turn_what_a_file_has_its_own_rotation_for(name: str) -> None:
+    assert distance(rgb(with_xmp(name, portrait(), XMP_FORMS[0].format(6))), portrait()) < 3
+
+
+@pytest.mark.parametrize(
+    "xmp", ["tiff:Orientation='0'", "tiff:Orientation='9'", "tiff:Orientation=", "<tiff:Orientation/>"]
+)
+@pytest.mark.parametrize("name", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_xmp_that_says_nothing_turns_nothing(name: str, xmp: str) -> None:
+    assert distance(rgb(with_xmp(name, portrait(), xmp)), portrait()) < 3
 
 
 def test_a_turned_jpeg_has_exactly_the_stored_pixels() -> None:
@@ -154,6 +207,36 @@ def test_a_transparent_colour_of_an_rgb_png_becomes_white() -> None:
     assert rgb(png(2, 1, 8, 2, rows, (b"tRNS", struct.pack(">HHH", 10, 20, 30)))).tolist() == [
         [[255] * 3, [40, 50, 60]]
     ]
+
+
+def png_rows(samples: np.ndarray, depth: int) -> bytes:
+    """The rows of a PNG, each with its filter byte, of (height, width, channels) samples of ``depth`` bits."""
+    bits = samples[..., np.newaxis] >> np.arange(depth - 1, -1, -1) & 1
+    return b"".join(b"\0" + np.packbits(row.astype(np.uint8)).tobytes() for row in bits.reshape(len(samples), -1))
+
+
+@pytest.mark.parametrize(("depth", "channels"), [(1, 1), (2, 1), (4, 1), (8, 1), (16, 1), (8, 3), (16, 3)])
+def test_a_transparent_colour_becomes_white_at_every_depth_and_its_neighbours_do_not(depth: int, channels: int) -> None:
+    largest = 2**depth - 1
+    dice = np.random.default_rng(depth)
+    for colour in {0, 1, largest // 3, largest & 0x1234}:
+        near = [colour ^ 1, colour ^ (largest + 1 >> 1), colour]  # another lowest bit, another highest
+        samples = np.where(dice.random((40, 33, 1)) < 0.5, dice.choice(near, (40, 33, channels)), colour)
+        transparent = (samples == colour).all(axis=2)
+        assert 0.4 < transparent.mean() < 0.9
+        key = struct.pack(f">{channels}H", *[colour] * channels)
+        pixels = rgb(png(33, 40, depth, 2 if channels == 3 else 0, png_rows(samples, depth), (b"tRNS", key)))
+        opaque = samples * 255 // largest if depth < 8 else samples >> depth - 8
+        assert np.array_equal(pixels, np.where(transparent[..., np.newaxis], 255, np.broadcast_to(opaque, (40, 33, 3))))
+
+
+def test_a_turned_png_of_16_bits_has_its_transparent_colour_in_the_same_place() -> None:
+    samples = np.arange(6 * 4 * 3).reshape(6, 4, 3) * 500
+    key = (b"tRNS", struct.pack(">3H", *samples[1, 2]))
+    stored = rgb(png(4, 6, 16, 2, png_rows(samples, 16), key))
+    assert (stored == 255).all(axis=2).nonzero() == (1, 2)
+    turned = rgb(png(4, 6, 16, 2, png_rows(samples, 16), key, (b"eXIf", exif(6)[6:])))
+    assert np.array_equal(STORED[6](turned), stored)
 
 
 @pytest.mark.parametrize("name", ["PNG", "WEBP", "GIF", "TIFF", "AVIF", "MPO"])

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pillow_heif
 import pytest
+from image_files import exif, png
 from paths import ROOT
 from PIL import Image
 
@@ -37,6 +38,13 @@ def turned(image_format: str, **options: object) -> bytes:
     return pillow(image_format, exif=exif, **options)
 
 
+def deep_transparent_png() -> bytes:
+    samples = np.asarray(photo("RGB")).astype(">u2") * 257
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in samples)
+    colour = samples[0, 0].astype(">u2").tobytes()
+    return png(*SIDES, 16, 2, rows, (b"tRNS", colour), (b"eXIf", exif(6)[6:]))
+
+
 def heif(mode: str, chroma: int = 420) -> bytes:
     pixels = np.asarray(photo(mode.partition(";")[0]))
     data = (pixels.astype(np.uint16) << 8 if mode.endswith("16") else pixels).tobytes()
@@ -54,6 +62,7 @@ FILES: dict[str, Callable[[], bytes]] = {
     "png": lambda: pillow("PNG", compress_level=1),
     "png-rgba-turned": lambda: turned("PNG", mode="RGBA", compress_level=1),
     "png-palette": lambda: pillow("PNG", "P", compress_level=1, transparency=3),
+    "png-deep-transparent-turned": deep_transparent_png,
     "gif": lambda: pillow("GIF", "P", transparency=3),
     "bmp": lambda: pillow("BMP"),
     "tiff-one-strip": lambda: pillow("TIFF", "RGBA", compression="tiff_lzw", strip_size=2**26),

@@ -112,6 +112,18 @@ def test_texts_and_profiles_of_a_png_are_never_unpacked() -> None:
     assert open_photo(bomb).rgb().tolist() == [[[1, 2, 3]]]
 
 
+def test_of_xmp_in_a_png_only_the_orientation_is_kept_and_little_is_unpacked() -> None:
+    def xmp(text: bytes) -> bytes:
+        return trim("PNG", png(1, 1, 8, 2, bytes(4), (b"iTXt", b"XML:com.adobe.xmp\0\1\0en\0\0" + text)))
+
+    found = b"tiff:Orientation='6'"
+    kept = xmp(zlib.compress(bytes(10**5) + found + bytes(10**5)))
+    assert found[:-1] in kept
+    assert len(kept) < 150
+    for text in (zlib.compress(bytes(10**7) + found), b"no zlib", zlib.compress(found)[:9], b""):
+        assert b"Orientation" not in xmp(text)
+
+
 def test_a_png_split_into_many_chunks_is_put_together() -> None:
     whole = png(1, 1, 8, 2, bytes([0, 1, 2, 3]))
     length = int.from_bytes(whole[33:37], "big")

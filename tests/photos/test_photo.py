@@ -146,8 +146,32 @@ def test_base64_is_read_plain_and_as_a_data_url_with_any_whitespace(prefix: str,
     assert decode_base64(prefix + text) == data
 
 
+@pytest.mark.parametrize("prefix", ["", "data:image/jpeg;base64,"])
+@pytest.mark.parametrize("extra", range(3))
+def test_base64_is_read_in_the_url_safe_alphabet_with_and_without_padding(prefix: str, extra: int) -> None:
+    data = PHOTOS[0].read_bytes() + bytes(extra)
+    text = base64.urlsafe_b64encode(data).decode()
+    assert {"-", "_"} < set(text)
+    assert decode_base64(prefix + text) == decode_base64(prefix + text.rstrip("=")) == data
+    with pytest.raises(TooLarge):
+        decode_base64(text.rstrip("="), len(data) - 1)
+
+
 @pytest.mark.parametrize(
-    "text", ["", "  ", "data:image/png;base64,", "data:image/png,abcd", "ab!d", "abcde", "ab=d", "YQ==YQ==", "ä" * 4]
+    "text",
+    [
+        "",
+        "  ",
+        "data:image/png;base64,",
+        "data:image/png,abcd",
+        "ab!d",
+        "abcde",
+        "ab=d",
+        "YQ==YQ==",
+        "ä" * 4,
+        "_9j-A",
+        "-==",
+    ],
 )
 def test_what_is_not_base64_is_a_bad_image(text: str) -> None:
     with pytest.raises(BadImage):

@@ -21,6 +21,11 @@ def as_base64(numbers: list[float]) -> str:
     return base64.b64encode(struct.pack(f"<{len(numbers)}f", *numbers)).decode()
 
 
+def as_base64_url(numbers: list[float]) -> str:
+    """In the URL-safe alphabet without padding, as Node's ``base64url`` makes it."""
+    return as_base64(numbers).translate(str.maketrans("+/", "-_", "="))
+
+
 def ask(*members: Any, probe: Any = GOOD, **more: Any) -> bytes:
     return json.dumps({"descriptor": probe, "enrolled": list(members), **more}).encode()
 

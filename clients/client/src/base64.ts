@@ -12,9 +12,10 @@ export function toBase64(bytes: Uint8Array): string {
   return btoa(String.fromCharCode(...bytes));
 }
 
-/** The bytes of padded base64, in the standard or the URL-safe alphabet; undefined for any other text. */
+/** The bytes of base64; undefined for any other text. In the URL-safe alphabet the padding may be missing. */
 export function fromBase64(text: string): Uint8Array | undefined {
-  const standard = text.replaceAll('-', '+').replaceAll('_', '/');
+  let standard = text.replaceAll('-', '+').replaceAll('_', '/');
+  if (standard !== text) standard = standard.padEnd(Math.ceil(text.length / 4) * 4, '=');
   // Buffer ignores invalid characters; the service refuses them.
   if (standard.length % 4 !== 0 || !BASE64.test(standard)) return undefined;
   if (nodeBuffer) return nodeBuffer.from(standard, 'base64');

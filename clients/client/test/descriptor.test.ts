@@ -16,6 +16,7 @@ test('every form of a descriptor gives the same numbers', () => {
     JSON.stringify(doubles),
     ` ${JSON.stringify(float32)}`,
     base64.replaceAll('+', '-').replaceAll('/', '_'),
+    Buffer.from(float32.buffer).toString('base64url'),
   ];
   for (const form of [
     float32,

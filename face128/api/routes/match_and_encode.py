@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Annotated, Any
 
 from anyio import to_thread
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
+from starlette.types import Receive, Scope, Send
 
 from face128.api.auth.guard import ServiceDep, check_scope, needs
 from face128.api.metrics.prometheus import metrics_of
@@ -33,15 +33,18 @@ SMALL_LIST_ROWS = 1000  # descriptors of a cached list that are searched in less
 
 
 class MatchRoute(APIRoute):
-    """Calls the endpoint without FastAPI's dependencies, which take longer than a decision on a small list."""
+    """Calls the endpoint without FastAPI's dependencies and exit stacks: they take longer than a small decision."""
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        async def handle(request: Request) -> Response:
-            request.state.owner = check_scope(request, "match")
-            explain, skip_invalid = flag(request, "explain"), flag(request, "skip_invalid")
-            return await match(request, request.app.state.service, explain, skip_invalid)
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        self.app = self._serve
 
-        return handle
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive, send)
+        request.state.owner = check_scope(request, "match")
+        explain, skip_invalid = flag(request, "explain"), flag(request, "skip_invalid")
+        response = await match(request, request.app.state.service, explain, skip_invalid)
+        await response(scope, receive, send)
 
 
 async def match(
