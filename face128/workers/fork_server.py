@@ -22,6 +22,7 @@ from face128.encoding.self_test import load_engines
 from face128.engines.base import Engine
 from face128.errors import Face128Error, OutOfMemory
 from face128.logs import plain_traceback, request_id, set_up_logging
+from face128.memory_limit import this_process
 from face128.photos.memory import Grant, asking
 from face128.process_memory import trim_heap
 from face128.workers.messages import receive, send
@@ -29,7 +30,8 @@ from face128.workers.messages import receive, send
 WORKER_NICE = 5  # of 0 to 19: the event loop of the service comes first, as in thread_pool.py
 OUT_OF_MEMORY_SCORE = 500
 """Added to the kernel's score of a worker, 0 to 1000: if memory runs out it ends a worker, and not the service."""
-MIN_TRIMMED_BYTES = 16 * 2**20  # of memory that a photo claimed: freed memory then goes back to the system, in 1 ms
+MIN_TRIMMED_BYTES = 256 * 2**20  # of memory that a photo claimed: freed memory then goes back to the system
+MIN_TRIMMED_BYTES_IF_SCARCE = 16 * 2**20
 MAX_CONTROL_BYTES = 2**16
 """Longest message on the control socket: the settings, or the model cards. Linux sends up to 200 KB."""
 FORK = b"fork"
@@ -112,6 +114,7 @@ def _work(connection: socket.socket) -> None:
         with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
             file.write(str(OUT_OF_MEMORY_SCORE))
     os.nice(WORKER_NICE)
+    min_trimmed_bytes = MIN_TRIMMED_BYTES_IF_SCARCE if this_process().is_scarce else MIN_TRIMMED_BYTES
     claimed_bytes = 0
 
     def ask(byte_count: int) -> Grant:
@@ -127,7 +130,7 @@ def _work(connection: socket.socket) -> None:
             claimed_bytes = 0
             request_id.set(receive(connection).decode())
             answer = _run(receive(connection))
-            if claimed_bytes >= MIN_TRIMMED_BYTES:
+            if claimed_bytes >= min_trimmed_bytes:
                 trim_heap()  # before the answer, which gives the memory to the next photo
             send(connection, answer)
     except OSError:

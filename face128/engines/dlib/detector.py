@@ -31,6 +31,7 @@ from face128.engines.dlib.detection import HogDetection, distinct, to_detections
 from face128.engines.dlib.fhog_state import single_level_detector
 from face128.engines.dlib.pyramid import FACE_WIDTH_PX, Pyramid
 from face128.engines.dlib.scaled_copy import grey_copy, pyramid_scale
+from face128.memory_limit import this_process
 from face128.photos.photo import Photo
 
 FIRST_COPY_SIDE_PX = 250  # longest side of the first copy
@@ -40,7 +41,7 @@ SECOND_FACE_RATIO = 2.5  # a second face is looked for down to about 1/2.5 of th
 MIN_CLEAR_SCORE = 0.5
 MAX_COPY_PIXELS = 10_000_000  # of a copy that is searched; at 53 ns a pixel, half a second
 SEARCH_BYTES_A_PIXEL = 13  # of a copy that is searched: itself, and 31 floats for each 8 x 8 pixels of every level
-MIN_LARGE_PHOTO_PIXELS = 1_000_000  # from here a detector's memory is released after a photo
+MIN_LARGE_PHOTO_PIXELS = 1_000_000  # from here a detector's memory may be released after a photo
 MAX_SMALL_PHOTO_PIXELS = 400_000  # after exact's upsampling; a photo up to this size is scanned at every scale
 
 # Scores from which a place is a candidate for a face that exact finds. With these, of 4,667 photos (LFW's view 1, its
@@ -82,7 +83,7 @@ class HogDetector:
     def find(self, photo: Photo) -> list[HogDetection]:
         """Every face in the photo, the highest score first."""
         found = self._exact(photo) if self._mode == "exact" else self._fast(photo)
-        if photo.width * photo.height > MIN_LARGE_PHOTO_PIXELS:
+        if photo.width * photo.height > MIN_LARGE_PHOTO_PIXELS and (self._mode == "exact" or this_process().is_scarce):
             self._detectors.release_memory()
         return found
 
