@@ -59,12 +59,14 @@ class GalleryAccess:
         self._failure: Face128Error | None = None
         self._retry_at = 0.0
         """Why the gallery could not be opened after a wait, and when the next one may wait for it."""
+        self._file_seen = False
         self._closing = False
 
     @property
     def in_use(self) -> bool:
         """Whether this service has a gallery: an open one, or one that the settings or the data folder name."""
-        return bool(self._gallery or self._settings.database_url or os.path.exists(self._settings.gallery_file))
+        self._file_seen = self._file_seen or os.path.exists(self._settings.gallery_file)
+        return bool(self._gallery or self._settings.database_url or self._file_seen)
 
     def start(self) -> None:
         """Open the gallery in the background, if there is one; and watch it from then on."""
@@ -111,10 +113,13 @@ class GalleryAccess:
             self._gallery.close()
 
     async def _watch(self) -> None:
-        """Notice within seconds, in every process, that the gallery is not the one that was opened."""
+        """Notice within seconds, in every process, that the gallery is not the one that was opened.
+
+        A gallery that another process has made is opened too: if its file is deleted, none must take its place.
+        """
         while True:
             await asyncio.sleep(CHECK_INTERVAL_S)
-            if self._gallery is not None:
+            if self.in_use:
                 await self.problem()
 
     def _check(self) -> Face128Error | None:
@@ -150,7 +155,8 @@ class GalleryAccess:
     def _open(self) -> Gallery:
         with locked(self._open_lock):
             if self._gallery is None:
-                self._gallery = self._new_gallery()
+                deleted = self._file_seen and not os.path.exists(self._settings.gallery_file)
+                self._gallery = self._new_gallery(must_exist=deleted and not self._settings.database_url)
                 freeze_heap()
             elif (lost := self._gallery).database.may_be_reopened():
                 try:

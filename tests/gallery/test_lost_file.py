@@ -21,6 +21,7 @@ from face128.domain.model_card import DLIB
 from face128.errors import DatabaseUnavailable
 from face128.gallery.database import REOPEN_AFTER_S
 from face128.gallery.gallery import Gallery
+from face128.service.gallery_access import CHECK_INTERVAL_S
 
 NOTICED_WITHIN_S = 5.0
 
@@ -178,6 +179,9 @@ def test_a_running_service_names_it_and_serves_what_comes_instead(tmp_path: Path
             source.backup(target)
         for number in range(2, 10):
             assert create_record(client, fake_photo(number), f"after the backup {number}").status_code == 200
+        time.sleep(
+            CHECK_INTERVAL_S + 1
+        )  # the other worker, which has not been asked yet, notices that there is a gallery
         os.rename(path, moved)
         ready = until_ready(client, "gallery_deleted", NOTICED_WITHIN_S)
         assert (ready.status_code, ready.json()["database"]) == (503, "deleted")
@@ -198,3 +202,15 @@ def test_a_running_service_names_it_and_serves_what_comes_instead(tmp_path: Path
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         assert connection.execute("SELECT count(*) FROM faces").fetchone() == (2,)
+
+
+def test_a_process_that_has_only_seen_the_file_makes_no_empty_one_in_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "gallery.sqlite"
+    with serving(FACE128_ENGINES="fake", FACE128_DATA=str(tmp_path)) as client:
+        assert "database" not in client.get("/ready").json()  # no gallery yet
+        Gallery(f"sqlite:///{path}").close()  # another process makes one
+        assert client.get("/ready").json()["database"] == "ready"
+        path.unlink()
+        until_ready(client, "gallery_deleted", NOTICED_WITHIN_S)
+        assert client.get("/records").json()["code"] == "gallery_deleted"
+        assert not path.exists()
