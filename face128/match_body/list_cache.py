@@ -17,6 +17,7 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 from sys import getsizeof
 from threading import Lock
 from time import monotonic
@@ -170,7 +171,9 @@ class ListCache:
 
     def _drop_idle(self) -> None:
         oldest = self._clock() - self._max_idle_s
-        if any(each.last_used_s < oldest for each in self._entries()):
+        # Only the first of each can be the oldest: this runs for every /match that names a list.
+        first: list[CachedList | UploadedList] = [*self._lists[:1], *islice(self._uploads.values(), 1)]
+        if any(each.last_used_s < oldest for each in first):
             self._lists = tuple(each for each in self._lists if each.last_used_s >= oldest)
             self._uploads = {key: each for key, each in self._uploads.items() if each.last_used_s >= oldest}
             self._report_size()

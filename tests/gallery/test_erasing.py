@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import signal
 import sqlite3
 import subprocess
@@ -19,9 +18,10 @@ import numpy as np
 import psutil
 import pytest
 from command_line import face128
+from disks import fill, small_disk
 from fake_photos import create_record, fake_photo
 from people import enrol, matched_reg_no, photo_descriptor, synthetic
-from serving import free_port, serving, started
+from serving import serving, started
 
 from face128.domain.descriptors import to_base64
 from face128.errors import NotFound
@@ -125,17 +125,10 @@ def test_nothing_remains_in_free_pages_however_rows_come_and_go(tmp_path: Path) 
 
 
 @pytest.fixture
-def full_disk() -> Iterator[Path]:
+def full_disk(tmp_path: Path) -> Iterator[Path]:
     """A folder on a file system of 8 MiB of its own."""
-    folder = Path(f"/tmp/face128-full-{free_port()}")
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", folder], capture_output=True)
-    if mounted.returncode:
-        folder.rmdir()
-        pytest.skip("only root can mount a file system")
-    yield folder
-    subprocess.run(["umount", "-l", folder], check=True)
-    shutil.rmtree(folder)
+    with small_disk(tmp_path, 8):
+        yield tmp_path
 
 
 def test_people_are_erased_on_a_full_disk(full_disk: Path) -> None:
@@ -154,15 +147,6 @@ def test_people_are_erased_on_a_full_disk(full_disk: Path) -> None:
             fill(full_disk / f"filler-{index}")
         eventually(lambda: not any(in_files(full_disk, trace) for trace in traces))
         assert client.get("/records").json()["total_count"] == 0
-
-
-def fill(path: Path) -> None:
-    with path.open("wb", buffering=0) as file:
-        try:
-            while file.write(bytes(4096)):
-                pass
-        except OSError:
-            return
 
 
 def test_an_index_overwrites_what_is_removed() -> None:
