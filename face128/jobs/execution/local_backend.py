@@ -9,6 +9,7 @@ import faulthandler
 import multiprocessing
 import os
 import signal
+import time
 from collections.abc import Iterable
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ from face128.server.parent_watch import end_with_parent
 ENGINE_LOAD_TIMEOUT_S = 60  # for a process to load its engine with its first batch: 1 s on an idle machine
 
 JOIN_TIMEOUT_S = 5
+EXIT_CODE_POLL_S = 0.001
 PROCESS_BYTES = 200 * 2**20  # for a process with dlib's engine, 110 MB, and a photo of some megapixels
 
 
@@ -97,8 +99,12 @@ def _start_pool(processes: int) -> ProcessPoolExecutor:
 def _exit_codes(pool: ProcessPoolExecutor) -> list[int | None]:
     """Of the processes of a pool that has lost one; the executor ends the others by SIGTERM."""
     processes = list((pool._processes or {}).values())
+    deadline = time.monotonic() + JOIN_TIMEOUT_S
     for process in processes:
         process.join(JOIN_TIMEOUT_S)
+        # The executor's thread waits for the process too. If it was first, it may not have set the exit code yet.
+        while process.exitcode is None and time.monotonic() < deadline:
+            time.sleep(EXIT_CODE_POLL_S)
     return [process.exitcode for process in processes]
 
 
