@@ -1,6 +1,6 @@
 """Open-set identification on lfw-view1: FPIR and share identified of the cohort rule, thresholds and other scores.
 
-    python -m benchmarks.open_set [--seeds 20] [--descriptors FILE.npz]
+    python -m benchmarks.open_set [--seeds 20] [--passes mirror] [--descriptors FILE.npz]
 
 Each gallery has one photo per member. The probes are the members' other photos, and the photos of strangers. Each seed
 draws other members and strangers. Faces are detected as with FACE128_DETECTION=exact; of several faces the one nearest
@@ -12,41 +12,57 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from benchmarks.harness import LFW
+from face128.domain.decision_rule import Rule, Tail
 from face128.domain.model_card import DLIB
+from face128.encoding.passes import Passes, with_passes
 from face128.engines.dlib.engine import DlibEngine
 from face128.engines.dlib.weight_files import find_weights
-from face128.matching.conformal import Cohort, members_needed
+from face128.matching.cohort_score import descriptor_lengths
+from face128.matching.conformal import Cohort
+from face128.matching.decision import NEARLY_AS_NEAR
 from face128.matching.fast_distances import approximate_distances
+from face128.matching.tails import members_needed
 from face128.photos.photo import Limits, open_photo
 
 Array = npt.NDArray[np.float64]
 
-SIZES = (100, 200, 400, 750)
+Mask = npt.NDArray[np.bool_]
+
+SIZES = (30, 40, 100, 200, 400, 750)
 TARGET_FPIRS = (0.001, 0.01, 0.05)
-RISK_NAMES = ("cohort", "cohort without the probe")
+ALPHAS = (0.05, 0.01, 0.001)
+ALPHAS_BY_SIZE = {30: (0.05, 0.02), 40: (0.05, 0.02)}
+ESTIMATE_ALPHA_BY_SIZE = {30: 0.02, 40: 0.02}
 
 
 def _shuffled(distances: Array) -> Array:
     return np.random.default_rng(0).permuted(distances, axis=1)
 
 
-SCORES: dict[str, Callable[[Array], Array]] = {
-    "distance alone": lambda d: d[:, 0],
-    "nearest / second": lambda d: d[:, 0] / d[:, 1],
-    **{f"nearest / mean of next {k}": lambda d, k=k: d[:, 0] / d[:, 1 : k + 1].mean(1) for k in (3, 5, 10, 20, 50)},
-    "nearest / geometric mean of next 5": lambda d: d[:, 0] / np.exp(np.log(d[:, 1:6]).mean(1)),
-    **{f"nearest - mean of next {k}": lambda d, k=k: d[:, 0] - d[:, 1 : k + 1].mean(1) for k in (5, 10, 20)},
-    "nearest / mean of 50 at random": lambda d: d[:, 0] / _shuffled(d[:, 1:])[:, :50].mean(1),
+def _by_crowd(distances: Array, _: Array, size: int) -> Array:
+    return np.asarray(distances[:, 0] / distances[:, 1 : size + 1].mean(1))
+
+
+SCORES: dict[str, Callable[[Array, Array], Array]] = {
+    "distance alone": lambda d, _: d[:, 0],
+    "nearest / length": lambda d, length: d[:, 0] / length,
+    "nearest / second": lambda d, _: d[:, 0] / d[:, 1],
+    **{f"nearest / mean of next {k}": partial(_by_crowd, size=k) for k in (3, 5, 10, 20)},
+    "nearest / sqrt(mean of next 5)": lambda d, _: d[:, 0] / np.sqrt(d[:, 1:6].mean(1)),
+    "nearest / sqrt(mean of next 5 * length)": lambda d, length: d[:, 0] / np.sqrt(d[:, 1:6].mean(1) * length),
+    "nearest - mean of next 10": lambda d, _: d[:, 0] - d[:, 1:11].mean(1),
+    "nearest / mean of 30 at random": lambda d, _: d[:, 0] / _shuffled(d[:, 1:])[:, :30].mean(1),
 }
-"""Functions of the ascending distances to the members, (probes, members)."""
+"""Functions of the ascending distances to the members, (probes, members), and of the descriptors' lengths."""
 
 
 @dataclass(frozen=True)
@@ -72,58 +88,110 @@ def draw(names: npt.NDArray[np.str_], members: int, seed: int) -> Draw:
 
 def identified_at_fpir(vectors: Array, drawn: Draw) -> dict[str, list[float]]:
     """By score: the share identified at each of TARGET_FPIRS, with the cut chosen on these very strangers."""
-    photos, strangers = (_distances(vectors, rows, drawn.gallery) for rows in (drawn.photos, drawn.strangers))
+    rows = drawn.photos, drawn.strangers
+    photos, strangers = (_distances(vectors[each], vectors[drawn.gallery]) for each in rows)
+    lengths = [descriptor_lengths(vectors[each], "euclidean") for each in rows]
     correct = photos.argmin(1) == drawn.photo_members
     photos, strangers = np.sort(photos, 1), np.sort(strangers, 1)
     identified = {}
     for name, score in SCORES.items():
-        scores, cuts = score(photos), np.quantile(score(strangers), TARGET_FPIRS, method="lower")
+        scores = score(photos, lengths[0])
+        cuts = np.quantile(score(strangers, lengths[1]), TARGET_FPIRS, method="lower")
         identified[name] = [float((correct & (scores <= cut)).mean()) for cut in cuts]
     return identified
 
 
-def rates_by_rule(vectors: Array, drawn: Draw) -> dict[str, list[float]]:
-    """By rule: FPIR and share identified, where the rule knows only the gallery."""
-    cohort = Cohort.of(vectors[drawn.gallery], np.arange(len(drawn.gallery)), "euclidean")
-    photos, strangers = (_distances(vectors, rows, drawn.gallery) for rows in (drawn.photos, drawn.strangers))
-    correct = photos.argmin(1) == drawn.photo_members
+def rates_by_rule(vectors: Array, drawn: Draw, *alphas: float) -> dict[str, list[float]]:
+    """By rule: FPIR and share identified, where the rule knows only the gallery; and the share that distance alone and
+    the distance of unit vectors identify at that FPIR.
+    """
+    gallery, photos, strangers = (vectors[rows] for rows in (drawn.gallery, drawn.photos, drawn.strangers))
+    cohort = Cohort.of(gallery, np.arange(len(gallery)), "euclidean")
+    of_photos, of_strangers = _distances(photos, gallery), _distances(strangers, gallery)
+    correct = of_photos.argmin(1) == drawn.photo_members
+    nearest, nearest_of_strangers = of_photos.min(1), of_strangers.min(1)
+    by_unit = [_distances(_unit(probes), _unit(gallery)) for probes in (photos, strangers)]
+    unit_correct = by_unit[0].argmin(1) == drawn.photo_members
     rates = {}
 
-    def add(name: str, photos_accepted: npt.NDArray[np.bool_], strangers_accepted: npt.NDArray[np.bool_]) -> None:
-        rates[name] = [float(strangers_accepted.mean()), float((photos_accepted & correct).mean())]
+    def add(name: str, accepted: Mask, strangers_accepted: Mask) -> None:
+        fpir = float(strangers_accepted.mean())
+        alone = nearest <= np.quantile(nearest_of_strangers, fpir)
+        unit = by_unit[0].min(1) <= np.quantile(by_unit[1].min(1), fpir)
+        shares = (accepted & correct).mean(), (alone & correct).mean(), (unit & unit_correct).mean()
+        rates[name] = [fpir, *map(float, shares)]
 
-    add("threshold 0.38", photos.min(1) <= 0.38, strangers.min(1) <= 0.38)
-    photo_risks, stranger_risks = (_risks(cohort, distances) for distances in (photos, strangers))
-    photos_below_cap, strangers_below_cap = photos.min(1) <= DLIB.cohort_cap, strangers.min(1) <= DLIB.cohort_cap
-    for alpha in TARGET_FPIRS:
-        if cohort.member_count >= members_needed(alpha):
-            for name, of_photos, of_strangers in zip(RISK_NAMES, photo_risks, stranger_risks, strict=True):
-                photos_accepted = (of_photos <= alpha) & photos_below_cap
-                add(f"{name}, alpha {alpha:g}", photos_accepted, (of_strangers <= alpha) & strangers_below_cap)
+    add("threshold 0.38", nearest <= 0.38, nearest_of_strangers <= 0.38)
+    for tail in get_args(Tail):
+        served = [alpha for alpha in alphas if cohort.member_count >= members_needed(Rule("cohort", alpha, tail))]
+        if not served:
+            continue
+        risks, stranger_risks = (
+            _risks(cohort, *probes, tail) for probes in ((photos, of_photos), (strangers, of_strangers))
+        )
+        for alpha in served:
+            accepted = (risks <= alpha) & (nearest <= DLIB.cohort_cap)
+            strangers_accepted = (stranger_risks <= alpha) & (nearest_of_strangers <= DLIB.cohort_cap)
+            add(f"{tail}, alpha {alpha:g}", accepted, strangers_accepted)
     return rates
 
 
-def _risks(cohort: Cohort, distances: Array) -> tuple[Array, Array]:
-    """The stranger_risk of each probe, and its value if the probe did not join the cohort: RISK_NAMES."""
-    member_ids, risks, risks_without_probe = np.arange(cohort.member_count), [], []
-    for probe_distances in distances:
-        score = cohort.conformal_score(member_ids, probe_distances)
-        assert score is not None
-        risks.append(score.stranger_risk)
-        not_above = np.count_nonzero(cohort.scores <= score.score)
-        risks_without_probe.append((1 + not_above) / (cohort.member_count + 1))
-    return np.array(risks), np.array(risks_without_probe)
+def rates_by_verdict(vectors: Array, drawn: Draw, alpha: float) -> dict[str, list[float]]:
+    """FPIR, and the shares of photos that get the wrong and the right member: by the estimate, and if a match that the
+    runner-up nearly shares is no match.
+    """
+    gallery, rates = vectors[drawn.gallery], {}
+    cohort = Cohort.of(gallery, np.arange(len(gallery)), "euclidean")
+    accepted, clear = [], []
+    for probes in (vectors[drawn.strangers], vectors[drawn.photos]):
+        apart = _distances(probes, gallery)
+        nearest, second = np.sort(apart, 1)[:, :2].T
+        accepted.append((_risks(cohort, probes, apart, "estimate") <= alpha) & (nearest <= DLIB.cohort_cap))
+        clear.append(nearest < NEARLY_AS_NEAR * second)
+    right = _distances(vectors[drawn.photos], gallery).argmin(1) == drawn.photo_members
+    for name, kept in (("every match", [True, True]), ("those with the verdict yes", clear)):
+        strangers, photos = (each & also for each, also in zip(accepted, kept, strict=True))
+        rates[name] = [float(share.mean()) for share in (strangers, photos & ~right, photos & right)]
+    return rates
 
 
-def _distances(vectors: Array, rows: npt.NDArray[np.intp], gallery: npt.NDArray[np.intp]) -> Array:
-    return np.array([approximate_distances(vectors[gallery], vectors[row], "euclidean") for row in rows])
+def cost_of_a_pair(vectors: Array, drawn: Draw, alpha: float) -> list[float]:
+    """FPIR and share identified by the estimate, without and with one member enrolled twice, under two regNos.
+
+    The second descriptor is another photo of this member, whose photos are no probes then.
+    """
+    member = int(drawn.photo_members[0])
+    rest = drawn.photo_members != member
+    single = replace(drawn, photos=drawn.photos[rest], photo_members=drawn.photo_members[rest])
+    twice = replace(single, gallery=np.append(drawn.gallery, drawn.photos[~rest][0]))
+    name = f"estimate, alpha {alpha:g}"
+    return [rate for each in (single, twice) for rate in rates_by_rule(vectors, each, alpha)[name][:2]]
+
+
+def _risks(cohort: Cohort, probes: Array, member_distances: Array, tail: Tail) -> Array:
+    """The stranger_risk of each probe."""
+    member_ids, lengths = np.arange(cohort.member_count), descriptor_lengths(probes, "euclidean")
+    scores = [
+        cohort.score(member_ids, of_probe, float(length), tail)
+        for of_probe, length in zip(member_distances, lengths, strict=True)
+    ]
+    return np.array([1.0 if score is None else score.stranger_risk for score in scores])
+
+
+def _unit(vectors: Array) -> Array:
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+
+
+def _distances(probes: Array, gallery: Array) -> Array:
+    return np.array([approximate_distances(gallery, probe, "euclidean") for probe in probes])
 
 
 def describe_faces(
-    files: Sequence[Path], detection: Literal["fast", "exact"] = "exact"
+    files: Sequence[Path], detection: Literal["fast", "exact"] = "exact", passes: Passes = "one"
 ) -> tuple[Array, npt.NDArray[np.str_]]:
     """The descriptor of each photo with a face, and the person: the name of its folder."""
-    engine, limits = DlibEngine(find_weights(), detection=detection), Limits(12 * 2**20, 50_000_000)
+    engine = with_passes(DlibEngine(find_weights(), detection=detection), passes)
+    limits = Limits(12 * 2**20, 50_000_000)
 
     def describe(file: Path) -> npt.NDArray[np.float32] | None:
         photo = open_photo(file.read_bytes(), limits)
@@ -152,13 +220,14 @@ def main() -> None:
     parser.add_argument(
         "--descriptors", type=Path, help="read the descriptors from this file; write it if it does not exist"
     )
+    parser.add_argument("--passes", choices=get_args(Passes), default="one", help="how a photo is described")
     options = parser.parse_args()
     if not LFW.exists():
         raise SystemExit("Skipped: ../shared/data/lfw-view1 is missing.")
     if options.descriptors and options.descriptors.exists():
         vectors, names = (np.load(options.descriptors)[key] for key in ("vectors", "names"))
     else:
-        vectors, names = describe_faces(sorted(LFW.rglob("*.jpg")))
+        vectors, names = describe_faces(sorted(LFW.rglob("*.jpg")), passes=options.passes)
         if options.descriptors:
             np.savez(options.descriptors, vectors=vectors, names=names)
     print(f"{len(vectors)} photos of {len(np.unique(names))} people, {options.seeds} galleries of each size")
@@ -166,8 +235,16 @@ def main() -> None:
         drawn = [draw(names, members, seed) for seed in range(options.seeds)]
         print(f"\n{members} members. Identified at an FPIR of exactly:")
         print_table([identified_at_fpir(vectors, each) for each in drawn], [f"{share:.1%}" for share in TARGET_FPIRS])
-        print()
-        print_table([rates_by_rule(vectors, each) for each in drawn], ["FPIR", "identified"])
+        print("\nThe rules; and what distance alone and the distance of unit vectors identify at that FPIR:")
+        alphas = ALPHAS_BY_SIZE.get(members, ALPHAS)
+        columns = ["FPIR", "identified", "distance", "unit"]
+        print_table([rates_by_rule(vectors, each, *alphas) for each in drawn], columns)
+        alpha = ESTIMATE_ALPHA_BY_SIZE.get(members, 0.01)
+        print(f"\nThe estimate, alpha {alpha:.0%}:")
+        print_table([rates_by_verdict(vectors, each, alpha) for each in drawn], ["FPIR", "wrong", "identified"])
+        pairs = [{f"the estimate, alpha {alpha:.0%}": cost_of_a_pair(vectors, each, alpha)} for each in drawn]
+        print("\nOne member enrolled twice:")
+        print_table(pairs, ["FPIR before", "ident. before", "FPIR after", "ident. after"])
 
 
 if __name__ == "__main__":

@@ -93,6 +93,10 @@ class TooManyImages(Face128Error, code="too_many_images", status=409): ...
 class Duplicate(Face128Error, code="duplicate", status=409): ...
 
 
+class InconsistentPerson(Face128Error, code="inconsistent_person", status=409):
+    """Refuses a photo that is further than ``limit`` from the person's others; ``index`` names it."""
+
+
 class TooLarge(Face128Error, code="too_large", status=413): ...
 
 
@@ -147,6 +151,10 @@ class ClientGone(Face128Error, code="client_gone", status=499, sentence="The cli
 
 class HeadTilted(Face128Error, code="head_tilted", status=422):
     """Refuses an enrolment above FACE128_MAX_ROLL; ``roll`` and ``max_roll`` are in degrees."""
+
+
+class PoorQuality(Face128Error, code="poor_quality", status=422):
+    """Refuses an enrolment below FACE128_MIN_QUALITY; ``verdict``, ``reasons`` and ``measures`` are the photo's."""
 
 
 class TryLater(Face128Error):

@@ -25,6 +25,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from face128.api_keys import ApiKey, parse_entry
 from face128.domain.decision_rule import Rule
+from face128.domain.template import Template
 from face128.errors import ConfigurationError
 from face128.logs import LogFormat
 from face128.memory_limit import this_process
@@ -117,11 +118,16 @@ class Settings(BaseSettings):
     faceapi_input_size: int = Field(416, ge=32, le=2048, multiple_of=32)  # inputSize of tiny_face_detector
     insightface_pack: Path | None = None  # folder of an InsightFace model pack, such as buffalo_l
     insightface_detection_size: int = Field(640, ge=64, le=4096, multiple_of=32)  # side of the square input, in pixels
+    passes: Literal["one", "mirror"] = "one"  # mirror: the mean descriptor of a face and of its mirror image
 
     # Decisions
     decision: Literal["threshold", "cohort"] = "threshold"  # the rule, unless a request names one
+    template: Template = "mean"  # how several photos of a person in the gallery count
     alpha: float = Field(0.01, gt=0, lt=1)  # greatest share of strangers that the cohort rule accepts
+    tail: Literal["auto", "exact", "estimate"] = "auto"  # what computes stranger_risk: a bound, or an estimate
+    review_alpha: float | None = Field(None, gt=0, lt=1)  # a stranger_risk up to this is worth another look
     max_roll: float | None = Field(None, gt=0, le=180)  # greatest tilt of a head, in degrees, that may be enrolled
+    min_quality: Literal["none", "fair", "good"] = "none"  # the worst photo that may be enrolled
 
     # Work and limits
     threads: int = Field(default_factory=_threads, ge=1, le=256)  # photos encoded at once
@@ -165,10 +171,17 @@ class Settings(BaseSettings):
             raise ValueError("* would let every page use a service without API keys: name the origins, or set keys")
         return value
 
+    @field_validator("review_alpha")
+    @classmethod
+    def _review_above_alpha(cls, value: float | None, info: ValidationInfo) -> float | None:
+        if value is not None and value <= info.data.get("alpha", 0.0):
+            raise ValueError("it must be above FACE128_ALPHA")
+        return value
+
     @property
     def rule(self) -> Rule:
         """Decision rule, unless a request names one."""
-        return Rule(self.decision, self.alpha)
+        return Rule(self.decision, self.alpha, self.tail, self.review_alpha)
 
     @property
     def process_isolation(self) -> bool:

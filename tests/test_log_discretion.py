@@ -94,11 +94,14 @@ def drive(client: httpx.Client) -> None:
     created = client.post("/records", files={"image": (FILE, ONE)}, data=person).json()["record"]
     assert client.post("/records", files={"image": (FILE, ONE)}, data={"name": TAG}).status_code == 409
     assert client.post("/records", files={"image": (FILE, ONE)}, data={"name": NAME, "metadata": TAG}).is_error
-    enrolled = client.post(f"/enroll_faces/{USER}", files={"files": (FILE, OTHER)}, data={"name": NAME})
+    enrolled = client.post(f"/enroll_faces/{USER}?force=true", files={"files": (FILE, OTHER)}, data={"name": NAME})
     assert enrolled.json()["faces_stored"] == 1
     assert client.post(f"/enroll_faces/{TAG}", files={"files": (FILE, OTHER)}, data={"name": TAG}).status_code == 409
     client.post(f"/enroll_faces/{USER}", files={"files": (FILE, DAMAGED)}, data={"name": NAME})
     assert client.post("/match_face", files={"image": (FILE, OTHER)}).json()["user_id"] == USER
+    verified = client.post(f"/verify/{USER}", files={"image": (FILE, OTHER)}).json()
+    assert (verified["user_id"], verified["verified"]) == (USER, True)
+    client.post(f"/verify/{USER}", json={"descriptor": NAME})
     client.get(f"/records?limit={NAME}")
     client.get("/records")
     client.get(f"/records/{created['id']}")
@@ -154,6 +157,7 @@ def test_no_log_tells_who_or_what_was_sent(tmp_path: Path, form: str, isolation:
         FACE128_ISOLATION=isolation,
         FACE128_LOG_FORMAT=form,
         FACE128_LOG_LEVEL="debug",
+        FACE128_TEMPLATE="nearest",  # the one person has photos of two
     )
     with tempfile.TemporaryFile() as file:
         with started(stderr=file, **settings) as (process, port):

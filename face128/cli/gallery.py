@@ -36,7 +36,7 @@ def list_people() -> None:
             for record in records:
                 line = {"regNo": record.person.reg_no, "name": record.person.name, "id": record.id}
                 line |= {"model": record.model, "created_at": record.created_at.isoformat(timespec="seconds")}
-                print(json.dumps(line | {"metadata": record.metadata}, ensure_ascii=False))
+                print(json.dumps(line | record.photo_facts | {"metadata": record.metadata}, ensure_ascii=False))
             skip += PAGE_RECORDS
 
 

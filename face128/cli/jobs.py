@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from face128.cli.options import EngineOption, FacesOption, JittersOption
+from face128.cli.options import EngineOption, FacesOption, JittersOption, PassesOption
 from face128.errors import BadRequest
 from face128.jobs.files import check_folder, read_file, write_files
 from face128.settings import Settings, load_settings
@@ -54,6 +54,11 @@ def reencode(
     engine: EngineOption = None,
     faces: FacesOption = "one",
     num_jitters: JittersOption = 1,
+    passes: PassesOption = None,
+    template: Annotated[
+        Literal["nearest", "mean"],
+        typer.Option("--template", help="mean: write one descriptor a member, the mean of their photos."),
+    ] = "nearest",
     post: Annotated[str | None, typer.Option("--post", help="Also enrol in the service at this URL.")] = None,
     cluster: ClusterOption = None,
     shared: Annotated[bool, typer.Option("--shared", help="The cluster's workers can read the photos' paths.")] = False,
@@ -87,7 +92,7 @@ def reencode(
         from face128.jobs.execution.dask_backend import DaskBackend
 
         backend = DaskBackend(cluster, sends_photos=not shared)
-    recipe = Recipe.from_settings(settings, engine, faces, num_jitters, settings.max_roll)
+    recipe = Recipe.from_settings(settings, engine, faces, num_jitters, settings.max_roll, passes, settings.min_quality)
     post_key = settings.post_key.get_secret_value() if settings.post_key else None
     service = RemoteService(post, post_key) if post else None
     named, column = parse_columns(columns), None
@@ -105,7 +110,7 @@ def reencode(
             write_members = DescriptorColumn(database, update, key, base64=base64).write_statements
         if write_back is not None:
             column = DescriptorColumn(database, write_back, key, base64=base64)
-    result = run_reencode(listing, recipe, out, backend, write_members, service, column)
+    result = run_reencode(listing, recipe, out, backend, write_members, service, column, template)
     print_reencoding(result)
     raise typer.Exit(1 if result.failures else 0)
 

@@ -20,7 +20,7 @@ from face128.cli.errors import describe, print_error
 from face128.cli.gallery import app as gallery
 from face128.cli.jobs import COMMANDS as JOBS
 from face128.cli.keys import app as keys
-from face128.cli.options import EngineOption, FacesOption, JittersOption
+from face128.cli.options import EngineOption, FacesOption, JittersOption, PassesOption
 from face128.errors import BadRequest, Face128Error
 from face128.jobs.files import read_file
 from face128.logs import set_up_logging, silence_native_output
@@ -30,6 +30,7 @@ from face128.workers import launcher
 
 if TYPE_CHECKING:
     from face128.encoding.encode import FaceChoice
+    from face128.encoding.passes import Passes
     from face128.workers.process_pool import ProcessPool
 
 log = logging.getLogger("face128")
@@ -107,6 +108,7 @@ def encode(
     engine: EngineOption = None,
     faces: FacesOption = "one",
     num_jitters: JittersOption = 1,
+    passes: PassesOption = None,
 ) -> None:
     """Print one line of JSON a photo: its descriptor, the model, box and confidence.
 
@@ -115,7 +117,7 @@ def encode(
     from face128.workers.memory_budget import MemoryBudget
 
     settings = load_settings()
-    encode_photo = _photo_encoder(settings, engine, faces, num_jitters)
+    encode_photo = _photo_encoder(settings, engine, faces, num_jitters, passes)
     failed = False
     encode_in_turn = partial(MemoryBudget().call, lambda path: encode_photo(read_file(path)))
     with ThreadPoolExecutor(settings.threads) as pool:
@@ -196,14 +198,15 @@ def _probe(path: Path, settings: Settings, engine: str | None, faces: FaceChoice
 
 
 def _photo_encoder(
-    settings: Settings, engine: str | None, faces: FaceChoice, num_jitters: int = 1
+    settings: Settings, engine: str | None, faces: FaceChoice, num_jitters: int = 1, passes: Passes | None = None
 ) -> Callable[[bytes], dict[str, Any]]:
     """Load an engine. The function gives the answer of /encode-image for a photo, and raises what ``encode`` raises."""
     from face128.encoding.encode import encode as encode_photo
+    from face128.encoding.passes import with_passes
     from face128.engines.loader import load_engine
     from face128.photos.photo import Limits
 
-    loaded = load_engine(engine or settings.engines[0], settings)
+    loaded = with_passes(load_engine(engine or settings.engines[0], settings), passes or settings.passes)
     limits = Limits(settings.max_image_bytes, settings.max_image_pixels)
     return lambda data: encode_photo(loaded, data, limits, faces, num_jitters).answer()
 

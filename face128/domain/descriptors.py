@@ -25,7 +25,8 @@ Vector = npt.NDArray[np.float64]
 """(dimension,) float64: the numbers of the JSON text, or base64's float32 widened exactly."""
 Matrix = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 """(rows, dimension), one descriptor per row."""
-MAX_JSON_CHARACTERS = 64 * 1024  # of a descriptor as JSON text; 512 numbers take about 12,000
+NO_FINITE_DISTANCE = "There is no finite distance between these descriptors."
+MAX_JSON_CHARACTERS = 64 * 1024  # of a member's descriptors as JSON text; 512 numbers take about 12,000
 Descriptors = npt.NDArray[np.float32]
 """(n, dimension) float32, one row per face, as an engine returns them."""
 
@@ -39,12 +40,11 @@ def parse(value: object, dimension: int, field: str = "descriptor", **context: A
     def invalid(sentence: str) -> InvalidDescriptor:
         return InvalidDescriptor(sentence, field=field, **context)
 
-    if isinstance(value, str) and value.lstrip().startswith(("[", "{")):  # databases hand out JSON as text
+    if isinstance(value, str) and value.lstrip().startswith(("[", "{")):
         try:
-            # Python's objects may take thirty times the memory of a text: none is made of one that is no descriptor.
-            value = json.loads(value) if len(value) <= MAX_JSON_CHARACTERS else None
-        except (ValueError, RecursionError):
-            raise invalid("A descriptor that is text must be JSON or base64.") from None
+            value = parse_json(value)
+        except InvalidDescriptor as error:
+            raise invalid(str(error)) from None
     if isinstance(value, str):
         try:
             vector = from_base64(value).astype(np.float64)
@@ -68,6 +68,15 @@ def parse(value: object, dimension: int, field: str = "descriptor", **context: A
     if not np.isfinite(vector).all():
         raise invalid("A descriptor is finite numbers; this one has NaN or an infinite one.")
     return vector
+
+
+def parse_json(text: str) -> Any:
+    """The value of a text: databases hand out JSON as text. Raises InvalidDescriptor unless it is JSON."""
+    try:
+        # Python's objects may take thirty times the memory of a text: none is made of one that is no descriptor.
+        return json.loads(text) if len(text) <= MAX_JSON_CHARACTERS else None
+    except (ValueError, RecursionError):
+        raise InvalidDescriptor("A descriptor that is text must be JSON or base64.") from None
 
 
 @cache
@@ -114,5 +123,5 @@ def distance(a: Matrix | Vector, b: Matrix | Vector, metric: Metric) -> float:
     """
     result = float(distances(a[None], b, metric)[0])
     if not math.isfinite(result):
-        raise InvalidDescriptor("There is no finite distance between these descriptors.")
+        raise InvalidDescriptor(NO_FINITE_DISTANCE)
     return result

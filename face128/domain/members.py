@@ -13,6 +13,7 @@ import numpy.typing as npt
 from face128.domain.decision_rule import THRESHOLD, Rule
 from face128.domain.descriptors import Matrix, Vector
 from face128.domain.model_card import ModelCard
+from face128.domain.template import Template
 
 RegNo = int | float | str
 
@@ -46,7 +47,8 @@ class MemberList:
     """List indices of the members whose descriptors another, comparable model made."""
     skipped: tuple[SkippedMember, ...] = ()
     derived: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
-    """Results computed from the list, which live as long as it does: its Cohort by metric (matching/decision.py)."""
+    """Results computed from the list, which live as long as it does: its Cohort by metric (matching/decision.py), and
+    the list of its templates (matching/templates.py)."""
 
     @cached_property
     def person_ids(self) -> npt.NDArray[np.intp]:
@@ -56,11 +58,13 @@ class MemberList:
 
     @property
     def nbytes(self) -> int:
-        """Approximate memory in bytes, including ``person_ids``."""
+        """Approximate memory in bytes, including ``person_ids`` and the templates that may be derived."""
         lists = self.reg_nos, self.names, self.other_model
         # Called for every new list: __sizeof__ takes a fifth of the time of sys.getsizeof.
         objects = sum([each.__sizeof__() for values in lists for each in values])
-        return objects + sum(map(getsizeof, lists)) + self.vectors.nbytes + 2 * self.owners.nbytes
+        several = len(set(self.reg_nos)) < len(self.reg_nos) or bool((np.diff(self.owners) == 0).any())
+        templates = min(len(self.owners), len(self.reg_nos)) * self.vectors.shape[1] * 8 if several else 0
+        return objects + sum(map(getsizeof, lists)) + self.vectors.nbytes + 2 * self.owners.nbytes + templates
 
 
 @dataclass(frozen=True)
@@ -75,3 +79,5 @@ class MatchRequest:
     rule: Rule = THRESHOLD
     root_fields: tuple[str, ...] = ()
     """The fields of the body's root, in their order; empty if Python's parser read the body."""
+    template: Template | None = None
+    """None: the body names none. A list's is then ``nearest``, and the gallery's that of the settings."""

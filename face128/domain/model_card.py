@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass, replace
 from typing import Literal
 
+Rendering = Literal["plain", "browser"]
+
 
 @dataclass(frozen=True)
 class ModelCard:
@@ -21,6 +23,9 @@ class ModelCard:
     """The licence of the weights."""
     pipeline: str
     """Version of detection, alignment and crop, on which a descriptor depends."""
+    rendering: Rendering = "plain"
+    """How a file becomes pixels. "plain" as face_recognition does: colour profiles are ignored, and what is transparent
+    is white. "browser" as Chrome draws it on a canvas: in sRGB, and what is transparent is black."""
     cohort_cap: float = 0.6
     """The greatest distance that the cohort rule accepts; 0.6 is dlib's own bound for one person."""
 

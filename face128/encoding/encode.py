@@ -12,13 +12,15 @@ import numpy.typing as npt
 from face128 import events
 from face128.domain.descriptors import Descriptors
 from face128.encoding.jitter import jittered_copies
+from face128.encoding.quality import MinQuality, Quality, assess, refuse_poor_quality
 from face128.engines.base import Chips, Engine, Face
 from face128.errors import BadImage, HeadTilted, MultipleFaces, NoFace
 from face128.events import one_photo, stage
 from face128.photos.photo import Limits, Photo, decode_base64, open_photo
 
-FaceChoice = Literal["one", "largest"]
-"""For a photo of several faces: "one" refuses it, "largest" takes the face with the largest box."""
+FaceChoice = Literal["one", "largest", "best"]
+"""For a photo of several faces: "one" refuses it, "largest" takes the face with the largest box, "best" the one with
+the highest confidence, as detectSingleFace of face-api.js does."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,12 @@ class Encoding:
     face: Face
     face_count: int
     photo: Photo
+    quality: Quality | None = None
+    """None unless it was asked for."""
+
+    def photo_facts(self) -> dict[str, Any]:
+        """What an answer says about the photo, and the gallery keeps: a JSON object for each fact that is known."""
+        return photo_facts(self.face, self.quality)
 
     def answer(self) -> dict[str, Any]:
         """The JSON of /encode-image and ``face128 encode``. The numbers are the float32 values, exactly."""
@@ -38,6 +46,7 @@ class Encoding:
             **face_fields(self.face, self.photo),
             "face_count": self.face_count,
             "roll": _rounded_roll(self.face),
+            **self.photo_facts(),
         }
 
 
@@ -48,31 +57,43 @@ def encode(
     face_choice: FaceChoice = "one",
     num_jitters: int = 1,
     max_roll: float | None = None,
+    with_quality: bool = False,
+    min_quality: MinQuality = "none",
 ) -> Encoding:
     """Decode a photo, find its face and describe it. Blocking.
 
     With ``num_jitters`` above 1 the descriptor is the mean of so many jittered copies of the face (jitter.py).
-    Raises what open_photo raises for the file, NoFace, MultipleFaces with every face's box, and HeadTilted for a head
-    that is tilted by more than ``max_roll`` degrees.
+    Raises what open_photo raises for the file, NoFace, MultipleFaces with every face's box, HeadTilted for a head that
+    is tilted by more than ``max_roll`` degrees, and, ``with_quality``, PoorQuality for one worse than ``min_quality``.
     """
     with one_photo():
         photo, faces = find_faces(engine, data, limits)
         face = choose_face(faces, photo, face_choice)
         if max_roll is not None:
             refuse_tilted_head(face, max_roll)
-        descriptor = mean_descriptor(describe_chips(engine, crop_face(engine, photo, face, num_jitters)))
-    return Encoding(descriptor, engine.card.name, face, len(faces), photo)
+        quality = assess(photo, face) if with_quality else None
+        if quality:
+            refuse_poor_quality(quality, min_quality)
+        descriptor = mean_descriptor(engine, describe_chips(engine, crop_face(engine, photo, face, num_jitters)))
+    return Encoding(descriptor, engine.card.name, face, len(faces), photo, quality)
 
 
 def find_faces(engine: Engine, data: bytes, limits: Limits) -> tuple[Photo, list[Face]]:
     """Decode a photo and find its faces; the descriptor network does not run. Blocking."""
     with one_photo():
-        photo = open_photo(data, limits)
+        photo = open_photo(data, limits, engine.card.rendering)
         photo.claim_memory(engine.search_bytes(photo.width * photo.height))
         with stage("detect"):
             faces = engine.detect(photo)
     events.faces_found(len(faces))
     return photo, faces
+
+
+def assess_faces(engine: Engine, data: bytes, limits: Limits) -> tuple[Photo, list[Face], list[Quality]]:
+    """As ``find_faces``, with the quality of the photo for each face. Blocking."""
+    with one_photo():
+        photo, faces = find_faces(engine, data, limits)
+        return photo, faces, [assess(photo, face) for face in faces]
 
 
 def choose_face(faces: Sequence[Face], photo: Photo, face_choice: FaceChoice) -> Face:
@@ -81,7 +102,7 @@ def choose_face(faces: Sequence[Face], photo: Photo, face_choice: FaceChoice) ->
         raise NoFace()
     if len(faces) > 1 and face_choice == "one":
         raise MultipleFaces(
-            f"Multiple faces detected: {len(faces)}. Send a photo of one person, or ask for faces=largest.",
+            f"Multiple faces detected: {len(faces)}. Send a photo of one person, or ask for faces=largest or best.",
             face_count=len(faces),
             faces=[face_fields(face, photo) for face in faces],
         )
@@ -90,7 +111,7 @@ def choose_face(faces: Sequence[Face], photo: Photo, face_choice: FaceChoice) ->
         left, top, right, bottom = face.box
         return (right - left) * (bottom - top)
 
-    return max(faces, key=area)
+    return max(faces, key=area if face_choice == "largest" else lambda face: face.confidence)
 
 
 def crop_face(engine: Engine, photo: Photo, face: Face, num_jitters: int = 1) -> Chips:
@@ -106,9 +127,10 @@ def describe_chips(engine: Engine, chips: Chips) -> Descriptors:
         return engine.describe(chips)
 
 
-def mean_descriptor(descriptors: Descriptors) -> npt.NDArray[np.float32]:
-    """The descriptor of a face from those of its chips: (dimension,)."""
-    return np.asarray(descriptors.mean(axis=0, dtype=np.float32))
+def mean_descriptor(engine: Engine, descriptors: Descriptors) -> npt.NDArray[np.float32]:
+    """The descriptor of a face from those of its chips: (dimension,). Of length 1 where the metric is the cosine."""
+    mean = np.asarray(descriptors.mean(axis=0, dtype=np.float32))
+    return mean / np.linalg.norm(mean) if len(descriptors) > 1 and engine.card.metric == "cosine" else mean
 
 
 def crop_base64_photo(
@@ -139,9 +161,16 @@ def _rounded_roll(face: Face) -> float | None:
 
 
 def face_fields(face: Face, photo: Photo) -> dict[str, Any]:
-    """``bbox`` as [x1, y1, x2, y2] in pixels of the upright photo, clipped to it, and ``confidence``."""
+    """``bbox``: [x1, y1, x2, y2] in pixels of the photo as it was sent, clipped to it; ``confidence``; ``adjusted``."""
     left, top, right, bottom = face.box
     return {
         "bbox": [max(left, 0), max(top, 0), min(right, photo.width), min(bottom, photo.height)],
         "confidence": round(face.confidence, 4),
+        **photo_facts(face),
     }
+
+
+def photo_facts(face: Face, quality: Quality | None = None) -> dict[str, Any]:
+    """What is known about a face's photo: ``adjusted`` where anything was done to it, and ``quality`` if given."""
+    adjusted = face.adjusted.to_json()
+    return ({"adjusted": adjusted} if adjusted else {}) | ({"quality": quality.to_json()} if quality else {})

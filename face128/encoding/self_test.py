@@ -7,6 +7,7 @@ from functools import cache
 from importlib.resources import files
 
 from face128.encoding.encode import encode
+from face128.encoding.passes import with_passes
 from face128.engines.base import Engine
 from face128.engines.loader import load_engine
 from face128.errors import ConfigurationError, NoFace
@@ -25,7 +26,8 @@ def load_engines(
     for name in settings.engines:
         try:
             engine = load_engine(name, settings)
-            run_trial(lambda engine=engine: encode(engine, self_test_photo(), limits))  # type: ignore[misc]
+            tried = with_passes(engine, settings.passes)
+            run_trial(lambda tried=tried: encode(tried, self_test_photo(), limits))  # type: ignore[misc]
         except ConfigurationError as error:
             yield name, str(error)
         except NoFace:

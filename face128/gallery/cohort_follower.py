@@ -17,20 +17,25 @@ from functools import cached_property
 import numpy as np
 import sqlalchemy as sa
 
-from face128.domain.decision_rule import Rule
+from face128.domain.decision_rule import Rule, Tail
 from face128.domain.descriptors import Descriptors, Vector
 from face128.domain.model_card import ModelCard
+from face128.domain.template import Template
 from face128.errors import Face128Error, NotReady, TooLarge
 from face128.gallery.database import Database, fetch_all
 from face128.gallery.exact_search import lower_bound
 from face128.gallery.index import Distances, Ids
-from face128.gallery.index_sync import FaissIndexSync, comparable_models
+from face128.gallery.index_sync import comparable_models
 from face128.gallery.knn_graph import KnnGraph, Rows
+from face128.gallery.person_templates import PersonTemplates, joined, template_batches
 from face128.gallery.rwlock import ReadWriteLock
-from face128.gallery.statements import count_faces, erased_ids, read_faces
+from face128.gallery.statements import FaceBatch, count_faces, erased_ids, read_faces, read_owners
 from face128.gallery.tables import faces
+from face128.gallery.template_sync import VersionedIndex
 from face128.logs import plain_traceback
-from face128.matching.conformal import ConformalScore, require_enough_members
+from face128.matching.cohort_score import descriptor_lengths
+from face128.matching.conformal import CohortScore
+from face128.matching.tails import require_enough_members, serving_tail
 from face128.process_memory import OverwritingFreedMemory
 
 log = logging.getLogger("face128")
@@ -51,9 +56,11 @@ class CohortFollower:
     Thread-safe. A connection determines the version: that of the gallery that its transaction sees.
     """
 
-    def __init__(self, database: Database, card: ModelCard) -> None:
-        self._database, self._card = database, card
+    def __init__(self, database: Database, card: ModelCard, template: Template = "nearest") -> None:
+        self._database, self._card, self._template = database, card, template
         self._of_models = faces.c.model.in_(comparable_models(card))
+        self._people = PersonTemplates()
+        """By the template "mean", what the rows of the graph are of."""
         self._graph: KnnGraph | None = None
         self._snapshot: CohortSnapshot | None = None
         self._version = -1
@@ -93,18 +100,32 @@ class CohortFollower:
             if self._version < complete_from or changes * (len(self._graph) + changes) > MAX_UPDATE_PAIRS:
                 self._graph = self._snapshot = None
                 return False
-            self._graph.update(gone, read_faces(connection, self._card.dimension, added))
+            try:
+                self._graph.update(*self._changes(connection, self._people, gone, added))
+            except BaseException:  # half of the changes: all is built anew
+                self._graph = self._snapshot = None
+                raise
             self._version, self._snapshot = version, None
         return True
 
+    def _changes(
+        self, connection: sa.Connection, people: PersonTemplates, gone: Ids, added: sa.ColumnElement[bool]
+    ) -> tuple[Ids, FaceBatch]:
+        """The rows of the graph that are gone, and the new ones: faces, or templates."""
+        if self._template == "nearest":
+            return gone, read_faces(connection, self._card.dimension, added)
+        changes = people.update(gone, read_owners(connection, added))
+        batches = [batch for _, batch in template_batches(connection, changes)]
+        return changes.gone, joined(batches, self._card.dimension)
+
     def score(
-        self, connection: sa.Connection, probe: Vector, rule: Rule, index: FaissIndexSync | None
+        self, connection: sa.Connection, probe: Vector, rule: Rule, index: VersionedIndex | None
     ) -> ScoredCandidates | None:
         """Score a probe; None if the cohort is at a later version than this transaction.
 
         With an ``index``, only the rule's decision is computed: often the index's nearest faces suffice, which is
-        faster than comparing all. If the cohort rule refuses the probe, its ``stranger_risk`` may then be lower than
-        the true one, but is above alpha.
+        faster than comparing all. If the verdict is "no", the exact tail's ``stranger_risk`` may then be lower than the
+        true one, but is above the rule's ``greatest_risk``.
 
         Raises NotReady while the cohort is being built, TooLarge where the gallery has more than MAX_COHORT_FACES, and
         TooFewMembers where there are too few members for the cohort rule's alpha.
@@ -128,11 +149,13 @@ class CohortFollower:
                     raise TooLarge(
                         f"The cohort rule takes at most {MAX_COHORT_FACES:,} faces; the gallery has {count:,}."
                     )
-                everybody = read_faces(connection, self._card.dimension, self._of_models)
-            graph = KnnGraph(self._card.metric, self._card.dimension)
-            graph.update(np.empty(0, np.int64), everybody)
+                people = PersonTemplates()
+                everybody = self._changes(connection, people, np.empty(0, np.int64), self._of_models)
+            dtype = np.float32 if self._template == "nearest" else np.float64
+            graph = KnnGraph(self._card.metric, self._card.dimension, dtype)
+            graph.update(*everybody)
             with self._lock.writing():
-                self._graph, self._version, self._snapshot = graph, version, None
+                self._graph, self._people, self._version, self._snapshot = graph, people, version, None
             build.set_result(None)
         except BaseException as error:
             log.error("the gallery's cohort: %s", error if isinstance(error, Face128Error) else plain_traceback(error))
@@ -141,12 +164,12 @@ class CohortFollower:
 
 @dataclass(frozen=True)
 class ScoredCandidates:
-    """The conformal score of one probe, and the candidates found for it."""
+    """The cohort score of one probe, and the candidates found for it."""
 
-    conformal_score: ConformalScore | None
+    cohort_score: CohortScore | None
     _ids: Ids
     _distances: Distances
-    _index: FaissIndexSync | None = None
+    _index: VersionedIndex | None = None
     """Where further candidates are searched; None if these are all."""
 
     def search(self, vector: Descriptors, card: ModelCard, k: int) -> tuple[Ids, Distances]:
@@ -168,14 +191,17 @@ class CohortSnapshot:
         self._cohort = graph.cohort()
         self._ids = graph.ids.copy()
 
-    def score(self, probe: Vector, rule: Rule, index: FaissIndexSync | None) -> ScoredCandidates:
+    def score(self, probe: Vector, rule: Rule, index: VersionedIndex | None) -> ScoredCandidates:
         """See CohortFollower.score."""
         if rule.name == "cohort":
-            require_enough_members(self._cohort.member_count, rule.alpha)
-        scored = self._score_from_nearest(probe, rule.alpha, index) if index else None
-        return scored or self._score_from_all(probe)
+            require_enough_members(self._cohort.member_count, rule)
+        tail = serving_tail(rule, self._cohort.member_count)
+        scored = self._score_from_nearest(probe, rule.greatest_risk, tail, index) if index else None
+        return scored or self._score_from_all(probe, tail)
 
-    def _score_from_nearest(self, probe: Vector, alpha: float, index: FaissIndexSync) -> ScoredCandidates | None:
+    def _score_from_nearest(
+        self, probe: Vector, greatest_risk: float, tail: Tail, index: VersionedIndex
+    ) -> ScoredCandidates | None:
         """Compare only the nearest faces and the few others that decide; None if those are too many."""
         with np.errstate(over="ignore"):
             found = index.search_at(self._version, probe.astype(np.float32), self._card, FIRST_CANDIDATES)
@@ -186,26 +212,31 @@ class CohortSnapshot:
         beyond = math.inf if complete else lower_bound(float(approximate[-1]), float(np.linalg.norm(probe)))
         graph, cohort = self._graph, self._cohort
         rows = self._rows_by_id[np.searchsorted(self._ids, ids, sorter=self._rows_by_id)]
-        own_score = cohort.probe_score(rows, graph.exact_distances(rows, probe), beyond)
+        own_score = cohort.probe_score(rows, graph.exact_distances(rows, probe), self._length(probe), beyond)
         if own_score is None:
             return None
+        if tail == "estimate":
+            return ScoredCandidates(self._cohort_score(rows, probe, tail), ids, approximate, index)
         if (others := cohort.rows_to_rescore(own_score, beyond)) is not None:
-            return ScoredCandidates(self._conformal_score(np.union1d(rows, others), probe), ids, approximate, index)
-        if (lowest := cohort.lowest_rows(alpha)) is not None:
+            return ScoredCandidates(self._cohort_score(np.union1d(rows, others), probe, tail), ids, approximate, index)
+        if (lowest := cohort.lowest_rows(greatest_risk)) is not None:
             risk = cohort.min_stranger_risk(own_score, lowest, graph.distance_bounds(probe, lowest)[0])
-            if risk > alpha:  # the rule refuses the probe, whatever the other rows add
-                return ScoredCandidates(ConformalScore(own_score, risk), ids, approximate, index)
+            if risk > greatest_risk:  # the rule refuses the probe, whatever the other rows add
+                return ScoredCandidates(CohortScore(own_score, risk, tail), ids, approximate, index)
         return None
 
-    def _score_from_all(self, probe: Vector) -> ScoredCandidates:
+    def _score_from_all(self, probe: Vector, tail: Tail) -> ScoredCandidates:
         least, most = self._graph.distance_bounds(probe)
-        rows = self._cohort.affected_rows(least, most)
-        return ScoredCandidates(self._conformal_score(rows, probe), self._ids, least)
+        rows = self._cohort.affected_rows(least, most, tail)
+        return ScoredCandidates(self._cohort_score(rows, probe, tail), self._ids, least)
 
-    def _conformal_score(self, rows: Rows, probe: Vector) -> ConformalScore | None:
+    def _cohort_score(self, rows: Rows, probe: Vector, tail: Tail) -> CohortScore | None:
         exact = self._graph.exact_distances(rows, probe)
         finite = np.isfinite(exact)
-        return self._cohort.conformal_score(rows[finite], exact[finite])
+        return self._cohort.score(rows[finite], exact[finite], self._length(probe), tail)
+
+    def _length(self, probe: Vector) -> float:
+        return float(descriptor_lengths(probe[None], self._card.metric)[0])
 
     @cached_property
     def _rows_by_id(self) -> Rows:

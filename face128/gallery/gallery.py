@@ -6,10 +6,10 @@ the distance of ``descriptors.distances``: a search and a posted list agree to t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +17,7 @@ import sqlalchemy as sa
 
 from face128.domain.decision_rule import THRESHOLD, Rule
 from face128.domain.model_card import ModelCard, find_card
+from face128.domain.template import Template
 from face128.errors import (
     ConfigurationError,
     DatabaseUnavailable,
@@ -29,14 +30,17 @@ from face128.errors import (
 from face128.events import stage
 from face128.gallery import statements
 from face128.gallery.cohort_follower import CohortFollower
+from face128.gallery.consistency import refuse_inconsistent
 from face128.gallery.database import Database
 from face128.gallery.erasing import Eraser, Erasure
-from face128.gallery.exact_search import FIRST_CANDIDATES, Probe, nearest_faces
-from face128.gallery.index_sync import FaissIndexSync, comparable_models
+from face128.gallery.exact_search import FIRST_CANDIDATES, Probe, nearest_faces, nearest_templates
+from face128.gallery.index_sync import FaissIndexSync, Search, comparable_models
+from face128.gallery.one_to_one import NO_PERSON, Verification, verify
 from face128.gallery.records import NO_RECORD, RECORD_COLUMNS, NewFace, Person, Record, SearchHit, check_id, check_text
 from face128.gallery.statements import count_faces
 from face128.gallery.tables import faces, state
-from face128.matching.conformal import ConformalScore
+from face128.gallery.template_sync import TemplateSync
+from face128.matching.conformal import CohortScore
 from face128.matching.decision import Candidate, Decision
 from face128.process_memory import OverwritingFreedMemory
 from face128.settings import Settings
@@ -50,9 +54,12 @@ MAX_SNAPSHOT_ATTEMPTS = 100  # transactions in which one search may find that th
 class Gallery:
     """Raises ConfigurationError for invalid settings, DatabaseUnavailable where the database cannot be reached."""
 
-    def __init__(self, database_url: str, milvus_uri: str | None = None, **options: bool) -> None:
-        """``options``: those of Database."""
+    def __init__(
+        self, database_url: str, milvus_uri: str | None = None, template: Template = "nearest", **options: bool
+    ) -> None:
+        """``template`` is that of searches which name none. ``options``: those of Database."""
         self.database = Database(database_url, **options)
+        self._template = template
         self._index: FaissIndexSync | MilvusIndexSync = FaissIndexSync()
         if milvus_uri:
             try:
@@ -60,7 +67,9 @@ class Gallery:
             except ModuleNotFoundError:
                 raise ConfigurationError("Milvus's client is not installed: pip install 'face128[milvus]'") from None
             self._index = MilvusIndexSync(milvus_uri, self.database)
-        self._cohorts: dict[frozenset[str], CohortFollower] = {}  # by their comparable models
+        face_index = self._index if isinstance(self._index, FaissIndexSync) else None
+        self._templates = TemplateSync(self._index.search, face_index)
+        self._cohorts: dict[tuple[frozenset[str], Template], CohortFollower] = {}  # by their comparable models
         self._eraser = Eraser(self.database, self.load)
 
     @classmethod
@@ -69,6 +78,7 @@ class Gallery:
         return cls(
             database_url.get_secret_value() if database_url else f"sqlite:///{settings.gallery_file}",
             milvus_uri.get_secret_value() if milvus_uri else None,
+            settings.template,
             **options,
         )
 
@@ -84,6 +94,8 @@ class Gallery:
         """Bring the index up to date, so that the next search does not wait for it."""
         with self.database.reading() as connection:
             self._index.catch_up(connection)
+            if self._template == "mean" or self._templates.in_use:
+                self._templates.catch_up(connection)
             for cohort in tuple(self._cohorts.values()):
                 cohort.catch_up(connection)
 
@@ -91,7 +103,7 @@ class Gallery:
         """Start to build what the cohort rule needs: minutes for 100,000 faces. Returns whether it is ready in time."""
         with self.database.reading() as connection:
             models = statements.stored_models(connection)
-        return all(self._cohort(card).build(timeout_s) for card in map(find_card, models) if card)
+        return all(self._cohort(card, self._template).build(timeout_s) for card in map(find_card, models) if card)
 
     def enrol(
         self,
@@ -107,7 +119,8 @@ class Gallery:
         """Store a person's faces, all or none, and return their records. A stored face is not stored again.
 
         With ``replace``, the person's other faces are erased. ``is_number``: whether regNo is a number; None: as it is
-        stored. Raises Duplicate if a face is within the model's threshold of another person's, unless ``force``;
+        stored. Raises Duplicate if a face is within the model's threshold of another person's, and
+        InconsistentPerson if one is far from the person's others, unless ``force``;
         TooManyImages if the person would have more than ``max_faces``.
         """
         with OverwritingFreedMemory(), self.database.writing() as connection:
@@ -115,6 +128,7 @@ class Gallery:
             if not force:
                 for position, face in enumerate(new):
                     self._refuse_duplicate(connection, person, face, position, card)
+                refuse_inconsistent(connection, person, new, card, replace=replace)
             person = statements.resolve_person(connection, person, is_number)
             of_person = faces.c.user_id == person.user_id
             if replace:
@@ -134,7 +148,7 @@ class Gallery:
         """Erase all faces of a person. Raises NotFound."""
         check_text("user_id", user_id)
         condition = partial(statements.of_user, user_id=user_id)
-        return self._eraser.erase(condition, "There is nobody enrolled like this.")
+        return self._eraser.erase(condition, NO_PERSON)
 
     def erase_record(self, record_id: str) -> Erasure:
         """Erase one face. Raises NotFound."""
@@ -143,7 +157,10 @@ class Gallery:
 
     def search(self, probe: Probe, card: ModelCard, k: int) -> list[SearchHit]:
         """The ``k`` nearest of all comparable faces, nearest first; of equal distances, the older first."""
-        return self.recognise(probe, card, k)[1]
+        with self.database.reading() as connection:
+            self._index.catch_up(connection)
+            # One candidate more shows that the k-th is certain.
+            return list(islice(nearest_faces(connection, self._index.search, probe, card, k + 1), k))
 
     @stage("search")
     def match(
@@ -153,30 +170,48 @@ class Gallery:
         threshold: float | None = None,
         rule: Rule = THRESHOLD,
         *,
+        template: Template | None = None,
         explain: bool = False,
     ) -> Decision:
         """Decide whose face the probe is. The runner-up is the nearest face of another person.
 
-        ``explain`` also computes the conformal score by the threshold rule, and the exact ``stranger_risk`` by the
-        cohort rule: without it, that of a refused probe may be lower than the true one. By the cohort rule, raises
+        ``explain`` also computes the cohort score by the threshold rule, and ``stranger_risk`` in full by the cohort
+        rule: without it, that of a refused probe may be lower than the true one. By the cohort rule, raises
         TooFewMembers, TooLarge, and NotReady while the cohort is being built.
         """
-        with self._candidates(probe, card, rule, explain=explain) as (hits, score):
+        with self._candidates(probe, card, rule, template, explain=explain) as (hits, score):
             best = next(hits, None)
-            second = best and next((hit for hit in hits if not hit.record.person.same_as(best.record.person)), None)
-        max_distance = rule.max_distance(card, threshold)
-        return Decision(_candidate(best), _candidate(second), max_distance, card.name, rule, score)
+            second = best and _next_person(best, hits)
+        return Decision.of(_candidate(best), _candidate(second), card, rule, threshold, score)
 
     @stage("search")
     def recognise(
-        self, probe: Probe, card: ModelCard, k: int, threshold: float | None = None, rule: Rule = THRESHOLD
-    ) -> tuple[bool, list[SearchHit]]:
-        """Whether the nearest face matches the probe, and the ``k`` nearest faces. Raises as ``match`` does."""
-        # One candidate more shows that the k-th is certain.
-        with self._candidates(probe, card, rule, k + 1) as (hits, score):
-            found = list(islice(hits, k))
-        best = _candidate(found[0]) if found else None
-        return Decision(best, None, rule.max_distance(card, threshold), card.name, rule, score).matched, found
+        self,
+        probe: Probe,
+        card: ModelCard,
+        k: int,
+        threshold: float | None = None,
+        rule: Rule = THRESHOLD,
+        *,
+        explain: bool = False,
+    ) -> tuple[Decision, SearchHit | None, list[SearchHit]]:
+        """As ``match``, with the person's face that is nearest to the probe, and the ``k`` nearest faces of anybody.
+
+        By the template "mean", the first has the person's distance. The runner-up is only looked for if it is needed.
+        """
+        with self._candidates(probe, card, rule, None, max(k, 1) + 1, explain=explain) as (hits, score):
+            found = list(islice(hits, max(k, 1) if self._template == "nearest" else 1))
+            best = found[0] if found else None
+            second = _next_person(best, chain(found, hits)) if best and (explain or rule.reviews) else None
+        if self._template == "mean":
+            found = self.search(probe, card, k) if k else []
+        return Decision.of(_candidate(best), _candidate(second), card, rule, threshold, score), best, found[:k]
+
+    def verify(self, user_id: str, probe: Probe, card: ModelCard, threshold: float | None = None) -> Verification:
+        """Compare the probe with the faces of one person; nobody else's are read. Raises as ``one_to_one.verify``."""
+        check_text("user_id", user_id)
+        with self.database.reading() as connection:
+            return verify(connection, user_id, probe, card, threshold, self._template)
 
     def page(self, skip: int, limit: int) -> tuple[int, list[Record]]:
         """The number of all faces, and some of them in the order of creation."""
@@ -207,31 +242,50 @@ class Gallery:
 
     @contextmanager
     def _candidates(
-        self, probe: Probe, card: ModelCard, rule: Rule, first: int = FIRST_CANDIDATES, *, explain: bool = False
-    ) -> Iterator[tuple[Iterator[SearchHit], ConformalScore | None]]:
-        """The faces, nearest first, and the probe's conformal score if the rule or ``explain`` needs it."""
+        self,
+        probe: Probe,
+        card: ModelCard,
+        rule: Rule,
+        template: Template | None,
+        first: int = FIRST_CANDIDATES,
+        *,
+        explain: bool = False,
+    ) -> Iterator[tuple[Iterator[SearchHit], CohortScore | None]]:
+        """The faces or people, nearest first, and the probe's cohort score if the rule or ``explain`` needs it."""
+        template = template or self._template
+
+        def nearest(connection: sa.Connection, search: Search) -> Iterator[SearchHit]:
+            if template == "nearest":
+                return nearest_faces(connection, search, probe, card, first)
+            return nearest_templates(connection, search, self._templates.faces_of, probe, card, first)
+
         for _ in range(MAX_SNAPSHOT_ATTEMPTS):
             with self.database.reading() as connection:
                 self._index.catch_up(connection)
+                searched: FaissIndexSync | MilvusIndexSync | TemplateSync = self._index
+                if template == "mean":
+                    searched = self._templates
+                    searched.catch_up(connection)
                 if rule.name == "threshold" and not explain:
-                    yield nearest_faces(connection, self._index.search, probe, card, first), None
+                    yield nearest(connection, searched.search), None
                     return
                 try:
                     # Another service may change Milvus's collections at any moment: they are at no certain version.
-                    index = self._index if isinstance(self._index, FaissIndexSync) and not explain else None
-                    scored = self._cohort(card).score(connection, probe.astype(np.float64), rule, index)
+                    index = searched if isinstance(searched, FaissIndexSync | TemplateSync) and not explain else None
+                    scored = self._cohort(card, template).score(connection, probe.astype(np.float64), rule, index)
                 except (NotReady, TooLarge) as error:
                     if rule.name == "cohort" or isinstance(error, DatabaseUnavailable):
                         raise
                     explain = False  # the threshold rule decides without the score
                     continue
                 if scored is not None:
-                    yield nearest_faces(connection, scored.search, probe, card, first), scored.conformal_score
+                    yield nearest(connection, scored.search), scored.cohort_score
                     return
         raise NotReady("The gallery changes too fast for the cohort rule. Try again soon.")
 
-    def _cohort(self, card: ModelCard) -> CohortFollower:
-        return self._cohorts.setdefault(comparable_models(card), CohortFollower(self.database, card))
+    def _cohort(self, card: ModelCard, template: Template) -> CohortFollower:
+        key = comparable_models(card), template
+        return self._cohorts.setdefault(key, CohortFollower(self.database, card, template))
 
     def _refuse_duplicate(
         self, connection: sa.Connection, person: Person, face: NewFace, position: int, card: ModelCard
@@ -244,6 +298,11 @@ class Gallery:
                 sentence = f"This face is already enrolled as {other.name or other.user_id}. If it is not: force=true."
                 context = {"user_id": other.user_id, "name": other.name, "distance": hit.distance, "index": position}
                 raise Duplicate(sentence, **context)
+
+
+def _next_person(best: SearchHit, hits: Iterable[SearchHit]) -> SearchHit | None:
+    """The first hit of another person than the best one's."""
+    return next((hit for hit in hits if not hit.record.person.same_as(best.record.person)), None)
 
 
 def _candidate(hit: SearchHit | None) -> Candidate | None:

@@ -4,8 +4,8 @@ A list of neighbours has spare places: an erased neighbour only shortens it, and
 COHORT_SIZE + 1 members are left. Every member that is not in a list is at its ``search_radius`` or beyond. FAISS finds
 candidates in float32; the distances stored are those of ``descriptors.distances``.
 
-Memory for each face: 4 bytes a number of the descriptor (8 for the cosine metric) and 250 for the list: 76 MB for
-100,000 faces.
+Memory for each face: 4 bytes a number of the descriptor (8 for the cosine metric, 12 for templates) and 260 for the
+rest: 77 MB for 100,000 faces.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ import numpy.typing as npt
 from face128.domain.descriptors import Descriptors, Metric, Vector, distances
 from face128.gallery.index import Distances, Ids, distances_from_squares, normalised
 from face128.gallery.statements import FaceBatch
-from face128.matching.conformal import COHORT_SIZE, Cohort
+from face128.matching.cohort_score import COHORT_SIZE, descriptor_lengths
+from face128.matching.conformal import Cohort
 
 Rows = npt.NDArray[np.int64]
 ALL_ROWS = slice(None)
@@ -36,7 +37,8 @@ FLOAT32_EPSILON = float(np.finfo(np.float32).eps)
 class KnnGraph:
     """Not thread-safe: ``update`` needs exclusive access. A row is a face's position here."""
 
-    def __init__(self, metric: Metric, dimension: int) -> None:
+    def __init__(self, metric: Metric, dimension: int, dtype: type[np.floating] = np.float32) -> None:
+        """``dtype`` is that of the descriptors: float64 for templates, so that their distances are exact."""
         self._metric = metric
         self._tolerance = FLOAT32_EPSILON * dimension
         self._size = 0
@@ -44,14 +46,15 @@ class KnnGraph:
         self._columns: dict[str, npt.NDArray[Any]] = {
             **{name: np.empty(0, np.int64) for name in ("ids", "users", "names", "member_keys")},
             "by_name": np.empty(0, np.bool_),
-            "vectors": np.empty((0, dimension), np.float32),
+            "vectors": np.empty((0, dimension), dtype),
             "squared_norms": np.empty(0, np.float32),
+            "lengths": np.empty(0),
             "neighbour_distances": np.empty((0, LIST_SIZE)),
             "neighbour_rows": np.empty((0, LIST_SIZE), np.int32),
             "search_radius": np.empty(0),
         }
-        if metric == "cosine":
-            self._columns["normalised"] = np.empty((0, dimension), np.float32)
+        if metric == "cosine" or dtype is not np.float32:
+            self._columns["search_vectors"] = np.empty((0, dimension), np.float32)
 
     def __len__(self) -> int:
         return self._size
@@ -65,7 +68,8 @@ class KnnGraph:
         _, member_ids = np.unique(self._column("member_keys"), return_inverse=True)
         names = ("neighbour_distances", "neighbour_rows")
         distances_, rows = (self._column(name)[:, : COHORT_SIZE + 1].copy() for name in names)
-        return Cohort(member_ids, distances_, member_ids[rows] if len(member_ids) else rows.astype(np.intp))
+        neighbour_ids = member_ids[rows] if len(member_ids) else rows.astype(np.intp)
+        return Cohort(member_ids, distances_, neighbour_ids, self._column("lengths").copy())
 
     def exact_distances(self, rows: Rows, probe: Vector) -> Vector:
         """(rows,) the distances of these rows to the probe."""
@@ -137,11 +141,13 @@ class KnnGraph:
                 self._columns[name] = larger
         values = vars(added) | {"member_keys": 0, "search_radius": -np.inf}
         values |= {"neighbour_distances": np.inf, "neighbour_rows": -1}
+        values |= {"lengths": descriptor_lengths(added.vectors, self._metric)}
         with np.errstate(over="ignore"):
-            if self._metric == "cosine":
-                values |= {"normalised": normalised(added.vectors), "squared_norms": 1}
-            else:
-                values |= {"squared_norms": np.vecdot(added.vectors, added.vectors)}
+            searched = added.vectors.astype(np.float32, copy=False)
+            searched = normalised(searched) if self._metric == "cosine" else searched
+            values |= {"squared_norms": 1 if self._metric == "cosine" else np.vecdot(searched, searched)}
+            if "search_vectors" in self._columns:
+                values |= {"search_vectors": searched}
         for name, value in values.items():
             self._columns[name][start : self._size] = value
 
@@ -225,7 +231,7 @@ class KnnGraph:
 
     def _search_vectors(self) -> Descriptors:
         """The vectors whose Euclidean distances give the order of the metric."""
-        return self._column("vectors" if self._metric == "euclidean" else "normalised")
+        return self._column("search_vectors" if "search_vectors" in self._columns else "vectors")
 
     def _squared_distances(
         self, queries: Descriptors, rows: Rows | slice = ALL_ROWS

@@ -27,14 +27,17 @@ MAX_METADATA_CHARACTERS = 16 * 1024  # of JSON
 MAX_METADATA_LEVELS = 200  # of lists and objects in each other: pydantic cannot write more than 253
 MAX_ID_CHARACTERS = 64  # the column's length
 
+PHOTO_FACTS = ("adjusted", "quality")
+"""What a row keeps about its photo, each a JSON object as the answer of the enrolment had it."""
+
 NO_RECORD = "There is no such record."
 
 _HALF_PAIR = re.compile("[\\ud800-\\udfff]")
 _LONG_INTEGER = re.compile(rf"[0-9]{{{MAX_INTEGER_DIGITS + 1}}}")
 _STORED = json.JSONDecoder(parse_int=lambda digits: int(digits) if len(digits) <= MAX_INTEGER_DIGITS else digits)
 
-_NAMES = ("id", "embedding", "user_id", "name", "created_at", "record_id", "is_number", "metadata", "model")
-RECORD_COLUMNS = tuple(faces.c[name] for name in _NAMES)
+_NAMES = "id embedding user_id name created_at record_id is_number metadata model photo_facts"
+RECORD_COLUMNS = tuple(faces.c[name] for name in _NAMES.split())
 """The columns that a Record is made from."""
 
 
@@ -86,6 +89,8 @@ class NewFace:
     source: bytes
     """The image, or the descriptor's bytes: for one person, each source is stored once."""
     metadata: dict[str, Any] = field(default_factory=dict)
+    photo_facts: dict[str, Any] = field(default_factory=dict)
+    """See PHOTO_FACTS; a fact that is not known is left out."""
 
     def content_hash(self, person: Person, card: ModelCard) -> str:
         identity = f"name {person.name}" if person.by_name else f"user {person.user_id}"
@@ -105,6 +110,7 @@ class NewFace:
             "model": card.name,
             "content_hash": self.content_hash(person, card),
             "version": version,
+            "photo_facts": photo_facts_json(self.photo_facts),
         }
 
 
@@ -120,11 +126,12 @@ class Record:
     """UTC, without a time zone."""
     model: str
     descriptor: Vector
+    photo_facts: dict[str, Any]
 
     @classmethod
     def from_row(cls, row: Sequence[Any]) -> Record:
         """From the values of RECORD_COLUMNS, by SQLAlchemy or the driver: SQLite's returns a time as text."""
-        face_id, embedding, user_id, name, created_at, record_id, is_number, metadata, model, *_ = row
+        face_id, embedding, user_id, name, created_at, record_id, is_number, metadata, model, photo_facts, *_ = row
         return cls(
             face_id,
             record_id,
@@ -133,6 +140,7 @@ class Record:
             datetime.fromisoformat(created_at) if isinstance(created_at, str) else created_at,
             model,
             np.frombuffer(embedding, "<f4").astype(np.float64),
+            stored_photo_facts(photo_facts),
         )
 
 
@@ -167,19 +175,36 @@ def check_id(record_id: str) -> None:
 
 def metadata_json(metadata: dict[str, Any]) -> str:
     """The stored form: JSON in ASCII, which every database accepts. Raises InvalidRequest for what it cannot hold."""
-    if _is_deep(metadata, MAX_METADATA_LEVELS) or not is_unicode(metadata):
-        raise InvalidRequest("The metadata has too many levels, or text that is not Unicode.", field="metadata")
+    return _object_json("metadata", metadata)
+
+
+def _object_json(name: str, value: dict[str, Any]) -> str:
+    if _is_deep(value, MAX_METADATA_LEVELS) or not is_unicode(value):
+        raise InvalidRequest(f"The {name} has too many levels, or text that is not Unicode.", field=name)
     try:
-        text = json.dumps(metadata, allow_nan=False)
+        text = json.dumps(value, allow_nan=False)
     except ValueError:
-        raise InvalidRequest("The metadata has NaN or infinity.", field="metadata") from None
-    if _LONG_INTEGER.search(text) and stored_metadata(text) != metadata:
-        raise InvalidRequest("The metadata has an integer beyond every float.", field="metadata")
+        raise InvalidRequest(f"The {name} has NaN or infinity.", field=name) from None
+    if _LONG_INTEGER.search(text) and stored_metadata(text) != value:
+        raise InvalidRequest(f"The {name} has an integer beyond every float.", field=name)
     if len(text) > MAX_METADATA_CHARACTERS:
-        raise InvalidRequest(
-            f"The metadata has more than {MAX_METADATA_CHARACTERS} characters of JSON.", field="metadata"
-        )
+        raise InvalidRequest(f"The {name} has more than {MAX_METADATA_CHARACTERS} characters of JSON.", field=name)
     return text
+
+
+def photo_facts_json(facts: dict[str, Any]) -> str | None:
+    """The stored form of PHOTO_FACTS; None if there are none. Raises InvalidRequest as ``metadata_json`` does."""
+    known = _known_facts(facts)
+    return _object_json("photo_facts", known) if known else None
+
+
+def stored_photo_facts(text: str | None) -> dict[str, Any]:
+    """Read the stored form. Older rows have no facts, and what is damaged is left out."""
+    return _known_facts(stored_metadata(text)) if text else {}
+
+
+def _known_facts(facts: dict[str, Any]) -> dict[str, Any]:
+    return {name: facts[name] for name in PHOTO_FACTS if isinstance(facts.get(name), dict)}
 
 
 def stored_metadata(text: str) -> dict[str, Any]:

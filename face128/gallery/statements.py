@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import sqlalchemy as sa
 
-from face128.domain.descriptors import Descriptors
+from face128.domain.descriptors import Descriptors, Matrix
 from face128.domain.model_card import ModelCard
 from face128.gallery.index import Ids
 from face128.gallery.records import RECORD_COLUMNS, NewFace, Person, Record
@@ -26,11 +26,22 @@ class FaceBatch:
     """Stored faces, one row of each array for each. ``users`` and ``names`` are hashes, to save memory."""
 
     ids: Ids
-    vectors: Descriptors
+    vectors: Matrix
     users: Ids
     names: Ids
     by_name: npt.NDArray[np.bool_]
     """Whether the face is a record: its name identifies the person."""
+
+
+@dataclass(frozen=True)
+class FaceOwners:
+    """Who stored faces belong to: as FaceBatch, without descriptors."""
+
+    ids: Ids
+    users: Ids
+    names: Ids
+    by_name: npt.NDArray[np.bool_]
+    models: list[str]
 
 
 def stored_models(connection: sa.Connection) -> list[str]:
@@ -60,14 +71,30 @@ def read_faces(connection: sa.Connection, dimension: int, condition: sa.ColumnEl
     embeddings: list[bytes] = []
     numbers: list[tuple[int, int, int, bool]] = []
     wanted = sa.select(*columns).where(condition).execution_options(stream_results=True)
-    for face_id, embedding, user_id, name, record_id in connection.execute(wanted):
-        # Python's hash has 64 bits and a secret of this process: two people do not collide.
-        user = hash(("user", user_id))
-        numbers.append((face_id, user, hash(("name", name)) if name else user, user_id == record_id))
+    for face_id, embedding, *owner in connection.execute(wanted):
+        numbers.append((face_id, *_owner(*owner)))
         embeddings.append(embedding)
     vectors = np.frombuffer(b"".join(embeddings), "<f4").reshape(-1, dimension)
     ids, users, names, by_name = np.array(numbers, np.int64).reshape(-1, 4).T.copy()
     return FaceBatch(ids, vectors, users, names, by_name.astype(np.bool_))
+
+
+def read_owners(connection: sa.Connection, condition: sa.ColumnElement[bool] = sa.true()) -> FaceOwners:
+    """Who the faces that meet the condition belong to, without their descriptors; in any order."""
+    columns = (faces.c.id, faces.c.model, faces.c.user_id, faces.c.name, faces.c.record_id)
+    numbers: list[tuple[int, int, int, bool]] = []
+    models: list[str] = []
+    for face_id, model, *owner in connection.execute(sa.select(*columns).where(condition)):
+        numbers.append((face_id, *_owner(*owner)))
+        models.append(model)
+    ids, users, names, by_name = np.array(numbers, np.int64).reshape(-1, 4).T.copy()
+    return FaceOwners(ids, users, names, by_name.astype(np.bool_), models)
+
+
+def _owner(user_id: str, name: str | None, record_id: str) -> tuple[int, int, bool]:
+    # Python's hash has 64 bits and a secret of this process: two people do not collide.
+    user = hash(("user", user_id))
+    return user, hash(("name", name)) if name else user, user_id == record_id
 
 
 def erased_ids(connection: sa.Connection, above: int) -> Ids:

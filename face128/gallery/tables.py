@@ -22,6 +22,7 @@ faces = sa.table(
     sa.column("model", sa.String),
     sa.column("content_hash", sa.String),
     sa.column("version", sa.BigInteger),
+    sa.column("photo_facts", sa.Text),
 )
 erased = sa.table("erased", sa.column("face_id", sa.Integer), sa.column("version", sa.BigInteger))
 state = sa.table("state", *map(sa.column, ("id", "gallery_id", "version", "complete_from", "indexed")))

@@ -138,6 +138,7 @@ def _member(records: list[Record]) -> Row:
         "model": records[0].model,
         "faces": [
             {"id": record.id, "metadata": record.metadata, "created_at": record.created_at.isoformat()}
+            | ({"photo_facts": record.photo_facts} if record.photo_facts else {})
             for record in records
         ],
     }
@@ -153,7 +154,8 @@ def _rows(member: Row, place: str, descriptors: Any, card: ModelCard) -> Iterato
         try:
             by_name = detail.get("id") == user_id
             person = Person(member.get("name"), user_id, not isinstance(reg_no, str), by_name)
-            face = NewFace(descriptor, descriptor.tobytes(), dict(detail.get("metadata", {})))
+            metadata, facts = dict(detail.get("metadata", {})), dict(detail.get("photo_facts", {}))
+            face = NewFace(descriptor, descriptor.tobytes(), metadata, facts)
             row = face.table_row(person, card, 0)
             if "id" in detail:
                 if not is_storable_id(str(detail["id"])):

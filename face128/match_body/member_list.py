@@ -12,6 +12,7 @@ from typing import Any
 
 from simdjson import Array
 
+from face128.domain import descriptors
 from face128.domain.members import MemberList, RegNo, SkippedMember
 from face128.domain.model_card import ModelCard, find_card
 from face128.domain.strict_json import is_unicode
@@ -120,8 +121,10 @@ class _Members:
         try:
             if one is not None and not _is_empty(one):
                 self.rows.add(one, index)
-            if several is not None:
+            if several is not None and not _is_empty(several):
                 field = "descriptors"
+                if type(several) is str:
+                    several = descriptors.parse_json(several)
                 if not isinstance(several, ARRAYS):
                     raise InvalidDescriptor("A member's descriptors are a list of them.")
                 for each, value in enumerate(several):

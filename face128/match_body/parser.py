@@ -1,8 +1,9 @@
 """Parses the body of POST /match into arrays, without a Python object for each number.
 
 ``{"descriptor": D, "enrolled": [{"regNo": 1029, "name": "Vicky T", "descriptor": D}, ...]}``, optionally with
-``threshold``, ``model`` and ``decision``. A member may have ``descriptors: [D, ...]`` and their own ``model``. Other
-fields are ignored. Instead of ``enrolled`` a body may have ``enrolled_ref``, the digest of an uploaded list.
+``threshold``, ``model``, ``decision`` and ``template``. A member may have ``descriptors: [D, ...]`` and their own
+``model``. Other fields are ignored. Instead of ``enrolled`` a body may have ``enrolled_ref``, the digest of an uploaded
+list.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from face128.domain import decision_rule, descriptors
+from face128.domain import decision_rule, descriptors, template
 from face128.domain.decision_rule import THRESHOLD, Rule
 from face128.domain.members import MatchRequest, MemberList
 from face128.domain.model_card import DLIB, MODEL_NAMES, ModelCard, find_card
@@ -65,6 +66,7 @@ def to_match_request(
         return root[name] if name in fields else None
 
     model, threshold, decision = get("model"), get("threshold"), get("decision")
+    asked_template = template.parse(get("template"))
     card = DLIB if model is None else find_card(model)
     if card is None:
         raise InvalidRequest(f"The models are: {MODEL_NAMES}.", field="model")
@@ -81,4 +83,5 @@ def to_match_request(
             raise InvalidRequest("enrolled_ref is the digest of an uploaded list.", field="enrolled_ref")
         enrolled = uploaded(digest, card)
     root_fields = () if isinstance(root, dict) else fields
-    return MatchRequest(probe, card, None if threshold is None else float(threshold), enrolled, rule, root_fields)
+    max_distance = None if threshold is None else float(threshold)
+    return MatchRequest(probe, card, max_distance, enrolled, rule, root_fields, asked_template)

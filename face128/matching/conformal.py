@@ -1,12 +1,7 @@
 """The cohort rule: accept a face only if strangers rarely come as near, judged by the members' distances to each other.
 
-Let ``d1 <= d2 <= ...`` be the distances of a face to the members (to the nearest descriptor of each). Its score is
-
-    s = d1 / mean(d2 ... d6)
-
-A member's own photo is much nearer to that member than to the next five: s is small. A stranger is about as far from
-the nearest member as from the next ones: s is near 1, even among members whom the network tells apart badly. (Why
-five: docs/decision.md.)
+A face has a score (cohort_score.py): the lower, the more it looks like one member and nobody else. What a score is
+worth, the members say: they are strangers to each other.
 
 If the probe x is a stranger like the members, then x and the n members are n + 1 exchangeable persons: each could as
 well have been the probe. So let x join the cohort, and score every member i against all others, including x:
@@ -18,7 +13,7 @@ outliers: Bates, Candès, Lei, Romano, Sesia, Annals of Statistics 51, 2023). x 
 both have low scores. Without x only the probe's score would be low, and at the smallest p the error could be twice
 alpha. The price of the exact bound: the member whom x resembles often counts as one of the s_i. Each descriptor of a
 member with m descriptors counts 1/m (Lee, Barber, Willett, arXiv:2306.06342); the bound is exact if every member has
-one descriptor.
+one descriptor. Where there are few members for alpha, a law fitted to the s_i without x estimates p (tails.py).
 """
 
 from __future__ import annotations
@@ -30,14 +25,12 @@ from typing import Self
 
 import numpy as np
 
+from face128.domain.decision_rule import Tail
 from face128.domain.descriptors import Matrix, Metric, Vector
-from face128.errors import TooFewMembers
+from face128.matching.cohort_score import COHORT_SIZE, MIN_MEMBERS, cohort_scores, descriptor_lengths
 from face128.matching.fast_distances import Indices, nearest_other_members
+from face128.matching.tails import MIN_ESTIMATE_MEMBERS, GumbelTail
 
-COHORT_SIZE = 5
-"""Members after the nearest whose mean distance the score divides by."""
-MIN_MEMBERS = COHORT_SIZE + 2
-"""With fewer members, a member has no COHORT_SIZE + 1 others, and there is no score."""
 MAX_SCANNED_ROWS = 4000
 """Above this, checking all rows of a large gallery is faster than checking selected ones."""
 SPARE_ROWS = 50
@@ -47,11 +40,11 @@ SCORE_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
-class ConformalScore:
+class CohortScore:
     score: float
-    """0: the same picture; 1: the nearest member is no nearer than the next ones."""
     stranger_risk: float
-    """The conformal p-value: at most this share of strangers comes as near. At least 1 / (members + 1)."""
+    """The share of strangers who come as near: at most this by the exact tail, about this by the estimate."""
+    tail: Tail
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,12 +57,15 @@ class Cohort:
     """(rows, COHORT_SIZE + 1) from each descriptor to the nearest other members, ascending."""
     neighbour_ids: Indices
     """(rows, COHORT_SIZE + 1) the ids of these members."""
+    lengths: Vector
+    """(rows,) of the descriptors, as ``cohort_score.descriptor_lengths``."""
 
     @classmethod
     def of(cls, vectors: Matrix, member_ids: Indices, metric: Metric) -> Self:
         """The cohort of (rows, dimension) descriptors; equal numbers in ``member_ids`` mean the same member."""
         _, member_ids = np.unique(member_ids, return_inverse=True)
-        return cls(member_ids, *nearest_other_members(vectors, member_ids, metric, COHORT_SIZE + 1))
+        neighbours = nearest_other_members(vectors, member_ids, metric, COHORT_SIZE + 1)
+        return cls(member_ids, *neighbours, descriptor_lengths(vectors, metric))
 
     @property
     def member_count(self) -> int:
@@ -83,39 +79,51 @@ class Cohort:
     @cached_property
     def scores(self) -> Vector:
         """(rows,) each descriptor's score against all other members."""
-        return score(self.neighbour_distances)
+        return cohort_scores(self.neighbour_distances, self.lengths, self.member_count)
+
+    @cached_property
+    def tail(self) -> GumbelTail:
+        """The estimate's law: its two numbers."""
+        return GumbelTail.of(self.scores, self.weights)
 
     @cached_property
     def _sufficient_rows(self) -> int:
         """Any so many rows belong to at least COHORT_SIZE + 1 members."""
         return (COHORT_SIZE + 1) * int(np.bincount(self.member_ids).max(initial=0))
 
-    def affected_rows(self, least: Vector, most: Vector) -> Indices:
-        """The rows that ``conformal_score`` needs: possible neighbours of the probe, and rows that it may be near to.
+    def affected_rows(self, least: Vector, most: Vector, tail: Tail) -> Indices:
+        """The rows that ``score`` needs: possible neighbours of the probe, and by the exact tail rows that it may be
+        near to.
 
         Row i is between ``least[i]`` and ``most[i]`` away from the probe; both are (rows,).
         """
         last = min(self._sufficient_rows, len(most)) - 1
         radius = np.partition(most, last)[last] if len(most) else 0
-        radii = np.maximum(self.neighbour_distances[:, -1], radius if radius < math.inf else math.inf)  # NaN: all
+        radius = radius if radius < math.inf else math.inf  # NaN: all
+        radii = np.maximum(self.neighbour_distances[:, -1], radius) if tail == "exact" else radius
         return np.flatnonzero((least <= radii) & np.isfinite(least))
 
-    def probe_score(self, rows: Indices, distances: Vector, beyond: float) -> float | None:
-        """A probe's score from its nearest rows, if all others are ``beyond`` away; None if it takes more rows."""
+    def probe_score(self, rows: Indices, distances: Vector, length: float, beyond: float = math.inf) -> float | None:
+        """A probe's score from its nearest rows, if all others are ``beyond`` away.
+
+        None if it takes more rows, or if the probe has no score.
+        """
         nearest = self._nearest_distances(rows, distances)
-        return float(score(nearest)) if nearest[-1] < beyond else None
+        own_score = float(cohort_scores(nearest[None], np.array([length]), self.member_count)[0])
+        return own_score if nearest[-1] < beyond and own_score < math.inf else None
 
     def rows_to_rescore(self, own_score: float, beyond: float) -> Indices | None:
-        """The rows that ``conformal_score`` needs besides the probe's nearest, given its score; None if too many.
+        """The rows that the exact tail needs besides the probe's nearest, given its score; None if too many.
 
         All but its nearest rows are at least ``beyond`` away. The score of any other row stays above ``own_score``: it
-        only falls so far if the probe comes within ``own_score`` times the mean of the row's nearest five, which is
+        only falls so far if the probe comes within ``own_score`` times what the row's score then divides by, which is
         less than ``beyond``.
         """
-        (by_score, scores, _), (by_mean, means) = self._by_score, self._by_joined_mean
-        low = int(np.searchsorted(scores, own_score, side="right"))
-        wide = len(means) - int(np.searchsorted(means, beyond / (own_score * (1 + SCORE_ROUNDING)))) if own_score else 0
-        return np.union1d(by_score[:low], by_mean[len(means) - wide :]) if low + wide <= MAX_SCANNED_ROWS else None
+        (by_score, lowest, _), (by_scale, scales) = self._by_score, self._by_joined_scale
+        low = int(np.searchsorted(lowest, own_score, side="right"))
+        least = beyond / (own_score * (1 + SCORE_ROUNDING)) if own_score else math.inf
+        wide = len(scales) - int(np.searchsorted(scales, least)) if own_score else 0
+        return np.union1d(by_score[:low], by_scale[len(scales) - wide :]) if low + wide <= MAX_SCANNED_ROWS else None
 
     def lowest_rows(self, alpha: float) -> Indices | None:
         """The rows with the lowest scores: those that ``alpha`` accepts and SPARE_ROWS more; None if too many."""
@@ -135,13 +143,16 @@ class Cohort:
         return rows, self.scores[rows], self.weights[rows].cumsum()
 
     @cached_property
-    def _by_joined_mean(self) -> tuple[Indices, Vector]:
-        """The rows in ascending order of the mean that their score divides by if the probe is their nearest."""
+    def _by_joined_scale(self) -> tuple[Indices, Vector]:
+        """The rows in ascending order of what their score divides by if the probe is their nearest."""
+        # With the probe at a distance of 1 the score is one divided by it.
+        joined = np.column_stack([np.ones(len(self.lengths)), self.neighbour_distances[:, :-1]])
+        with np.errstate(divide="ignore"):
+            scales = 1 / cohort_scores(joined, self.lengths, self.member_count)
         # A row that lacks a neighbour has no score until the probe joins: infinity includes it always.
-        complete = np.isfinite(self.neighbour_distances[:, -1])
-        means = np.where(complete, self.neighbour_distances[:, :-1].mean(axis=-1), math.inf)
-        rows = np.argsort(means, kind="stable")
-        return rows, means[rows]
+        scales[~np.isfinite(self.neighbour_distances[:, -1])] = math.inf
+        rows = np.argsort(scales, kind="stable")
+        return rows, scales[rows]
 
     def _nearest_distances(self, rows: Indices, distances: Vector) -> Vector:
         """(COHORT_SIZE + 1,) the distances of a probe's nearest members, given its distances to these rows."""
@@ -151,43 +162,23 @@ class Cohort:
         nearest[: len(first)] = np.sort(distances[order[first]])[: COHORT_SIZE + 1]
         return nearest
 
-    def conformal_score(self, rows: Indices, distances: Vector) -> ConformalScore | None:
-        """The score and p-value of a probe with finite ``distances`` to ``rows``; None with fewer than MIN_MEMBERS.
+    def score(self, rows: Indices, distances: Vector, length: float, tail: Tail) -> CohortScore | None:
+        """The score of a probe of this ``length`` with finite ``distances`` to ``rows``, and its stranger_risk.
 
-        ``rows`` must include the nearest descriptor of each of the probe's COHORT_SIZE + 1 nearest members. Rows that
-        are left out keep their scores, as if the probe were not among their own nearest.
+        ``rows`` must include the nearest descriptor of each of the probe's COHORT_SIZE + 1 nearest members. By the
+        exact tail, rows that are left out keep their scores, as if the probe were not among their own nearest. None if
+        the probe has no score, or the members are too few for any.
         """
-        if self.member_count < MIN_MEMBERS:
+        own_score = self.probe_score(rows, distances, length)
+        fewest = MIN_MEMBERS if tail == "exact" else MIN_ESTIMATE_MEMBERS
+        if own_score is None or self.member_count < fewest:
             return None
-        own_score = float(score(self._nearest_distances(rows, distances)))
+        if tail == "estimate":
+            return CohortScore(own_score, self.tail.stranger_risk(own_score), tail)
         joins = distances < self.neighbour_distances[rows, -1]
         joined = np.sort(np.column_stack([self.neighbour_distances[rows[joins]], distances[joins]]), axis=1)[:, :-1]
-        scores = self.scores.copy()
-        scores[rows[joins]] = score(joined)
+        all_scores = self.scores.copy()
+        all_scores[rows[joins]] = cohort_scores(joined, self.lengths[rows[joins]], self.member_count)
         # Thirds do not sum to one: without rounding, the order of the list could decide.
-        count = round(float(self.weights[scores <= own_score].sum()), 9)
-        return ConformalScore(own_score, (1 + count) / (self.member_count + 1))
-
-
-def score(nearest: Vector) -> Vector:
-    """The scores of ascending distances (..., COHORT_SIZE + 1): 0 to 1, and 1 if distances are infinite or all zero."""
-    mean = nearest[..., 1:].mean(axis=-1)
-    with np.errstate(all="ignore"):
-        return np.where((mean > 0) & np.isfinite(mean), nearest[..., 0] / mean, 1.0)
-
-
-def members_needed(alpha: float) -> int:
-    """How many members it takes for 1 / (members + 1), the smallest possible p-value, to be at most ``alpha``."""
-    # 1 / 1e-310 is infinite; no list has 1e15 members.
-    return max(MIN_MEMBERS, math.ceil(min(1 / alpha, 1e15) - 1e-9) - 1)
-
-
-def require_enough_members(members: int, alpha: float) -> None:
-    """Raise TooFewMembers if the cohort rule cannot keep ``alpha`` with so many members."""
-    needed = members_needed(alpha)
-    if members < needed:
-        raise TooFewMembers(
-            f"{members} enrolled members cannot promise an alpha of {alpha:g}: it takes {needed}.",
-            members=members,
-            members_needed=needed,
-        )
+        count = round(float(self.weights[all_scores <= own_score].sum()), 9)
+        return CohortScore(own_score, (1 + count) / (self.member_count + 1), tail)

@@ -1,13 +1,15 @@
-"""Compares two descriptors, after checking that their distance is meaningful."""
+"""One to one: two descriptors, after checking that their distance is meaningful; a probe and one person."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-from face128.domain.descriptors import Metric, Vector, distance, parse
+import numpy as np
+
+from face128.domain.descriptors import NO_FINITE_DISTANCE, Matrix, Metric, Vector, distance, distances, parse
 from face128.domain.model_card import MODEL_NAMES, ModelCard, find_card
-from face128.errors import InvalidRequest, ModelMismatch
+from face128.errors import InvalidDescriptor, InvalidRequest, ModelMismatch
 
 METRIC_BY_DIMENSION: dict[int, Metric] = {128: "euclidean", 512: "cosine"}
 """The metric of descriptors whose model is not named, as in the embeddings service."""
@@ -22,6 +24,18 @@ class Comparison:
     def similarity(self) -> float:
         """1 - distance, not below -1, as in the InsightFace service."""
         return max(-1.0, 1 - self.distance)
+
+
+def distance_to_person(vectors: Matrix, probe: Matrix | Vector, metric: Metric) -> float:
+    """The distance of a probe to the nearest of a person's descriptors or templates, (rows, dimension).
+
+    Raises InvalidDescriptor where it has a finite distance to none of them.
+    """
+    all_distances = distances(vectors, probe, metric)
+    finite = all_distances[np.isfinite(all_distances)]
+    if not len(finite):
+        raise InvalidDescriptor(NO_FINITE_DISTANCE)
+    return float(finite.min())
 
 
 def compare_request(body: Any) -> Comparison:

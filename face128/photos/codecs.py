@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy.typing as npt
 import pillow_heif
 from PIL import Image
 
+from face128.domain.model_card import Rendering
 from face128.errors import BadImage, Face128Error, OutOfMemory, TooLarge, UnsupportedFormat
 from face128.photos.formats import XMP_ORIENTATION
 from face128.photos.unsupported import is_unsupported_kind
@@ -25,6 +27,7 @@ RGB = npt.NDArray[np.uint8]
 # TIFF tags, which EXIF uses as well.
 _BITS_PER_SAMPLE, _COMPRESSION, _PHOTOMETRIC, _FILL_ORDER, _ORIENTATION = 258, 259, 262, 266, 274
 _PLANAR_CONFIGURATION, _EXTRA_SAMPLES, _SAMPLE_FORMAT = 284, 338, 339
+_TILE_WIDTH, _TILE_OFFSETS, _CHROMA_SUBSAMPLING = 322, 324, 530
 _PREMULTIPLIED, _SIGNED = 1, 2
 # What makes a picture with this EXIF orientation upright (Exif 2.32, 4.6.4).
 _TRANSPOSES = {
@@ -68,7 +71,9 @@ def _unsupported(image_format: str) -> UnsupportedFormat:
     return UnsupportedFormat(f"This kind of {image_format} cannot be read. Save the image as a plain JPEG or PNG.")
 
 
-def read_header(image_format: str, data: bytes) -> tuple[int, int, Image.Transpose | None]:
+def read_header(
+    image_format: str, data: bytes, rendering: Rendering = "plain"
+) -> tuple[int, int, Image.Transpose | None]:
     """Width and height of the first frame, once upright, and the transpose that makes its pixels upright.
 
     ``image_format`` is what formats.sniff returned. No pixel is decoded. Raises UnsupportedFormat.
@@ -81,6 +86,10 @@ def read_header(image_format: str, data: bytes) -> tuple[int, int, Image.Transpo
         raise UnsupportedFormat("These samples have no known white. Save the image with 8 or 16 bits a channel.")
     if image.format == "TIFF" and _is_misread(image):
         raise _unsupported(image_format)
+    if rendering == "browser":  # Chrome reads no orientation in XMP, nor any of a WebP
+        image.info.pop("xmp", None)
+        if image_format == "WEBP":
+            image.info.pop("exif", None)
     transpose = _transpose(image)
     width, height = image.size[::-1] if transpose in _SWAPS_SIDES else image.size
     return width, height, transpose
@@ -89,27 +98,45 @@ def read_header(image_format: str, data: bytes) -> tuple[int, int, Image.Transpo
 def decode(image_format: str, data: bytes, transpose: Image.Transpose | None, shrink: int) -> RGB:
     """Decode the first frame: upright RGB at 1/shrink of the size. Only JPEG supports shrinks of 2, 4 and 8."""
     with codec_errors(image_format, data):
-        colour, low_bytes_match = None, None
-        if image_format == "HEIC":
-            image = _load_heic(data)
-        else:
-            image = Image.open(_StrictFile(data), formats=[image_format])
-            if image_format == "PNG":
-                colour = _correct_transparency(image, data)
-            if shrink > 1:
-                image.draft(None, (image.width // shrink, image.height // shrink))
-            image.info.pop("xmp", None)  # Pillow would turn a TIFF by it; ``transpose`` does so
-            if colour is not None:  # before the image takes memory as well
-                low_bytes_match = _low_bytes_match(colour, data, transpose)
-            image.load()
+        image, deep_transparency = load_frame(image_format, data, transpose, shrink)
         if transpose is not None:
             image = image.transpose(transpose)
         rgb = np.empty((image.height, image.width, 3), np.uint8)
-        for rows, strip in _strips(image):
+        for rows, strip in strips(image):
             rgb[rows] = _to_rgb(strip)
-            if colour is not None and low_bytes_match is not None:
-                rgb[rows][low_bytes_match[rows] & (rgb[rows] == np.right_shift(colour, 8)).all(axis=2)] = 255
+            if deep_transparency is not None:
+                rgb[rows][deep_transparency.matches(rows, rgb[rows])] = 255
         return rgb
+
+
+@dataclass(frozen=True)
+class DeepTransparency:
+    """The transparent pixels of a PNG with 16-bit colours, of which Pillow decodes the high bytes alone."""
+
+    colour: tuple[int, int, int]
+    low_bytes_match: npt.NDArray[np.bool_]
+    """(height, width), upright: where the low bytes are those of the transparent colour."""
+
+    def matches(self, rows: slice, high_bytes: RGB) -> npt.NDArray[np.bool_]:
+        return self.low_bytes_match[rows] & (high_bytes == np.right_shift(self.colour, 8)).all(axis=2)  # type: ignore[no-any-return]
+
+
+def load_frame(
+    image_format: str, data: bytes, transpose: Image.Transpose | None, shrink: int = 1
+) -> tuple[Image.Image, DeepTransparency | None]:
+    """The first frame, decoded, but not yet transposed."""
+    if image_format == "HEIC":
+        return _load_heic(data), None
+    image = Image.open(_StrictFile(data), formats=[image_format])
+    colour = _correct_transparency(image, data) if image_format == "PNG" else None
+    if shrink > 1:
+        image.draft(None, (image.width // shrink, image.height // shrink))
+    image.info.pop("xmp", None)  # Pillow would turn a TIFF by it; ``transpose`` does so
+    deep_transparency = None
+    if colour is not None:  # before the image takes memory as well
+        deep_transparency = DeepTransparency(colour, _low_bytes_match(colour, data, transpose))
+    image.load()
+    return image, deep_transparency
 
 
 def _load_heic(data: bytes) -> Image.Image:
@@ -121,7 +148,7 @@ def _load_heic(data: bytes) -> Image.Image:
     return image
 
 
-def _strips(image: Image.Image) -> Iterator[tuple[slice, Image.Image]]:
+def strips(image: Image.Image) -> Iterator[tuple[slice, Image.Image]]:
     rows = max(1, _STRIP_PIXELS // image.width)
     for top in range(0, image.height, rows):
         bottom = min(top + rows, image.height)
@@ -164,14 +191,20 @@ def _white_is_known(image: Image.Image) -> bool:
 
 
 def _is_misread(tiff: Any) -> bool:
-    """Whether Pillow takes the planes of a TIFF, one for each channel, for something else than they are.
+    """Whether Pillow takes the samples of a TIFF for something else than they are.
 
-    It loses the alpha beside grey and the signs of LAB; and uncompressed it reads every plane as plain 8 bits.
+    Uncompressed, it reads chroma with fewer samples, and tiles at the offsets of strips, as whole rows. Of planes, one
+    for each channel, it loses the alpha beside grey and the signs of LAB; uncompressed, it reads each as plain 8 bits.
     """
     tags = tiff.tag_v2
+    uncompressed = tags.get(_COMPRESSION, 1) == 1
+    if uncompressed and tiff.mode == "YCbCr" and tags.get(_CHROMA_SUBSAMPLING, (1, 1)) != (1, 1):
+        return True
+    if uncompressed and _TILE_WIDTH in tags and _TILE_OFFSETS not in tags:
+        return True
     if tags.get(_PLANAR_CONFIGURATION) != 2:
         return False
-    if tags.get(_COMPRESSION, 1) != 1:
+    if not uncompressed:
         return tiff.mode in ("LA", "La", "PA", "LAB")
     plain = tiff.mode in ("L", "RGB", "RGBA", "CMYK") and tags.get(_PHOTOMETRIC) != 0
     eight_bits = set(tags.get(_BITS_PER_SAMPLE, (1,))) == {8} and tags.get(_FILL_ORDER, 1) == 1
@@ -194,7 +227,7 @@ def _to_rgb(image: Image.Image) -> npt.NDArray[np.uint8]:
         background = Image.new("RGB", image.size, "white")
         background.paste(image, mask=image)
         return np.asarray(background)
-    return np.asarray(image.convert("RGB"))
+    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def _correct_transparency(image: Image.Image, data: bytes) -> tuple[int, int, int] | None:
@@ -222,6 +255,6 @@ def _low_bytes_match(
     upright = image if transpose is None else image.transpose(transpose)
     del image
     match = np.empty((upright.height, upright.width), bool)
-    for rows, strip in _strips(upright):
+    for rows, strip in strips(upright):
         match[rows] = (np.asarray(strip) == np.bitwise_and(colour, 255)).all(axis=2)
     return match

@@ -12,12 +12,16 @@ BYTES_A_PIXEL = {"JPEG": 9, "PNG": 9, "GIF": 9, "BMP": 9, "TIFF": 13, "WEBP": 17
 """What ``codecs.decode`` takes at its peak, its result included."""
 DEEP_BYTES_A_PIXEL = 20
 """The same of AVIF and HEIC with more than 8 bits."""
-KEPT_BYTES_A_PIXEL = 4
-"""What stays while faces are searched: RGB and grey."""
+KEPT_BYTES_A_PIXEL = 5
+"""What stays while faces are searched: RGB, grey, and the grey at half the size and less."""
 COEFFICIENT_BYTES_A_PIXEL = 8
 """Of a JPEG with several scans: libjpeg keeps two bytes for each of up to four samples, whatever the shrink."""
 JPEG_OUTPUT_BYTES_A_PIXEL = 5
 """What libjpeg writes to beside them."""
+CANVAS_BYTES_A_PIXEL = 4
+"""What a canvas takes besides: alpha, and a copy without it."""
+CONVERSION_BYTES = 24 * 2**20
+"""Of colours to sRGB, for a strip at a time."""
 BASE_BYTES = 12 * 2**20
 """For the header, and what does not depend on the size."""
 
@@ -37,6 +41,13 @@ def decode_bytes(image_format: str, data: bytes, pixel_count: int, shrink: int =
     else:
         needed = BYTES_A_PIXEL[image_format] * shrunk
     return BASE_BYTES + needed
+
+
+def canvas_decode_bytes(image_format: str, data: bytes, pixel_count: int, shrink: int = 1) -> int:
+    """For ``canvas.drawing.draw`` with the same arguments; it knows no shrink."""
+    assert shrink == 1
+    needed = decode_bytes(image_format, data, pixel_count)
+    return needed + CONVERSION_BYTES + CANVAS_BYTES_A_PIXEL * pixel_count
 
 
 def _is_deep(data: bytes) -> bool:

@@ -15,6 +15,7 @@ from anyio import CapacityLimiter
 from face128.domain.members import MatchRequest, MemberList
 from face128.domain.model_card import ModelCard
 from face128.encoding.encode import Encoding, encode
+from face128.encoding.passes import Passes, with_passes
 from face128.encoding.self_test import load_engines
 from face128.engines.base import Engine
 from face128.errors import Face128Error, InvalidRequest, NotReady, Overloaded
@@ -125,11 +126,14 @@ class Service:
             if self.process_pool is not None:
                 self.process_pool.close()
 
-    def engine(self, name: str | None = None) -> Engine:
-        """The engine of this name, or the default. Raises NotReady while it loads, InvalidRequest if there is none."""
+    def engine(self, name: str | None = None, passes: Passes | None = None) -> Engine:
+        """The engine of this name, or the default, with these passes, or those of the settings.
+
+        Raises NotReady while it loads, InvalidRequest if there is none.
+        """
         name = self.default_engine if name is None else name
         if name in self._engines:
-            return self._engines[name]
+            return with_passes(self._engines[name], passes or self.settings.passes)
         if name in self.load_errors:
             raise NotReady(f"The engine {name} could not be loaded: {self.load_errors[name]}")
         if name in self.settings.engines:
@@ -212,7 +216,7 @@ class Service:
                     log.error("engine %s: %s", name, engine)
                     continue
                 self._engines[name] = engine
-                listener().engine_loaded(name, engine.card)
+                listener().engine_loaded(name, self.engine(name).card)
                 log.info("engine %s is ready: model %s, licence: %s", name, engine.card.name, engine.card.licence)
         except Exception as error:  # without a reason here, /ready would answer "loading" until the service is stopped
             expected = isinstance(error, Face128Error)

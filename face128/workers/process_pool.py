@@ -23,8 +23,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
 from face128 import errors, events
+from face128.domain.adjustments import Adjustments
 from face128.domain.model_card import ModelCard
 from face128.encoding.encode import Encoding
+from face128.encoding.quality import Quality
+from face128.encoding.quality_measures import Measures
 from face128.engines.base import Engine, Face
 from face128.errors import STOPPING, BadImage, Face128Error, OutOfMemory, Overloaded
 from face128.logs import WorkerError, request_id
@@ -172,11 +175,14 @@ class ProcessPool:
             self._deadly_jobs.popitem(last=False)
 
 
+ANSWER_TYPES = (Adjustments, Encoding, Face, Measures, Photo, Quality, pixels_unavailable)
+
+
 class AnswerUnpickler(pickle.Unpickler):
     """Unpickles only the types of an answer: a photo may have taken over the worker, and must not run code here."""
 
     ALLOWED: ClassVar = {
-        *((each.__module__, each.__name__) for each in (Encoding, Face, Photo, pixels_unavailable)),
+        *((each.__module__, each.__name__) for each in ANSWER_TYPES),
         ("numpy", "dtype"),
         ("numpy", "ndarray"),
         ("numpy._core.multiarray", "_reconstruct"),

@@ -28,14 +28,15 @@ def enrolled(tmp_path: Path) -> Path:
     return path
 
 
-def test_encode_prints_the_numbers_that_encode_image_gives(service: httpx.Client) -> None:
+@pytest.mark.parametrize("passes", ["one", "mirror"])
+def test_encode_prints_the_numbers_that_encode_image_gives(service: httpx.Client, passes: str) -> None:
     names = ["obama-2012.jpg", "hopper-1984.jpg"]
-    run = face128("encode", *(PHOTOS / name for name in names))
+    run = face128("encode", "--passes", passes, *(PHOTOS / name for name in names))
     assert run.returncode == 0, run.stderr
     lines = [json.loads(line) for line in run.stdout.splitlines()]
     assert [Path(line.pop("photo")).name for line in lines] == names
-    served = [service.post("/encode-image", files={"image": photo(name)}).json() for name in names]
-    assert lines == served
+    path = f"/encode-image?passes={passes}"
+    assert lines == [service.post(path, files={"image": photo(name)}).json() for name in names]
 
 
 def test_encode_names_each_photo_that_failed_and_encodes_the_others(tmp_path: Path) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import random
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
+import icc_profiles
 import numpy as np
 from image_files import exif, image_file, portrait
 from mutating import Mutator
@@ -25,8 +27,8 @@ ALLOWED = (BadImage, TooLarge, UnsupportedFormat)
 ISO = b"ftyp meta hdlr pitm iloc iinf infe iprp ipco ispe pixi ipma mdat idat iref dimg auxl irot imir clap colr grid"
 TOKENS: dict[str, list[bytes]] = {
     "JPEG": [bytes([0xFF, code]) for code in (0xC0, 0xC1, 0xC2, 0xC4, 0xD8, 0xD9, 0xDA, 0xDB, 0xDD, 0xE0, 0xE1, 0xEE)]
-    + [b"JFIF\0", b"Exif\0\0", b"Adobe", b"MM\0*", b"\xff\xd0", b"\x01\x12"],
-    "PNG": b"IHDR PLTE tRNS IDAT IEND eXIf iCCP acTL fcTL fdAT zTXt".split(),
+    + [b"JFIF\0", b"Exif\0\0", b"Adobe", b"ICC_PROFILE\0", b"MM\0*", b"\xff\xd0", b"\x01\x12"],
+    "PNG": b"IHDR PLTE tRNS IDAT IEND eXIf iCCP gAMA cHRM sRGB cICP acTL fcTL fdAT zTXt".split(),
     "WEBP": [b"RIFF", b"WEBP", b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ANIM", b"ANMF", b"EXIF", b"ICCP", b"\x9d\x01\x2a"],
     "GIF": [b"GIF87a", b"GIF89a", b"!\xf9\x04", b",", b";", b"!\xff\x0bNETSCAPE2.0", b"!\xfe"],
     "BMP": [b"BM", *(size.to_bytes(4, "little") for size in (12, 40, 52, 56, 108, 124)), b"\0\x01", b"\0\0", b"\0\x02"],
@@ -60,7 +62,9 @@ def seeds(name: str) -> list[bytes]:
         "AVIF": [(photo, turned), (photo, {"quality": 50, "subsampling": "4:2:0"}), (clear, {}), (grey, frames)],
         "HEIC": [(photo, {}), (photo, {"quality": 40, "chroma": 420}), (clear, {}), (grey, {})],
     }  # fmt: skip
-    return [image_file(name, image, **options) for image, options in kinds[name]]
+    profiles = {"JPEG": icc_profiles.SCANNER, "PNG": icc_profiles.FOUR_STAGES, "WEBP": icc_profiles.TABLE_CURVES}
+    coloured = [image_file(name, photo, icc_profile=profiles[name])] if name in profiles else []
+    return coloured + [image_file(name, image, **options) for image, options in kinds[name]]
 
 
 def grey_16(grey: Image.Image) -> Any:
@@ -68,7 +72,7 @@ def grey_16(grey: Image.Image) -> Any:
 
 
 def check(data: bytes) -> str:
-    """Open it and decode its pixels at every scale; returns the outcome, and raises any error that is not ALLOWED."""
+    """Decode it at every scale, and as a browser does; returns the outcome, raises any error that is not ALLOWED."""
     try:
         photo = open_photo(data, LIMITS)
     except ALLOWED as error:
@@ -81,6 +85,9 @@ def check(data: bytes) -> str:
             outcome = f"{error.code} pixels"
         else:
             assert shape == (-(-photo.height // shrink), -(-photo.width // shrink), 3)
+    with suppress(*(() if outcome == "read" else ALLOWED[:2])):
+        drawn = open_photo(data, LIMITS, "browser")
+        assert drawn.rgb().shape == (drawn.height, drawn.width, 3)
     return outcome
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from fake_photos import create_record, fake_photo
 from people import add_record, at_distance, enrol, photo_descriptor, synthetic
 from serving import serving
 
-from face128.domain.decision_rule import Rule
+from face128.domain.decision_rule import THRESHOLD, Rule
 from face128.domain.descriptors import distances
 from face128.domain.model_card import DLIB, FACEAPI
 from face128.engines.fake import FAKE
@@ -28,19 +29,21 @@ from face128.gallery.index_sync import FaissIndexSync
 from face128.gallery.records import NewFace, Person
 from face128.gallery.tables import faces
 from face128.match_body import parser
-from face128.matching.conformal import Cohort, ConformalScore
+from face128.matching.cohort_score import descriptor_lengths
+from face128.matching.conformal import Cohort, CohortScore
 from face128.matching.decision import decide
+from face128.matching.tails import serving_tail
 
 OBAMA, BIDEN = photo_descriptor("obama-2012.jpg"), photo_descriptor("biden-2010.jpg")
 COHORT = Rule("cohort", 0.05)
 Open = Callable[[], Gallery]
 
 
-def conformal_score(gallery: Gallery, probe: Any) -> ConformalScore | None:
-    return gallery.match(probe, DLIB, explain=True).conformal_score
+def cohort_score(gallery: Gallery, probe: Any, rule: Rule = THRESHOLD) -> CohortScore | None:
+    return gallery.match(probe, DLIB, rule=rule, explain=True).cohort_score
 
 
-def recomputed(gallery: Gallery, probe: Any) -> ConformalScore | None:
+def recomputed(gallery: Gallery, probe: Any, rule: Rule = THRESHOLD) -> CohortScore | None:
     """The score computed from all rows of the table."""
     with gallery.database.reading() as connection:
         rows = connection.execute(sa.select(faces.c.embedding, faces.c.user_id, faces.c.name, faces.c.record_id)).all()
@@ -48,13 +51,18 @@ def recomputed(gallery: Gallery, probe: Any) -> ConformalScore | None:
     people = [f"name {row.name}" if row.name in records else f"user {row.user_id}" for row in rows]
     vectors = np.array([np.frombuffer(row.embedding, "<f4") for row in rows]).reshape(-1, 128)
     cohort = Cohort.of(vectors, np.unique(people, return_inverse=True)[1], "euclidean")
-    return cohort.conformal_score(np.arange(len(rows)), distances(vectors, probe, "euclidean"))
+    every, length = distances(vectors, probe, "euclidean"), float(descriptor_lengths(probe[None], "euclidean")[0])
+    return cohort.score(np.arange(len(rows)), every, length, serving_tail(rule, cohort.member_count))
 
 
-def change_and_compare(workers: list[Gallery], changes: int, every: int) -> None:
-    """Changes by all workers in turn: users, more photos, new names, records, deletions. Compare all scores."""
+def change_and_compare(workers: list[Gallery], changes: int, every: int) -> set[Any]:
+    """Changes by all workers in turn: users, more photos, new names, records, deletions. Compare all scores.
+
+    Returns the tails that computed them.
+    """
     random, new = np.random.default_rng(changes), iter(synthetic(changes, changes))
     enrolled: dict[str, Any] = {}  # a user's first descriptor; None for a record
+    tails = set()
     for step in range(changes):
         worker, kind, name = workers[random.integers(len(workers))], random.random(), f"Name {random.integers(300)}"
         if enrolled and kind < (0.35, 0.5)[step // 200 % 2]:
@@ -72,9 +80,12 @@ def change_and_compare(workers: list[Gallery], changes: int, every: int) -> None
             enrol(worker, f"u{step}", enrolled[f"u{step}"], name, force=True)
         if step % every == every - 1:
             probe = synthetic(1, step)[0].astype(np.float64)
-            wanted = recomputed(worker, probe)
-            assert [conformal_score(each, probe) for each in workers] == [wanted] * len(workers)
+            for rule in (Rule(tail="exact"), Rule(tail="estimate")):
+                wanted = recomputed(worker, probe, rule)
+                assert [cohort_score(each, probe, rule) for each in workers] == [wanted] * len(workers)
+                tails.add(wanted and wanted.tail)
     assert len(enrolled) > 5
+    return tails - {None}
 
 
 @pytest.fixture
@@ -83,12 +94,12 @@ def workers(open_gallery: Open) -> list[Gallery]:
 
 
 def test_scores_that_follow_changes_are_those_computed_anew_on_every_database(workers: list[Gallery]) -> None:
-    change_and_compare(workers, 80, every=4)
+    assert "exact" in change_and_compare(workers, 80, every=4)
 
 
 def test_after_two_thousand_enrolments_and_deletions_two_workers_find_the_scores_computed_anew(tmp_path: Path) -> None:
     two = [Gallery(f"sqlite:///{tmp_path}/gallery.sqlite") for _ in range(2)]
-    change_and_compare(two, 2000, every=40)
+    assert change_and_compare(two, 2000, every=40) == {"exact", "estimate"}
     for worker in two:
         worker.close()
 
@@ -99,31 +110,47 @@ def test_the_gallery_decides_as_for_a_posted_list_to_the_last_bit(gallery: Galle
         enrol(gallery, str(index), descriptor, f"Person {index}", force=True)
     members = [{"regNo": str(i), "name": f"Person {i}", "descriptor": row.tolist()} for i, row in enumerate(people)]
     random = np.random.default_rng(2)
-    probes = [*(people[:20] + random.normal(0, 0.02, (20, 128))), *synthetic(20, seed=9).astype(np.float64)]
-    outcomes = set()
+    everybody = np.linalg.norm(people[:, None] - people, axis=2) + 9 * np.eye(120)
+    alike = np.argwhere(everybody < np.partition(everybody, 6, axis=None)[6])
+    probes = [
+        *(people[:6] + random.normal(0, 0.02, (6, 128))),
+        *(people[6:10] + random.normal(0, 0.045, (4, 128))),
+        *people[alike].mean(axis=1).astype(np.float64),  # between two members
+        *synthetic(6, seed=9).astype(np.float64),
+    ]
+    request = parser.parse(json.dumps({"descriptor": people[0].tolist(), "enrolled": members}).encode())
+    rules = [
+        Rule("cohort", 0.02),  # 2 / alpha members: exact
+        Rule("cohort", 0.1, review_alpha=0.9),
+        Rule("cohort", 0.01, review_alpha=0.9),  # an estimate
+        Rule("threshold", review_alpha=0.9),
+    ]
+    outcomes, tails = set(), set()
     for probe in probes:
-        for alpha in (0.02, 0.1):
-            body = {"descriptor": probe.tolist(), "enrolled": members, "decision": {"rule": "cohort", "alpha": alpha}}
-            posted = decide(parser.parse(json.dumps(body).encode()), explain=True)
-            assert gallery.match(probe, DLIB, rule=Rule("cohort", alpha), explain=True) == posted
-            decided = gallery.match(probe, DLIB, rule=Rule("cohort", alpha))
+        by_threshold = [(one.record.id, one.distance) for one in gallery.search(probe, DLIB, 3)]
+        for rule in rules:
+            posted = decide(replace(request, probe=probe, rule=rule), explain=True)
+            assert gallery.match(probe, DLIB, rule=rule, explain=True) == posted
+            decided = gallery.match(probe, DLIB, rule=rule)
             assert (decided.answer(), decided.runner_up) == (posted.answer(), posted.runner_up)
-            matched, found = gallery.recognise(probe, DLIB, 3, rule=Rule("cohort", alpha))
-            by_threshold = [(one.record.id, one.distance) for one in gallery.search(probe, DLIB, 3)]
-            assert matched == posted.matched
+            if rule.name == "cohort":
+                assert decided.verdict == posted.verdict
+            recognised, best, found = gallery.recognise(probe, DLIB, 3, rule=rule, explain=True)
+            assert (recognised, best) == (posted, found[0])
+            assert gallery.recognise(probe, DLIB, 0, rule=rule)[0].matched == posted.matched
             assert [(one.record.id, one.distance) for one in found] == by_threshold
-            outcomes.add(matched)
-        del body["decision"]
-        posted = decide(parser.parse(json.dumps(body).encode()), explain=True)
-        assert gallery.match(probe, DLIB, explain=True) == posted
-    assert outcomes == {True, False}
+            outcomes.add((rule.name, posted.verdict))
+            tails.add(posted.cohort_score and posted.cohort_score.tail)
+        assert gallery.match(probe, DLIB, explain=True) == decide(replace(request, probe=probe), explain=True)
+    assert outcomes == {(rule, verdict) for rule in ("cohort", "threshold") for verdict in ("yes", "look_again", "no")}
+    assert tails == {"exact", "estimate"}
 
 
 def test_faces_of_models_that_may_meet_are_one_crowd_and_others_none(gallery: Gallery) -> None:
     for index, descriptor in enumerate(synthetic(21)):
         card = (DLIB, FACEAPI, FAKE)[index % 3]
         gallery.enrol(Person(None, str(index)), [NewFace(descriptor, descriptor.tobytes())], card, force=True)
-    assert conformal_score(gallery, OBAMA) is not None
+    assert cohort_score(gallery, OBAMA) is not None
     with pytest.raises(TooFewMembers) as error:
         gallery.match(OBAMA, DLIB, rule=COHORT)
     assert error.value.context == {"members": 14, "members_needed": 19}
@@ -140,19 +167,19 @@ def test_several_faces_of_a_person_are_one_member(gallery: Gallery) -> None:
         gallery.match(OBAMA, DLIB, rule=COHORT)
     assert error.value.context["members"] == 18
     enrol(gallery, "3", synthetic(18)[3], "Another name", force=True)  # now the record is another person's
-    assert gallery.match(OBAMA, DLIB, rule=COHORT).conformal_score is not None
+    assert gallery.match(OBAMA, DLIB, rule=COHORT).cohort_score is not None
 
 
 def test_a_transaction_older_than_the_cohort_gets_no_score(gallery: Gallery) -> None:
     """Another thread may have followed a change that this transaction does not see."""
     for index, descriptor in enumerate(synthetic(20)):
         enrol(gallery, str(index), descriptor, force=True)
-    assert conformal_score(gallery, OBAMA) is not None
+    assert cohort_score(gallery, OBAMA) is not None
     with gallery.database.reading() as connection:
         probe = OBAMA.astype(np.float64)
-        assert gallery._cohort(DLIB).score(connection, probe, COHORT, None) is not None
+        assert gallery._cohort(DLIB, "nearest").score(connection, probe, COHORT, None) is not None
         enrol(gallery, "100", OBAMA, force=True)
-        assert gallery._cohort(DLIB).score(connection, probe, COHORT, None) is None
+        assert gallery._cohort(DLIB, "nearest").score(connection, probe, COHORT, None) is None
 
 
 def test_no_more_faces_than_can_be_compared(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,9 +189,9 @@ def test_no_more_faces_than_can_be_compared(gallery: Gallery, monkeypatch: pytes
     with pytest.raises(TooLarge):
         gallery.match(OBAMA, DLIB, rule=COHORT)
     explained = gallery.match(OBAMA, DLIB, explain=True)
-    assert (explained.conformal_score, explained.nearest) == (None, gallery.match(OBAMA, DLIB).nearest)
+    assert (explained.cohort_score, explained.nearest) == (None, gallery.match(OBAMA, DLIB).nearest)
     gallery.erase_user("3")
-    assert gallery.match(OBAMA, DLIB, rule=COHORT).conformal_score is not None
+    assert gallery.match(OBAMA, DLIB, rule=COHORT).cohort_score is not None
 
 
 def test_what_takes_too_long_is_not_waited_for(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,14 +202,14 @@ def test_what_takes_too_long_is_not_waited_for(gallery: Gallery, monkeypatch: py
         gallery.match(OBAMA, DLIB, rule=COHORT)
     while not gallery.build_cohorts(1.0):
         pass
-    assert gallery.match(OBAMA, DLIB, rule=COHORT).conformal_score is not None
+    assert gallery.match(OBAMA, DLIB, rule=COHORT).cohort_score is not None
     # One more face makes too many pairs: all are compared anew.
     monkeypatch.setattr(cohort_follower, "MAX_UPDATE_PAIRS", 10)
     enrol(gallery, "100", OBAMA, force=True)
     monkeypatch.setattr(cohort_follower, "BUILD_TIMEOUT_S", 30.0)
-    assert conformal_score(gallery, OBAMA) == recomputed(gallery, OBAMA)
+    assert cohort_score(gallery, OBAMA) == recomputed(gallery, OBAMA)
     gallery.rebuild()
-    assert conformal_score(gallery, BIDEN) == recomputed(gallery, BIDEN)
+    assert cohort_score(gallery, BIDEN) == recomputed(gallery, BIDEN)
 
 
 @pytest.fixture(scope="module")
@@ -229,9 +256,10 @@ def test_match_without_a_list_obeys_the_rule_of_the_body_and_explains_either(tmp
     for index, descriptor in enumerate(people):
         enrol(gallery, str(index), descriptor, force=True)
     probe = people[7].astype(np.float64) + 0.01
-    wanted = recomputed(gallery, probe)
+    wanted = recomputed(gallery, probe, COHORT)
     gallery.close()
     assert wanted is not None
+    assert wanted.tail == "exact"
     with serving(workers=2, FACE128_ENGINES="fake", FACE128_DATABASE_URL=url, FACE128_ALPHA="0.05") as client:
 
         def ask(query: str = "", **more: Any) -> Any:
@@ -243,9 +271,12 @@ def test_match_without_a_list_obeys_the_rule_of_the_body_and_explains_either(tmp
             answer = ask("?explain=true", decision=decision)
             assert (answer["score"], answer["stranger_risk"]) == (wanted.score, wanted.stranger_risk)
             assert answer["threshold"] == (0.6 if decision["rule"] == "cohort" else 0.38)
-            assert ("decision" in answer) == (decision["rule"] == "cohort")
-        few = ask(decision={"rule": "cohort", "alpha": 0.001})
+            alpha = {"alpha": 0.05} if decision["rule"] == "cohort" else {}
+            assert answer["decision"] == {**decision, **alpha, "tail": "exact"}
+            assert "verdict" not in answer
+        few = ask(decision={"rule": "cohort", "alpha": 0.001, "tail": "exact"})
         assert (few["code"], few["members"], few["members_needed"]) == ("too_few_members", 40, 999)
+        assert ask(decision={"rule": "cohort", "alpha": 0.001}) == {"regNo": "7", "name": "Somebody"}
 
 
 def test_the_nearest_faces_decide_as_all_faces_do(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -253,9 +284,9 @@ def test_the_nearest_faces_decide_as_all_faces_do(gallery: Gallery, monkeypatch:
     for index, descriptor in enumerate(people):
         enrol(gallery, str(index), descriptor, force=True)
     probes = [*(people[:20] + np.random.default_rng(3).normal(0, 0.02, (20, 128))), *synthetic(20, 9)]
-    wanted = [recomputed(gallery, probe) for probe in probes]
+    wanted = [recomputed(gallery, probe, COHORT) for probe in probes]
     explained = [gallery.match(probe, DLIB, rule=COHORT, explain=True) for probe in probes]
-    assert [each.conformal_score for each in explained] == wanted
+    assert [each.cohort_score for each in explained] == wanted
     if not isinstance(gallery._index, FaissIndexSync):  # Milvus does not say at which version it is
         return
     monkeypatch.setattr(CohortSnapshot, "_score_from_all", lambda *_: pytest.fail("it compared all"))
@@ -267,6 +298,9 @@ def test_the_nearest_faces_decide_as_all_faces_do(gallery: Gallery, monkeypatch:
             if few > 60 or whole.matched:
                 assert decided == whole
     assert {each.matched for each in explained} == {True, False}
-    many = gallery.recognise(probes[0], DLIB, 100, rule=COHORT)[1]
+    for probe in probes:
+        estimate = gallery.match(probe, DLIB, rule=replace(COHORT, tail="estimate")).cohort_score
+        assert estimate == recomputed(gallery, probe, replace(COHORT, tail="estimate"))
+    many = gallery.recognise(probes[0], DLIB, 100, rule=COHORT)[2]
     assert [found.record.id for found in many] == [f.record.id for f in gallery.search(probes[0], DLIB, 100)]
     assert gallery._index.search_at(-1, OBAMA, DLIB, 1) is None

@@ -76,7 +76,7 @@ class Ledger:
                 if erase:
                     answer = client.delete(f"/enroll_faces/{person}")
                 else:
-                    photos = [("files", fake_photo(turn * 10_000 + step * 3 + i)) for i in range(3)]
+                    photos = [("files", fake_photo(turn * 10_000 + step, i)) for i in range(3)]
                     answer = client.post(f"/enroll_faces/{person}", files=photos, data={"name": person})
             except httpx.TransportError:
                 return

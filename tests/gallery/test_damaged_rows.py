@@ -22,6 +22,8 @@ from face128.gallery.transfer import parse_file
 
 OBAMA, BIDEN, HOPPER = map(photo_descriptor, ("obama-2012.jpg", "biden-2010.jpg", "hopper-1984.jpg"))
 DAMAGE = (
+    ("UPDATE faces SET photo_facts = ? WHERE user_id = 'obama'", '{"adjusted": {"turned": "left"}, "quality": 1}'),
+    ("UPDATE faces SET photo_facts = ? WHERE user_id = 'biden'", '{"adjusted'),
     # As an older version stored it, and as another program may have.
     ("UPDATE faces SET metadata = ? WHERE user_id = 'obama'", r'{"note": "\ud83d", "n": 1' + 400 * "0" + "}"),
     ("UPDATE faces SET name = CAST(x'4dfc' AS TEXT), user_id = CAST(? AS TEXT) WHERE user_id = 'biden'", b"M\xfc"),

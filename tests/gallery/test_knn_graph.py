@@ -8,12 +8,14 @@ import faiss
 import numpy as np
 import pytest
 
+from face128.domain.decision_rule import Tail
 from face128.domain.descriptors import Metric, distances
 from face128.gallery.knn_graph import KnnGraph
 from face128.gallery.statements import FaceBatch
 from face128.matching.conformal import Cohort
 
 NOBODY = np.empty(0, np.int64)
+TAILS: tuple[Tail, ...] = ("exact", "estimate")
 
 
 def faces(ids: Any = (), vectors: Any = (), users: Any = None, names: Any = None, by_name: Any = None) -> FaceBatch:
@@ -31,6 +33,8 @@ def assert_made_anew(graph: KnnGraph, vectors: Any, people: Any, ids: Any, metri
     rows, expected, cohort = [row_of[number] for number in ids], Cohort.of(vectors, people, metric), graph.cohort()
     np.testing.assert_array_equal(cohort.neighbour_distances[rows], expected.neighbour_distances)
     np.testing.assert_array_equal(cohort.weights[rows], expected.weights)
+    np.testing.assert_array_equal(cohort.lengths[rows], expected.lengths)
+    np.testing.assert_equal(vars(cohort.tail), vars(expected.tail))
 
 
 @pytest.mark.parametrize("metric", ["euclidean", "cosine"])
@@ -77,8 +81,11 @@ def test_distances_are_within_their_bounds_and_the_bounds_find_all_affected_rows
     for probe in vectors[::37].astype(np.float64) + random.normal(0, 1e-3, (11, 128)):
         exact, (least, most) = distances(vectors, probe, "euclidean"), graph.distance_bounds(probe)
         assert ((least <= exact) & (exact <= most)).all()
-        rows = cohort.affected_rows(least, most)
-        assert cohort.conformal_score(rows, exact[rows]) == all_pairs.conformal_score(np.arange(400), exact)
+        length = float(np.linalg.norm(probe))
+        for tail in TAILS:
+            rows = cohort.affected_rows(least, most, tail)
+            whole = all_pairs.score(np.arange(400), exact, length, tail)
+            assert cohort.score(rows, exact[rows], length, tail) == whole
 
 
 @pytest.mark.parametrize("metric", ["euclidean", "cosine"])

@@ -45,6 +45,12 @@ def test_every_example_is_answered_as_documented(client: httpx.Client) -> None:
     assert replay(client, "door-service.json") == 8
 
 
+def test_a_person_is_verified_as_the_contract_says(client: httpx.Client) -> None:
+    if client.get("/health").json()["model"] != "dlib-resnet-v1":
+        pytest.skip("the vectors have descriptors of 128 numbers")
+    assert replay(client, "verify.json") == 18
+
+
 def test_the_records_service_s_python_client_runs_unchanged_apart_from_file_names(client: httpx.Client) -> None:
     if not SEED.exists():
         pytest.skip("the document of the records service is not here")

@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import sqlite3
 from contextlib import closing
+from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
 from command_line import face128
 from people import enrol, matched_reg_no, photo_descriptor
 from serving import serving
 
+from face128.domain.model_card import DLIB
 from face128.errors import GallerySchema
 from face128.gallery.gallery import Gallery
+from face128.gallery.records import NewFace, Person
 from face128.gallery.schema import released_versions
+from face128.gallery.tables import faces
+
+HOPPER = photo_descriptor("hopper-1984.jpg")
 
 # A migration that has been released is never edited: it has run in galleries that nobody here sees. To change a table,
 # add another one, its hash, and a file in released/ as sqlite3's .dump writes it.
 RELEASED_MIGRATIONS = {
     "0001_faces.py": "350f4bcc83b820bc01c10298e929bd0c33ee04b6d0045825c9056e0ca94f94d2",
+    "0002_photo_facts.py": "7f65b8ede33b086fc3690c866e515bad412e3958cc475860b9e92144d999ba8b",
+    "0003_name_index.py": "b815501ca9f58ccfb664b9ec0468be24ae4d2366f38bfae41b34119c3ceff252",
 }
 RELEASED_GALLERIES = sorted((Path(__file__).parent / "released").glob("*.sql"))
 
@@ -52,6 +63,33 @@ def test_a_gallery_of_each_released_version_is_opened_and_keeps_everything(tmp_p
     with closing(sqlite3.connect(path)) as connection:
         (version,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     assert version == released_versions()[-1]
+
+
+@pytest.mark.parametrize("released", RELEASED_GALLERIES, ids=lambda path: path.stem)
+def test_each_database_is_brought_up_to_date_from_each_released_version(database_url: str, released: Path) -> None:
+    with closing(sqlite3.connect(":memory:")) as source:
+        source.executescript(released.read_text())
+        source.row_factory = sqlite3.Row
+        rows = [dict(row) for row in source.execute("SELECT * FROM faces ORDER BY id")]
+    engine = sa.create_engine(database_url)
+    config = Config()
+    config.set_main_option("script_location", str(files("face128.gallery") / "migrations"))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, released.stem)
+    with engine.begin() as connection:
+        for row in rows:
+            row |= {"created_at": datetime.fromisoformat(row["created_at"]), "is_number": bool(row["is_number"])}
+            del row["id"]
+            connection.execute(sa.insert(faces).values(row))
+    engine.dispose()
+    with closing(Gallery(database_url)) as gallery:
+        before = [record.photo_facts for record in gallery.page(0, 10)[1]]
+        assert before == [json.loads(row.get("photo_facts") or "{}") for row in rows]
+        turned = NewFace(HOPPER, b"photo", photo_facts={"adjusted": {"turned": 90}, "unknown": {}})
+        (record,) = gallery.enrol(Person("Grace", "45"), [turned], DLIB, force=True)
+        assert record.photo_facts == {"adjusted": {"turned": 90}}
+        assert [hit.record.photo_facts for hit in gallery.search(HOPPER, DLIB, 2)] == [{}, record.photo_facts]
 
 
 def test_a_gallery_of_a_later_version_is_refused_and_not_touched(tmp_path: Path) -> None:

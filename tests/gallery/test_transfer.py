@@ -13,6 +13,7 @@ from people import add_record, at_distance, enrol, photo_descriptor
 from serving import environment, photo, serving
 
 from face128.domain.descriptors import to_base64
+from face128.domain.model_card import DLIB
 from face128.engines.fake import FAKE
 from face128.gallery.gallery import Gallery
 from face128.gallery.records import NewFace, Person
@@ -53,7 +54,8 @@ def everything(url: str) -> list[tuple[Any, ...]]:
     records = gallery.page(0, 1000)[1]
     gallery.close()
     return sorted(
-        (r.id, r.person, json.dumps(r.metadata), r.created_at, r.model, r.descriptor.tobytes()) for r in records
+        (r.id, r.person, json.dumps([r.metadata, r.photo_facts]), r.created_at, r.model, r.descriptor.tobytes())
+        for r in records
     )
 
 
@@ -61,13 +63,16 @@ def test_an_export_and_an_import_give_the_same_gallery(database_url: str, tmp_pa
     gallery = Gallery(database_url)
     enrol(gallery, "44", [OBAMA, at_distance(OBAMA, 0.1)], "Barack Obama")
     add_record(gallery, "Joe Biden 王", BIDEN)
-    written(tmp_path / "hopper.json", [member(1984, HOPPER, None)])
+    turned = NewFace(at_distance(HOPPER, 0.1), b"photo", photo_facts={"adjusted": {"turned": 90}})
+    gallery.enrol(Person("Grace", "45"), [turned], DLIB)
+    written(tmp_path / "hopper.json", [member(1984, at_distance(HOPPER, 0.9), None)])
     ran(database_url, "import", tmp_path / "hopper.json")
     gallery.close()
-    assert ran(database_url, "export", tmp_path / "all.json") == "4 faces\n"
+    assert ran(database_url, "export", tmp_path / "all.json") == "5 faces\n"
     copy = f"sqlite:///{tmp_path}/copy.sqlite"
-    assert "4 of them new" in ran(copy, "import", tmp_path / "all.json")
+    assert "5 of them new" in ran(copy, "import", tmp_path / "all.json")
     assert everything(copy) == everything(database_url)
+    assert '[{}, {"adjusted": {"turned": 90}}]' in [row[2] for row in everything(copy)]
     assert "0 of them new" in ran(copy, "import", tmp_path / "all.json")
     assert json.loads((tmp_path / "all.json").read_text())["model"] == "dlib-resnet-v1"
 

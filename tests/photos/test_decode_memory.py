@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import icc_profiles
 import numpy as np
 import pillow_heif
 import pytest
@@ -102,6 +103,18 @@ def test_no_format_takes_more_than_is_claimed_for_its_decoding(files: dict[str, 
     for image_format in ("jpeg", "png", "tiff", "webp", "avif", "heic"):
         peak, claimed = max(found for name, found in peaks.items() if name.startswith(image_format))
         assert peak > claimed / 2, image_format
+
+
+def test_no_format_takes_more_than_is_claimed_for_its_drawing(files: dict[str, Path]) -> None:
+    """As a browser draws it: in sRGB, on a transparent canvas."""
+    paths = list(files.values())
+    for path in (files["jpeg"], files["png-rgba-turned"], files["jpeg-cmyk-progressive"]):
+        for profile in (icc_profiles.THREE_CURVES, icc_profiles.SCANNER, icc_profiles.CMYK):
+            image = Image.open(path)
+            paths.append(path.with_name(f"{path.name}-{len(paths)}"))
+            image.save(paths[-1], image.format, icc_profile=profile, exif=exif(6))
+    peaks = dict(zip(paths, measured("draw", 1, paths), strict=True))
+    assert {path.name: (peak, claimed) for path, (peak, claimed) in peaks.items() if peak > claimed} == {}
 
 
 @pytest.mark.parametrize("shrink", [2, 8])

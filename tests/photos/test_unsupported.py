@@ -75,6 +75,9 @@ TIFFS = {
     "planes of premultiplied colours": planes(samples=4, t338=1),
     "planes of YCbCr": planes(photometric=6),
     "planes of LAB": planes(photometric=8),
+    # The file is longer than the samples: Pillow would read on behind them.
+    "fewer samples of chroma": tiff(t258=(8, 8, 8), t262=6, t277=3, t279=128, t530=(2, 1), pixels=bytes(400)),
+    "tiles at the offsets of strips": tiff(t279=256, t322=16, t323=16, pixels=bytes(400)),
     "big-endian BigTIFF": b"MM\0+\0\x08\0\0" + struct.pack(">QQ", 16, 0) + bytes(99),
 }
 

@@ -1,6 +1,6 @@
 """A script: for each file, how much memory work on it takes at its peak, and how much face128 claims for it.
 
-Arguments: ``decode`` or an engine, a shrink, files. Prints a line of two numbers of bytes for each.
+Arguments: ``decode``, ``draw`` (as a browser does) or an engine, a shrink, files. Prints two numbers of bytes for each.
 """
 
 from __future__ import annotations
@@ -37,6 +37,9 @@ def measure(work: str, shrink: int, data: bytes) -> tuple[int, int]:
     if work == "decode":
         memory.require = claim
         open_photo(data, LIMITS).rgb(shrink)
+    elif work == "draw":
+        memory.require = claim
+        open_photo(data, LIMITS, "browser").canvas()
     else:
         memory.asking.set(claim)
         find_faces(engine, data, LIMITS)
@@ -45,7 +48,7 @@ def measure(work: str, shrink: int, data: bytes) -> tuple[int, int]:
 
 if __name__ == "__main__":
     _, work, shrink, *files = sys.argv
-    engine = load_engine("fake" if work == "decode" else work, Settings())
+    engine = load_engine("fake" if work in ("decode", "draw") else work, Settings())
     find_faces(engine, self_test_photo(), LIMITS)
     ctypes.CDLL(None).malloc_trim(0)
     for file in files:

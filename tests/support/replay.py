@@ -16,7 +16,9 @@ def replay(client: httpx.Client, name: str) -> int:
     examples = json.loads((FIXTURES / "contracts" / name).read_text())
     for example in examples:
         request, expected = filled_in(example["request"], saved), filled_in(example["response"], saved)
-        response = client.request(request["method"], request["path"], files=files(request), data=request.get("form"))
+        response = client.request(
+            request["method"], request["path"], files=files(request), data=request.get("form"), json=request.get("json")
+        )
         details = f"{example['name']}: {response.text}"
         assert response.status_code == example["status"], details
         body = response.json()

@@ -17,16 +17,29 @@ export type Question<Path extends keyof paths> = paths[Path] extends {
   ? Body
   : never;
 
+type VerifyByDescriptor = Extract<Question<'/verify/{user_id}'>, { descriptor: unknown }>;
+
 export interface PhotoOptions extends CallOptions {
   /** One of the service's loaded engines. */
   readonly engine?: string | undefined;
 }
 export interface OneFaceOptions extends PhotoOptions {
-  /** 'largest': of several faces the largest, instead of an error. */
-  readonly faces?: 'one' | 'largest' | undefined;
+  /** Of several faces, instead of an error: the largest, or the one with the highest confidence ('best'). */
+  readonly faces?: 'one' | 'largest' | 'best' | undefined;
 }
 export interface EncodeOptions extends OneFaceOptions {
   readonly numJitters?: number | undefined;
+  /** 'mirror': the mean of the face and its mirror image. */
+  readonly passes?: 'one' | 'mirror' | undefined;
+  /** Also judge the photo. */
+  readonly quality?: boolean | undefined;
+}
+export interface DetectOptions extends PhotoOptions {
+  /** Also judge the photo, for each face. */
+  readonly quality?: boolean | undefined;
+}
+export interface VerifyOptions extends PhotoOptions {
+  readonly threshold?: number | undefined;
 }
 export interface EnrolOptions extends PhotoOptions {
   /** Also a face within the threshold of another person's. */
@@ -83,13 +96,13 @@ export class FaceApi {
     return this.call('post', '/match', options, { query: { explain }, body: JSON.stringify(question) });
   }
 
-  encodeImage(photo: Uint8Array, { faces, engine, numJitters, ...options }: EncodeOptions = {}) {
-    const query = { faces, engine, num_jitters: numJitters };
+  encodeImage(photo: Uint8Array, { faces, engine, numJitters, passes, quality, ...options }: EncodeOptions = {}) {
+    const query = { faces, engine, num_jitters: numJitters, passes, quality };
     return this.call('post', '/encode-image', options, { query, body: form({ image: [photo] }) });
   }
 
-  detect(photo: Uint8Array, { engine, ...options }: PhotoOptions = {}) {
-    return this.call('post', '/detect', options, { query: { engine }, body: form({ image: [photo] }) });
+  detect(photo: Uint8Array, { engine, quality, ...options }: DetectOptions = {}) {
+    return this.call('post', '/detect', options, { query: { engine, quality }, body: form({ image: [photo] }) });
   }
 
   verifyFace(photo: Uint8Array, { engine, ...options }: PhotoOptions = {}) {
@@ -160,6 +173,19 @@ export class FaceApi {
     return this.call('post', '/match_face', options, { query: { engine }, body: form({ image: [photo] }) });
   }
 
+  /** Is this the face of this person? By a photo, or by a descriptor and its model. */
+  verifyPerson(
+    userId: MemberId,
+    probe: Uint8Array | Omit<VerifyByDescriptor, 'threshold'>,
+    { threshold, engine, ...options }: VerifyOptions = {},
+  ) {
+    return this.call('post', '/verify/{user_id}', options, {
+      id: userId,
+      query: { engine },
+      body: verifyBody(probe, threshold),
+    });
+  }
+
   /** The service keeps this JSON array of members for a while: `/match` takes its digest as `enrolled_ref`. */
   async putList(digest: string, members: string | Uint8Array<ArrayBuffer>, options: CallOptions = {}) {
     return this.calls.run(options, this.timeoutMs, async (call) => {
@@ -222,6 +248,16 @@ export class FaceApi {
       }
     });
   }
+}
+
+/** The body of `/verify/{user_id}`. */
+export function verifyBody(
+  probe: Uint8Array | Omit<VerifyByDescriptor, 'threshold'>,
+  threshold: number | undefined,
+): string | FormData {
+  return probe instanceof Uint8Array
+    ? form({ image: [probe] }, { threshold })
+    : JSON.stringify({ ...probe, threshold });
 }
 
 /** The texts of an enrolment: `/match` then answers with the type of `regNo` that is given here. */

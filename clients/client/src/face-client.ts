@@ -13,7 +13,7 @@ import { checkNames, type FaceOptions, type FaceSettings, settingsFrom } from '.
 import { type IdOf, type Members, prepare, PreparedMembers, type PrepareOptions } from './prepare.js';
 import { checkImage, parseProbe, type Probe } from './probe.js';
 import { RemoteService, type Task } from './remote-service.js';
-import type { FaceCounters, FaceEvents, FaceHealth, LocalReason, MatchResult } from './results.js';
+import type { FaceCounters, FaceEvents, FaceHealth, LocalReason, MatchResult, Verification } from './results.js';
 import type { ShadowReport } from './shadow.js';
 import { type GalleryMember, syncGallery, type SyncOptions, type SyncReport } from './sync.js';
 import { Warnings } from './warnings.js';
@@ -23,6 +23,16 @@ export interface MatchCallOptions extends CallOptions {
   readonly version?: Version | undefined;
   /** Ask the service for the distance as well. */
   readonly explain?: boolean | undefined;
+}
+
+export interface EncodeCallOptions extends CallOptions {
+  /** Also judge the photo: `quality`. */
+  readonly quality?: boolean | undefined;
+}
+
+export interface VerifyCallOptions extends CallOptions {
+  /** Instead of the client's own, or of the model's if that has no local rule. */
+  readonly threshold?: number | undefined;
 }
 
 const MATCH_OPTION_NAMES = { ...CALL_OPTION_NAMES, version: true, explain: true } as const;
@@ -115,10 +125,10 @@ export class FaceClient {
   }
 
   /** The one face in the photo. Throws a FaceError: `no_face`, `multiple_faces`, `unavailable` ... */
-  encodeImage(image: Uint8Array, options: CallOptions = {}): Promise<EncodedFace> {
+  encodeImage(image: Uint8Array, { quality, ...options }: EncodeCallOptions = {}): Promise<EncodedFace> {
     const sentence = 'A photo cannot be described without the face service.';
     return this.withService(sentence, options, (remote, call) =>
-      remote.encode(call, checkImage(image), { wait: true }),
+      remote.encode(call, checkImage(image), { wait: true, quality }),
     );
   }
 
@@ -143,6 +153,22 @@ export class FaceClient {
         throw error;
       }
     });
+  }
+
+  /**
+   * Whether the face is that of this member of the service's gallery: one to one, nobody else is looked for.
+   *
+   * Throws a FaceError: `not_found`, `no_face`, `unavailable` ... There is no local answer; for a member whose row you
+   * have, `matchDetailed(probe, [row])` has one.
+   */
+  async verify(
+    regNo: MemberId,
+    probe: Probe,
+    { threshold, ...options }: VerifyCallOptions = {},
+  ): Promise<Verification> {
+    return this.withService('Nobody can be verified without the face service.', options, (remote, call) =>
+      remote.verify(call, regNo, parseProbe(probe), threshold),
+    );
   }
 
   /** Make the service's gallery hold exactly these members. If it is interrupted, call it again with the same state. */

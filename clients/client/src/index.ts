@@ -1,4 +1,4 @@
-export type { EncodedFace } from './answers.js';
+export type { Adjusted, EncodedFace, Quality, QualityMeasure, QualityReason } from './answers.js';
 export type {
   Answer,
   EncodeOptions,
@@ -12,6 +12,7 @@ export type {
   RecordMatchOptions,
   ReplaceOptions,
   StoredList,
+  VerifyOptions,
 } from './api.js';
 export type { BreakerState, StateChange } from './breaker.js';
 export type { CallOptions } from './call.js';
@@ -25,9 +26,17 @@ export {
   type FailureReason,
   ServiceFailure,
 } from './errors.js';
-export { FaceClient, type MatchCallOptions } from './face-client.js';
+export { type EncodeCallOptions, FaceClient, type MatchCallOptions, type VerifyCallOptions } from './face-client.js';
 export type { Version } from './list-cache.js';
-export { decide, distance, type Match, type MatchAnswer, type MemberId, type VectorRows } from './matcher.js';
+export {
+  decide,
+  distance,
+  type Match,
+  type MatchAnswer,
+  type MemberId,
+  type VectorRows,
+  type Verdict,
+} from './matcher.js';
 export type { AnyMember, Member } from './members.js';
 export { DLIB, FACE_API } from './models.js';
 export type { components, paths } from './openapi.js';
@@ -36,6 +45,7 @@ export { type IdOf, type Members, prepare, PreparedMembers, type PrepareOptions 
 export type { OnInvalid, PreparedList, SkippedMember } from './prepared-list.js';
 export type { Probe } from './probe.js';
 export type { Task } from './remote-service.js';
-export type { FaceCounters, FaceEvents, FaceHealth, LocalReason, MatchResult } from './results.js';
+export type { FaceCounters, FaceEvents, FaceHealth, LocalReason, MatchResult, Verification } from './results.js';
 export type { ShadowComparison, ShadowReport } from './shadow.js';
+export type { Template } from './templates.js';
 export type { GalleryMember, SyncOptions, SyncReport } from './sync.js';

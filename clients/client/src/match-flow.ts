@@ -9,6 +9,7 @@ import type { DescribedFace, ParsedProbe } from './probe.js';
 import type { RemoteService } from './remote-service.js';
 import type { LocalReason, MatchResult } from './results.js';
 import { type ShadowComparison, ShadowLedger } from './shadow.js';
+import { templateRows } from './templates.js';
 
 /** Lists whose text is not longer are sent with the question: naming them takes a second request. */
 const MAX_INLINE_BYTES = 16_384;
@@ -143,7 +144,8 @@ export class MatchFlow {
     if (!hasLocalRule(face.model)) throw unavailable('Only the face service can compare this model.', detail);
     if (!members) throw unavailable('The gallery cannot be searched without the face service.', detail);
     const list = await this.list(call, members, face);
-    const answer = decide(face.vector, list, this.settings.threshold);
+    const rows = this.settings.template === 'mean' ? await templateRows(list) : list;
+    const answer = decide(face.vector, rows, this.settings.threshold, this.settings.review);
     const { model, skippedCount } = list;
     return { ...answer, source: 'local', reason, detail, model, skippedCount, requestId: call.requestId };
   }

@@ -1,17 +1,19 @@
 import { isAbsent, isJsonText, parseDescriptor, parseJson, type StoredDescriptor } from './descriptor.js';
-import { invalid } from './errors.js';
+import { FaceError, invalid } from './errors.js';
 import type { Match, MemberId } from './matcher.js';
-import { DLIB, FACE_API, hasLocalRule } from './models.js';
+import { DLIB, FACE_API, hasLocalRule, isComparable } from './models.js';
 
 /** A person who may be recognised. A member without a descriptor is not enrolled yet, and is passed over. */
 export interface Member<Id extends MemberId = number | string> {
   readonly regNo: Id;
   readonly name?: string | null;
-  /** face-api.js's descriptor. */
+  /** face-api.js's descriptor, or one of `model`. */
   readonly descriptor?: StoredDescriptor | null;
-  /** A list of more face-api.js descriptors, or one descriptor per model under the model's name; or JSON text of it. */
+  /** A list of more such descriptors, or one descriptor per model under the model's name; or JSON text of it. */
   readonly descriptors?:
     readonly StoredDescriptor[] | Readonly<Record<string, StoredDescriptor | null>> | string | null;
+  /** The model of `descriptor`, and of a list in `descriptors`; face-api.js's if there is none. */
+  readonly model?: string | null;
 }
 
 /** A member with ids of any type. */
@@ -27,7 +29,7 @@ export interface Candidate<Id extends MemberId> extends Match<Id> {
  * The member at this index of a list, with what is compared with a probe of `model`: the descriptor of that model, else
  * one of a comparable model (face-api.js's first), else none.
  *
- * Throws `invalid_descriptor` and `invalid_request` like the service, with the same `field` and `regNo`.
+ * Throws `invalid_descriptor`, `invalid_request` and `model_mismatch` like the service, with the same `field` and `regNo`.
  */
 export function candidate<Id extends MemberId>(
   member: Member<Id>,
@@ -36,7 +38,7 @@ export function candidate<Id extends MemberId>(
   dimension: number | undefined,
 ): Candidate<Id> {
   const place = `enrolled[${index}]`;
-  checkMember(member, place);
+  checkMember(member, place, model);
   const { regNo, name } = member;
   const chosen = choose(member, model);
   const vectors = chosen.fields.map(([field, value]) =>
@@ -47,16 +49,20 @@ export function candidate<Id extends MemberId>(
 }
 
 /** Members come from databases, so the types do not guarantee their values. */
-function checkMember(member: unknown, field: string): void {
+function checkMember(member: unknown, field: string, probeModel: string): void {
   if (typeof member !== 'object' || member === null || Array.isArray(member)) {
     throw invalid('invalid_request', 'A member is an object with regNo, name and descriptor.', { field });
   }
-  const { regNo, name, descriptors } = member as Readonly<Record<string, unknown>>;
+  const { regNo, name, descriptor, descriptors, model } = member as Readonly<Record<string, unknown>>;
   if (typeof regNo !== 'string' && typeof regNo !== 'bigint' && !Number.isFinite(regNo)) {
     throw invalid('invalid_request', "A member's regNo is a number or a string.", { field: `${field}.regNo` });
   }
   if (name != null && typeof name !== 'string') {
     throw invalid('invalid_request', "A member's name is a string.", { field: `${field}.name`, regNo });
+  }
+  if (model != null && !(descriptor == null && descriptors == null) && !isComparable(model, probeModel)) {
+    const error = "The member's descriptor is of a model that cannot be compared with the probe's.";
+    throw new FaceError({ error, code: 'model_mismatch', field: `${field}.model`, regNo }, 409);
   }
   if (!isAbsent(descriptors) && typeof parsed(descriptors) !== 'object') {
     const sentence = "A member's descriptors are a list, or an object with a descriptor for each model.";
@@ -75,19 +81,20 @@ type Fields = [name: string, value: unknown][];
 function choose(member: Member<MemberId>, model: string): { model: string; fields: Fields } {
   const descriptors = isAbsent(member.descriptors) ? undefined : parsed(member.descriptors);
   for (const comparable of hasLocalRule(model) ? new Set([model, FACE_API, DLIB]) : [model]) {
-    const fields = fieldsOf(member.descriptor, descriptors, comparable);
+    const fields = fieldsOf(member, descriptors, comparable);
     if (fields.length > 0) return { model: comparable, fields };
   }
   return { model, fields: [] };
 }
 
-function fieldsOf(descriptor: unknown, descriptors: unknown, model: string): Fields {
-  const fields: Fields = model === FACE_API && !isAbsent(descriptor) ? [['descriptor', descriptor]] : [];
+function fieldsOf({ descriptor, model: own }: Member<MemberId>, descriptors: unknown, model: string): Fields {
+  const isOwn = model === (own ?? FACE_API);
+  const fields: Fields = isOwn && !isAbsent(descriptor) ? [['descriptor', descriptor]] : [];
   if (Array.isArray(descriptors)) {
-    if (model === FACE_API) descriptors.forEach((value, j) => fields.push([`descriptors[${j}]`, value]));
+    if (isOwn) descriptors.forEach((value, j) => fields.push([`descriptors[${j}]`, value]));
     return fields;
   }
-  const own = (descriptors as Readonly<Record<string, unknown>> | undefined)?.[model];
-  if (!isAbsent(own)) fields.push([`descriptors.${model}`, own]);
+  const value = (descriptors as Readonly<Record<string, unknown>> | undefined)?.[model];
+  if (!isAbsent(value)) fields.push([`descriptors.${model}`, value]);
   return fields;
 }

@@ -12,6 +12,11 @@ export function hasLocalRule(model: string): boolean {
   return LOCAL_MODELS.has(model);
 }
 
+/** Whether distances between the two models' descriptors are meaningful. */
+export function isComparable(a: unknown, b: string): boolean {
+  return a === b || (typeof a === 'string' && hasLocalRule(a) && hasLocalRule(b));
+}
+
 /** The length of the model's descriptors; undefined for a model that only the service knows. */
 export function dimensionOf(model: string): number | undefined {
   return hasLocalRule(model) ? LOCAL_DIMENSION : undefined;

@@ -20,8 +20,8 @@ export interface paths {
          *     A descriptor is a list of 128 numbers, the object that `JSON.stringify(Float32Array)` makes, or base64 of
          *     little-endian float32. A member may carry `descriptors: [...]`; a member with `descriptor: null` is passed over.
          *     `enrolled_ref` is the digest of a list that was uploaded to `/lists/{digest}`. Without both the gallery is searched.
-         *     With `"decision": {"rule": "cohort", "alpha": 0.01}` the threshold is learnt from the members: at most this share of
-         *     strangers who resemble them is accepted.
+         *     With `"decision": {"rule": "cohort", "alpha": 0.01}` the threshold is learnt from the members: at most about this
+         *     share of strangers who resemble them is accepted.
          */
         post: operations["match"];
         delete?: never;
@@ -346,6 +346,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/verify/{user_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Verify person
+         * @description Is this the face of this person? Compares with the faces of this person alone, and looks for nobody else.
+         *
+         *     A photo, or JSON with a `descriptor` (and its `model`). `verified` is `distance <= threshold`.
+         */
+        post: operations["verify_person"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/health": {
         parameters: {
             query?: never;
@@ -412,6 +434,18 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /**
+         * Adjusted
+         * @description What was done to the photo before its face was described; a field is absent where nothing was.
+         */
+        Adjusted: {
+            /** Turned */
+            turned?: (90 | 180 | 270) | null;
+            /** Margin Added */
+            margin_added?: true | null;
+            /** Lightened */
+            lightened?: true | null;
+        };
         /** Batch */
         Batch: {
             /** Results */
@@ -440,25 +474,13 @@ export interface components {
             bbox?: number[] | null;
             /** Confidence */
             confidence?: number | null;
+            adjusted?: components["schemas"]["Adjusted"] | null;
             /** Error */
             error?: string | null;
             /** Code */
             code?: string | null;
         } & {
             [key: string]: unknown;
-        };
-        /**
-         * CohortRule
-         * @description Present if the cohort rule decided.
-         */
-        CohortRule: {
-            /**
-             * Rule
-             * @constant
-             */
-            rule: "cohort";
-            /** Alpha */
-            alpha: number;
         };
         /** Compared */
         Compared: {
@@ -479,6 +501,10 @@ export interface components {
             threshold: number;
             /** Model */
             model: string;
+            /** Adjusted */
+            adjusted?: {
+                [key: string]: components["schemas"]["Adjusted"];
+            } | null;
         };
         /** ComparedFaces */
         ComparedFaces: {
@@ -489,8 +515,40 @@ export interface components {
             /** Metric */
             metric: string;
         };
+        /**
+         * DecisionRule
+         * @description The rule that decided; absent for a threshold alone.
+         */
+        DecisionRule: {
+            /**
+             * Rule
+             * @enum {string}
+             */
+            rule: "threshold" | "cohort";
+            /** Alpha */
+            alpha?: number | null;
+            /** Tail */
+            tail?: ("exact" | "estimate") | null;
+            /** Review Alpha */
+            review_alpha?: number | null;
+        };
         /** Denied */
         Denied: {
+            /** Distance */
+            distance?: number | null;
+            /** Threshold */
+            threshold?: number | null;
+            /** Model */
+            model?: string | null;
+            /** Margin */
+            margin?: number | null;
+            /** Score */
+            score?: number | null;
+            /** Stranger Risk */
+            stranger_risk?: number | null;
+            decision?: components["schemas"]["DecisionRule"] | null;
+            /** Verdict */
+            verdict?: ("yes" | "look_again" | "no") | null;
             /**
              * Status
              * @constant
@@ -511,6 +569,8 @@ export interface components {
             model: string;
             /** Faces */
             faces: components["schemas"]["FaceWithLandmarks"][];
+            adjusted?: components["schemas"]["Adjusted"] | null;
+            quality?: components["schemas"]["Quality"] | null;
         };
         /** Encoded */
         Encoded: {
@@ -526,6 +586,8 @@ export interface components {
             face_count: number;
             /** Roll */
             roll: number | null;
+            adjusted?: components["schemas"]["Adjusted"] | null;
+            quality?: components["schemas"]["Quality"] | null;
         };
         /** Enrolled */
         Enrolled: {
@@ -536,6 +598,10 @@ export interface components {
             status: "success";
             /** Faces Stored */
             faces_stored: number;
+            /** Quality */
+            quality: components["schemas"]["Quality"][];
+            /** Adjusted */
+            adjusted?: components["schemas"]["Adjusted"][] | null;
         };
         /** Erased */
         Erased: {
@@ -555,6 +621,7 @@ export interface components {
             bbox: number[];
             /** Confidence */
             confidence: number;
+            adjusted?: components["schemas"]["Adjusted"] | null;
             /**
              * Success
              * @constant
@@ -586,6 +653,8 @@ export interface components {
             created_at: string;
             /** Embedding Index */
             embedding_index: number;
+            adjusted?: components["schemas"]["Adjusted"] | null;
+            quality?: components["schemas"]["Quality"] | null;
         };
         /** FaceWithLandmarks */
         FaceWithLandmarks: {
@@ -593,11 +662,28 @@ export interface components {
             bbox: number[];
             /** Confidence */
             confidence: number;
+            adjusted?: components["schemas"]["Adjusted"] | null;
             /** Landmarks */
             landmarks: number[][];
+            quality?: components["schemas"]["Quality"] | null;
         };
         /** Granted */
         Granted: {
+            /** Distance */
+            distance?: number | null;
+            /** Threshold */
+            threshold?: number | null;
+            /** Model */
+            model?: string | null;
+            /** Margin */
+            margin?: number | null;
+            /** Score */
+            score?: number | null;
+            /** Stranger Risk */
+            stranger_risk?: number | null;
+            decision?: components["schemas"]["DecisionRule"] | null;
+            /** Verdict */
+            verdict?: ("yes" | "look_again" | "no") | null;
             /**
              * Status
              * @constant
@@ -634,16 +720,18 @@ export interface components {
             threshold?: number | null;
             /** Model */
             model?: string | null;
-            runner_up?: components["schemas"]["RunnerUp"] | null;
             /** Margin */
             margin?: number | null;
-            /** Mixed Models */
-            mixed_models?: true | null;
             /** Score */
             score?: number | null;
             /** Stranger Risk */
             stranger_risk?: number | null;
-            decision?: components["schemas"]["CohortRule"] | null;
+            decision?: components["schemas"]["DecisionRule"] | null;
+            /** Verdict */
+            verdict?: ("yes" | "look_again" | "no") | null;
+            runner_up?: components["schemas"]["RunnerUp"] | null;
+            /** Mixed Models */
+            mixed_models?: true | null;
             /** Skipped */
             skipped?: components["schemas"]["SkippedEntry"][] | null;
             /** Skipped Count */
@@ -661,16 +749,18 @@ export interface components {
             threshold?: number | null;
             /** Model */
             model?: string | null;
-            runner_up?: components["schemas"]["RunnerUp"] | null;
             /** Margin */
             margin?: number | null;
-            /** Mixed Models */
-            mixed_models?: true | null;
             /** Score */
             score?: number | null;
             /** Stranger Risk */
             stranger_risk?: number | null;
-            decision?: components["schemas"]["CohortRule"] | null;
+            decision?: components["schemas"]["DecisionRule"] | null;
+            /** Verdict */
+            verdict?: ("yes" | "look_again" | "no") | null;
+            runner_up?: components["schemas"]["RunnerUp"] | null;
+            /** Mixed Models */
+            mixed_models?: true | null;
             /** Skipped */
             skipped?: components["schemas"]["SkippedEntry"][] | null;
             /** Skipped Count */
@@ -702,9 +792,42 @@ export interface components {
              * Code
              * @enum {string}
              */
-            code: "bad_image" | "bad_request" | "client_gone" | "digest_mismatch" | "duplicate" | "forbidden" | "foreign_origin" | "gallery_away" | "gallery_busy" | "gallery_corrupt" | "gallery_deleted" | "gallery_full" | "gallery_read_only" | "gallery_replaced" | "gallery_schema" | "head_tilted" | "head_too_large" | "internal" | "invalid_descriptor" | "invalid_request" | "method_not_allowed" | "model_mismatch" | "multiple_faces" | "no_face" | "not_found" | "not_ready" | "overloaded" | "throttled" | "too_few_members" | "too_large" | "too_many_images" | "too_slow" | "unauthorized" | "unknown_host" | "unknown_list" | "unsupported_format";
+            code: "bad_image" | "bad_request" | "client_gone" | "digest_mismatch" | "duplicate" | "forbidden" | "foreign_origin" | "gallery_away" | "gallery_busy" | "gallery_corrupt" | "gallery_deleted" | "gallery_full" | "gallery_read_only" | "gallery_replaced" | "gallery_schema" | "head_tilted" | "head_too_large" | "inconsistent_person" | "internal" | "invalid_descriptor" | "invalid_request" | "method_not_allowed" | "model_mismatch" | "multiple_faces" | "no_face" | "not_found" | "not_ready" | "overloaded" | "poor_quality" | "throttled" | "too_few_members" | "too_large" | "too_many_images" | "too_slow" | "unauthorized" | "unknown_host" | "unknown_list" | "unsupported_format";
         } & {
             [key: string]: unknown;
+        };
+        /** Quality */
+        Quality: {
+            /**
+             * Verdict
+             * @enum {string}
+             */
+            verdict: "good" | "fair" | "poor";
+            /** Reasons */
+            reasons: ("too_small" | "blurred" | "too_dark" | "too_bright" | "low_contrast" | "turned_away" | "tilted" | "cut_off")[];
+            measures: components["schemas"]["QualityMeasures"];
+        };
+        /**
+         * QualityMeasures
+         * @description See docs/quality.md; null where the engine's landmarks, or the part of the face in the photo, do not show it.
+         */
+        QualityMeasures: {
+            /** Eye Distance */
+            eye_distance: number | null;
+            /** Sharpness */
+            sharpness: number | null;
+            /** Brightness */
+            brightness: number | null;
+            /** Contrast */
+            contrast: number | null;
+            /** Yaw */
+            yaw: number | null;
+            /** Pitch */
+            pitch: number | null;
+            /** Roll */
+            roll: number | null;
+            /** Margin */
+            margin: number | null;
         };
         /** Ready */
         Ready: {
@@ -744,6 +867,7 @@ export interface components {
             /** Message */
             message: string;
             record: components["schemas"]["FaceRecord"];
+            quality: components["schemas"]["Quality"];
         };
         /** RecordDeleted */
         RecordDeleted: {
@@ -837,6 +961,7 @@ export interface components {
             bbox: number[];
             /** Confidence */
             confidence: number;
+            adjusted?: components["schemas"]["Adjusted"] | null;
             /**
              * Face Detected
              * @constant
@@ -844,6 +969,21 @@ export interface components {
             face_detected: true;
             /** Message */
             message: string;
+        };
+        /** VerifiedPerson */
+        VerifiedPerson: {
+            /** Verified */
+            verified: boolean;
+            /** User Id */
+            user_id: string;
+            /** Name */
+            name: string | null;
+            /** Distance */
+            distance: number;
+            /** Threshold */
+            threshold: number;
+            /** Model */
+            model: string;
         };
         /** @description 128 numbers (512 for an InsightFace model), the object that JSON.stringify(Float32Array) makes, base64 of little-endian float32, or the first two as JSON text. */
         Descriptor: number[] | {
@@ -877,7 +1017,7 @@ export interface operations {
     match: {
         parameters: {
             query?: {
-                /** @description Also say how near, and who came next. */
+                /** @description Also say how near, and how far away the next person is. */
                 explain?: boolean;
                 /** @description Leave out members that cannot be read, and name them in `skipped`. */
                 skip_invalid?: boolean;
@@ -915,11 +1055,16 @@ export interface operations {
                         /** @constant */
                         rule: "threshold";
                         alpha?: null;
+                        tail?: ("exact" | "estimate") | null;
+                        review_alpha?: number | null;
                     } | {
                         /** @constant */
                         rule: "cohort";
                         alpha?: number | null;
+                        tail?: ("exact" | "estimate") | null;
+                        review_alpha?: number | null;
                     } | null;
+                    template?: ("nearest" | "mean") | null;
                 };
             };
         };
@@ -1053,10 +1198,14 @@ export interface operations {
     encode_image: {
         parameters: {
             query?: {
-                /** @description If there are several faces: refuse, or take the largest. */
-                faces?: "one" | "largest";
+                /** @description If there are several faces: refuse, take the largest, or the one with the highest confidence. */
+                faces?: "one" | "largest" | "best";
                 /** @description Above 1: the mean of so many moved copies. */
                 num_jitters?: number;
+                /** @description mirror: the mean of the face and its mirror image. Default: FACE128_PASSES. */
+                passes?: ("one" | "mirror") | null;
+                /** @description Also judge the photo: `quality`. */
+                quality?: boolean;
                 /** @description One of the loaded engines; the first by default. */
                 engine?: "dlib";
             };
@@ -1536,6 +1685,8 @@ export interface operations {
     detect: {
         parameters: {
             query?: {
+                /** @description Also judge the photo: `quality`. */
+                quality?: boolean;
                 /** @description One of the loaded engines; the first by default. */
                 engine?: "dlib";
             };
@@ -1812,8 +1963,8 @@ export interface operations {
     extract_embedding: {
         parameters: {
             query?: {
-                /** @description If there are several faces: refuse, or take the largest. */
-                faces?: "one" | "largest";
+                /** @description If there are several faces: refuse, take the largest, or the one with the highest confidence. */
+                faces?: "one" | "largest" | "best";
                 /** @description One of the loaded engines; the first by default. */
                 engine?: "dlib";
             };
@@ -1952,8 +2103,8 @@ export interface operations {
     compare: {
         parameters: {
             query?: {
-                /** @description If there are several faces: refuse, or take the largest. */
-                faces?: "one" | "largest";
+                /** @description If there are several faces: refuse, take the largest, or the one with the highest confidence. */
+                faces?: "one" | "largest" | "best";
                 /** @description One of the loaded engines; the first by default. */
                 engine?: "dlib";
             };
@@ -2243,8 +2394,8 @@ export interface operations {
     batch_extract: {
         parameters: {
             query?: {
-                /** @description If there are several faces: refuse, or take the largest. */
-                faces?: "one" | "largest";
+                /** @description If there are several faces: refuse, take the largest, or the one with the highest confidence. */
+                faces?: "one" | "largest" | "best";
                 /** @description One of the loaded engines; the first by default. */
                 engine?: "dlib";
             };
@@ -3268,6 +3419,8 @@ export interface operations {
     match_face: {
         parameters: {
             query?: {
+                /** @description Also say how near, and how far away the next person is. */
+                explain?: boolean;
                 /** @description One of the loaded engines; the first by default. */
                 engine?: "dlib";
             };
@@ -3330,6 +3483,173 @@ export interface operations {
             };
             /** @description Request Timeout */
             408: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Accept-Encoding": components["headers"]["Accept-Encoding"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`, with an `id` that the log has too */
+            500: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    verify_person: {
+        parameters: {
+            query?: {
+                /** @description One of the loaded engines; the first by default. */
+                engine?: "dlib";
+            };
+            header?: never;
+            path: {
+                /** @description 1 to 255 characters. */
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "multipart/form-data": {
+                    /** Format: binary */
+                    image: string;
+                    threshold?: number;
+                };
+                "application/json": {
+                    image_base64: string;
+                    threshold?: number | null;
+                } | {
+                    descriptor: components["schemas"]["Descriptor"];
+                    model?: string | null;
+                    threshold?: number | null;
+                };
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VerifiedPerson"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Timeout */
+            408: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;

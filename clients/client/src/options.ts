@@ -1,5 +1,6 @@
 import { checkThreshold, DEFAULT_THRESHOLD } from './matcher.js';
 import type { OnInvalid } from './prepared-list.js';
+import { checkTemplate, type Template } from './templates.js';
 
 /** 'service': the service, with the local fallback. 'local': this process only. 'shadow': local answers, compared with the service's. */
 export type FaceMode = 'service' | 'local' | 'shadow';
@@ -16,6 +17,13 @@ export interface FaceOptions {
   readonly apiKey?: string | undefined;
   /** The greatest Euclidean distance of a match, inclusive; 0.38. */
   readonly threshold?: number | undefined;
+  /**
+   * How several photos of a member count: 'nearest', each by itself; 'mean', as the mean of their descriptors. By
+   * default each by itself, and in the service's gallery as its FACE128_TEMPLATE says.
+   */
+  readonly template?: Template | undefined;
+  /** The service has a FACE128_REVIEW_ALPHA: a local match that another member nearly shares is none either; false. */
+  readonly review?: boolean | undefined;
   /** How long a match may take in all, photo and upload of a list included, and a health check; in milliseconds; 1000. */
   readonly timeoutMs?: number | undefined;
   /** How long a call that describes, enrols or uploads may take in all, in milliseconds; 10000. */
@@ -37,13 +45,24 @@ export interface FaceOptions {
   readonly logger?: FaceLogger | undefined;
 }
 
-/** The options with their defaults; `url` and `apiKey` are undefined where there are none. */
+/** The options with their defaults; `url`, `apiKey` and `template` are undefined where there are none. */
 export type FaceSettings = Required<FaceOptions> & {
-  readonly [Name in Exclude<keyof FaceOptions, 'url' | 'apiKey' | 'dispatcher'>]-?: NonNullable<FaceOptions[Name]>;
+  readonly [Name in Exclude<keyof FaceOptions, 'url' | 'apiKey' | 'template' | 'dispatcher'>]-?: NonNullable<
+    FaceOptions[Name]
+  >;
 };
 
 const NAMES: Readonly<Record<keyof FaceOptions, true>> = {
-  ...{ url: true, apiKey: true, threshold: true, timeoutMs: true, imageTimeoutMs: true, retryAfterMs: true },
+  ...{
+    url: true,
+    apiKey: true,
+    threshold: true,
+    template: true,
+    review: true,
+    timeoutMs: true,
+    imageTimeoutMs: true,
+    retryAfterMs: true,
+  },
   ...{ mode: true, gallery: true, onInvalid: true, fetch: true, dispatcher: true, userAgent: true, logger: true },
 };
 
@@ -55,6 +74,8 @@ export function settingsFrom(options: FaceOptions): FaceSettings {
     url: url ? baseUrl(url) : undefined,
     apiKey: options.apiKey === undefined ? undefined : text('apiKey', options.apiKey),
     threshold: checkThreshold(options.threshold ?? DEFAULT_THRESHOLD),
+    template: checkTemplate(options.template),
+    review: oneOf('review', options.review ?? false, [true, false]),
     timeoutMs: milliseconds('timeoutMs', options.timeoutMs ?? 1000),
     imageTimeoutMs: milliseconds('imageTimeoutMs', options.imageTimeoutMs ?? 10_000),
     retryAfterMs: milliseconds('retryAfterMs', options.retryAfterMs ?? 5000),

@@ -81,7 +81,8 @@ export function isUnchanged(members: readonly Member<MemberId>[], before: readon
       a.regNo !== b.regNo ||
       a.name !== b.name ||
       (a.descriptor ?? null) !== b.descriptor ||
-      (a.descriptors ?? null) !== b.descriptors
+      (a.descriptors ?? null) !== b.descriptors ||
+      (a.model ?? null) !== b.model
     ) {
       return false;
     }
@@ -89,8 +90,9 @@ export function isUnchanged(members: readonly Member<MemberId>[], before: readon
   return true;
 }
 
-function fieldsOf<Id extends MemberId>({ regNo, name, descriptor, descriptors }: Member<Id>): Member<Id> {
-  return { regNo, name: name as string | null, descriptor: descriptor ?? null, descriptors: descriptors ?? null };
+function fieldsOf<Id extends MemberId>(member: Member<Id>): Member<Id> {
+  const { regNo, name, descriptor = null, descriptors = null, model = null } = member;
+  return { regNo, name: name as string | null, descriptor, descriptors, model };
 }
 
 function isObject(member: unknown): member is Member<MemberId> {

@@ -10,7 +10,8 @@ export type OnInvalid = 'skip' | 'throw';
 /** A row of the list that was passed over. */
 export interface SkippedMember {
   readonly index: number;
-  readonly regNo?: unknown;
+  /** Absent if it is what cannot be read. */
+  readonly regNo?: MemberId;
   readonly field: string;
   readonly code: FaceErrorCode;
 }
@@ -69,7 +70,7 @@ async function readRows<Id extends MemberId>(
       builder.add(candidate(row, index, model, dimension ?? builder.dimension));
     } catch (error) {
       if (onInvalid === 'throw' || !(error instanceof FaceError)) throw error;
-      builder.skip(index, row, error);
+      builder.skip(index, error);
     }
     if (slices.due) await slices.next();
   }
@@ -84,6 +85,7 @@ class ListBuilder<Id extends MemberId> {
   private readonly byId = new Map<string, Match<Id>[]>();
   private readonly vectors: Float64Array[] = [];
   private readonly owners: number[] = [];
+  private readonly otherModel = new Set<number>();
   private readonly skipped: SkippedMember[] = [];
   private skippedCount = 0;
   private readonly text = new ByteText();
@@ -101,6 +103,7 @@ class ListBuilder<Id extends MemberId> {
       this.vectors.push(vector);
       this.owners.push(this.members.length);
     }
+    if (member.model !== this.model) this.otherModel.add(this.members.length);
     this.members.push(match);
     const key = idKey(match.regNo);
     const same = this.byId.get(key);
@@ -111,23 +114,24 @@ class ListBuilder<Id extends MemberId> {
     if (this.piece.length > PIECE_CHARACTERS) this.flush();
   }
 
-  skip(index: number, row: unknown, { code, body }: FaceError): void {
+  skip(index: number, { code, body }: FaceError): void {
     this.skippedCount++;
     if (this.skipped.length >= MAX_LISTED_SKIPPED) return;
-    const regNo = (row as Partial<Member> | null | undefined)?.regNo;
+    const regNo = body['regNo'] as MemberId | undefined;
     this.skipped.push({ index, ...(regNo === undefined ? {} : { regNo }), field: String(body['field']), code });
   }
 
   async finish(dimension: number, slices: Slices): Promise<PreparedList<Id>> {
-    const { members, owners, byId, skipped, skippedCount, model } = this;
+    const { members, owners, otherModel, byId, skipped, skippedCount, model } = this;
     const vectors = await this.joinVectors(dimension, slices);
     this.piece += ']';
     this.flush();
     const body = await this.text.bytes(slices);
     if (slices.due) await slices.next();
-    const digest = this.forService ? await digestOf(body) : undefined;
+    const digest = this.forService ? await digestOf(body, slices) : undefined;
     return {
-      ...{ model, dimension, vectors, owners: Uint32Array.from(owners), members, body, digest, skipped, skippedCount },
+      ...{ model, dimension, vectors, owners: Uint32Array.from(owners), members, otherModel },
+      ...{ body, digest, skipped, skippedCount },
       find: (regNo, name) => byId.get(idKey(regNo))?.find((member) => member.name === name),
     };
   }

@@ -1,4 +1,4 @@
-import { type EncodedFace, readFace, readMatch } from './answers.js';
+import { type EncodedFace, readFace, readMatch, readVerification } from './answers.js';
 import { enrolmentFields, form } from './api.js';
 import { Breaker, type BreakerState, type StateChange } from './breaker.js';
 import type { Call, Calls } from './call.js';
@@ -10,7 +10,8 @@ import type { MatchAnswer, MemberId } from './matcher.js';
 import { hasLocalRule, LOCAL_DIMENSION } from './models.js';
 import type { FaceSettings } from './options.js';
 import type { PreparedList } from './prepared-list.js';
-import type { DescribedFace } from './probe.js';
+import type { DescribedFace, ParsedProbe } from './probe.js';
+import type { Verification } from './results.js';
 import { Slots } from './slots.js';
 
 /** The answer with the id that the service logged. */
@@ -64,7 +65,9 @@ export class RemoteService {
   ): Promise<RemoteMatch<Id>> {
     // The configured threshold is Euclidean: for a model of another metric the service's own applies.
     const threshold = hasLocalRule(model) ? `,"threshold":${this.settings.threshold}` : '';
-    const question = `{"descriptor":${wireText(vector)},"model":${JSON.stringify(model)}${threshold}`;
+    // Without a template, the service's own applies to its gallery.
+    const template = this.settings.template && `,"template":"${this.settings.template}"`;
+    const question = `{"descriptor":${wireText(vector)},"model":${JSON.stringify(model)}${threshold}${template ?? ''}`;
     const ask = (call: Call): Promise<RemoteMatch<Id>> => {
       const send = async (body: string | Uint8Array<ArrayBuffer>): Promise<RemoteMatch<Id>> => {
         const query = { explain: explain || undefined };
@@ -80,13 +83,35 @@ export class RemoteService {
   }
 
   /** `POST /encode-image`. */
-  encode(call: Call, image: Uint8Array, { wait }: { readonly wait: boolean }): Promise<EncodedFace> {
+  encode(
+    call: Call,
+    image: Uint8Array,
+    { wait, quality }: { readonly wait: boolean; readonly quality?: boolean | undefined },
+  ): Promise<EncodedFace> {
     const ask = async (call: Call): Promise<EncodedFace> => {
       const body = form({ image: [image] });
-      const request = { method: 'POST', path: '/encode-image', body, patient: wait } as const;
+      const query = { quality: quality || undefined };
+      const request = { method: 'POST', path: '/encode-image', query, body, patient: wait } as const;
       return readFace((await this.transport.json(call, request)).json);
     };
     return this.run('image', call, wait, this.settings.imageTimeoutMs, ask);
+  }
+
+  /** `POST /verify/{regNo}`; a `threshold` replaces that of the settings, which is for the models with a local rule. */
+  verify(call: Call, regNo: MemberId, probe: ParsedProbe, threshold: number | undefined): Promise<Verification> {
+    const { image, face } = probe;
+    const limit = threshold === undefined ? '' : `,"threshold":${threshold}`;
+    const body = image
+      ? form({ image: [image] }, { threshold })
+      : `{"descriptor":${wireText(face.vector)},"model":${JSON.stringify(face.model)}${limit}}`;
+    const path = `/verify/${encodeURIComponent(String(regNo))}`;
+    return this.run(image ? 'image' : 'match', call, true, this.settings.imageTimeoutMs, async (call) => {
+      const { json, requestId } = await this.transport.json(call, { method: 'POST', path, body, patient: true });
+      const answer = readVerification(json);
+      const own = hasLocalRule(answer.model) ? this.settings.threshold : answer.threshold;
+      const applied = threshold ?? own;
+      return { ...answer, verified: answer.distance <= applied, threshold: applied, source: 'service', requestId };
+    });
   }
 
   /** `POST /enroll_faces/{regNo}`: how many faces were stored, all or none. */

@@ -24,6 +24,21 @@ export interface MatchResult<Id extends MemberId = number | string> extends Matc
   readonly durationMs: number;
 }
 
+/** Whether the face is that of one member of the service's gallery. */
+export interface Verification {
+  /** `distance <= threshold`. */
+  readonly verified: boolean;
+  readonly userId: string;
+  readonly name: string | null;
+  /** To the mean of the member's faces, or to the nearest of them, as the service is set. */
+  readonly distance: number;
+  readonly threshold: number;
+  readonly model: string;
+  /** Only the service has its gallery: there is no local answer. */
+  readonly source: 'service';
+  readonly requestId: string;
+}
+
 export interface FaceEvents {
   /** The service did not answer, and the answer is local. */
   readonly fallback: { readonly reason: FailureReason; readonly detail: string; readonly requestId: string };

@@ -36,12 +36,34 @@ export class ByteText {
   }
 }
 
+interface NodeHash {
+  update(bytes: Uint8Array): NodeHash;
+  digest(): Uint8Array;
+}
+interface NodeProcess {
+  getBuiltinModule?(name: 'node:crypto'): { createHash(name: 'sha256'): NodeHash } | undefined;
+}
+const nodeCrypto = (globalThis as { process?: NodeProcess }).process?.getBuiltinModule?.('node:crypto');
+const HASHED_AT_ONCE_BYTES = 2 ** 20;
+
 /** `sha256-` and the hexadecimal SHA-256; undefined in a browser whose page is not secure and has no crypto.subtle. */
-export async function digestOf(bytes: Uint8Array<ArrayBuffer>): Promise<string | undefined> {
+export async function digestOf(bytes: Uint8Array<ArrayBuffer>, slices: Slices): Promise<string | undefined> {
+  const hash = nodeCrypto ? await sha256(nodeCrypto.createHash('sha256'), bytes, slices) : await subtleSha256(bytes);
+  return hash && `sha256-${Array.from(hash, (byte) => byte.toString(16).padStart(2, '0')).join('')}`;
+}
+
+async function sha256(hash: NodeHash, bytes: Uint8Array, slices: Slices): Promise<Uint8Array> {
+  for (let at = 0; at < bytes.length; at += HASHED_AT_ONCE_BYTES) {
+    hash.update(bytes.subarray(at, at + HASHED_AT_ONCE_BYTES));
+    if (slices.due) await slices.next();
+  }
+  return hash.digest();
+}
+
+/** It copies the bytes first, which may hold the event loop for longer than a slice. */
+async function subtleSha256(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array | undefined> {
   const subtle = (globalThis.crypto as Partial<Crypto>).subtle;
-  if (!subtle) return undefined;
-  const hash = new Uint8Array(await subtle.digest('SHA-256', bytes));
-  return `sha256-${Array.from(hash, (byte) => byte.toString(16).padStart(2, '0')).join('')}`;
+  return subtle && new Uint8Array(await subtle.digest('SHA-256', bytes));
 }
 
 function idText(regNo: MemberId): string {
@@ -53,8 +75,9 @@ function wireId(regNo: number | string): number | string {
   return typeof regNo === 'string' ? regNo.toWellFormed() : regNo;
 }
 
-/** Ids that the service does not tell apart have the same key: the number 7 and the BigInt 7n. */
+/** Ids that the service does not tell apart have the same key: 7 and 7n, 1e21 and 10n ** 21n, 0 and -0. */
 export function idKey(regNo: MemberId): string {
   if (typeof regNo === 'string') return `"${regNo.toWellFormed()}`;
-  return String(Object.is(regNo, -0) ? 0 : regNo);
+  // As a BigInt, because the text of a large number has an exponent.
+  return String(Number.isInteger(regNo) ? BigInt(regNo) : regNo);
 }

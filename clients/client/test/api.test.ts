@@ -19,8 +19,8 @@ test('the client has every endpoint of the OpenAPI document, and no others', asy
   const digest = `sha256-${'0'.repeat(64)}`;
   await Promise.all([
     api.match({ descriptor }, { explain: true }),
-    api.encodeImage(photo, { faces: 'largest', numJitters: 2 }),
-    api.detect(photo),
+    api.encodeImage(photo, { faces: 'largest', numJitters: 2, passes: 'mirror', quality: true }),
+    api.detect(photo, { quality: true }),
     api.verifyFace(photo),
     api.extractEmbedding(photo),
     api.compare(photo, photo),
@@ -35,6 +35,7 @@ test('the client has every endpoint of the OpenAPI document, and no others', asy
     api.enrolFaces('{user_id}', { name: 'n', photos: [photo] }),
     api.eraseFaces('{user_id}'),
     api.matchFace(photo),
+    api.verifyPerson('{user_id}', { descriptor }, { threshold: 0.4 }),
     api.putList(digest, '[]'),
     api.hasList(digest),
     api.deleteList(digest),

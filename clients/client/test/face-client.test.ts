@@ -443,6 +443,29 @@ test('enrolling sends the name and every photo, and gives the number of faces st
   );
 });
 
+test('the quality of a photo is asked for with an option and passed on, and what is not understood is left out', async () => {
+  const face = { descriptor: at(0.1), model: 'dlib-resnet-v1' };
+  const measures = { eye_distance: 41.5, sharpness: 0.1, brightness: 0.5, contrast: 0.2, yaw: -3, pitch: 2, roll: 0 };
+  const quality = { verdict: 'poor', reasons: ['blurred'], measures: { ...measures, margin: null } };
+  const { eye_distance: eyeDistance, ...others } = quality.measures;
+  const known = { ...quality, measures: { eyeDistance, ...others } };
+  for (const [sent, read] of [
+    [quality, known],
+    [{ verdict: 'superb', reasons: [], measures: {} }, undefined],
+    ['poor', undefined],
+  ] as const) {
+    const faces = await service();
+    const paths: (string | undefined)[] = [];
+    behave = (request, response) => {
+      paths.push(request.url);
+      answer({ ...face, quality: sent })(request, response);
+    };
+    assert.deepEqual((await faces.encodeImage(PHOTO, { quality: true })).quality, read);
+    await faces.encodeImage(PHOTO);
+    assert.deepEqual(paths, ['/encode-image?quality=true', '/encode-image']);
+  }
+});
+
 test('an invalid descriptor is a failure of the service, and a valid one comes as float32', async () => {
   const good = { descriptor: at(0.1), model: 'dlib-resnet-v1' };
   for (const wrong of [
@@ -457,5 +480,26 @@ test('an invalid descriptor is a failure of the service, and a valid one comes a
     await assert.rejects(faces.encodeImage(PHOTO), { code: 'unavailable' });
     behave = answer(good);
     assert.deepEqual(await faces.encodeImage(PHOTO), { ...good, descriptor: Float32Array.from(at(0.1)) });
+  }
+});
+
+test('what was done to a photo is passed on, and nonsense about it is left out', async () => {
+  const good = { descriptor: at(0.1), model: 'dlib-resnet-v1' };
+  const faces = await service();
+  for (const [adjusted, expected] of [
+    [
+      { turned: 270, margin_added: true, lightened: true },
+      { turned: 270, marginAdded: true, lightened: true },
+    ],
+    [{ turned: 90, blurred: 3 }, { turned: 90 }],
+    [{ turned: 45, lightened: 'yes' }, undefined],
+    [{}, undefined],
+    [null, undefined],
+    ['turned', undefined],
+  ]) {
+    behave = answer({ ...good, adjusted });
+    const face = await faces.encodeImage(PHOTO);
+    assert.deepEqual(face.adjusted, expected);
+    assert.equal('adjusted' in face, expected !== undefined);
   }
 });

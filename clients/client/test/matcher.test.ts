@@ -10,7 +10,7 @@ interface Row {
   readonly numbers: number[];
 }
 const row = (regNo: number, numbers: number[]): Row => ({ regNo, numbers });
-const nearest = (probe: Float64Array, rows: readonly Row[], threshold: number): MatchAnswer =>
+const nearest = (probe: Float64Array, rows: readonly Row[], threshold: number, review = false): MatchAnswer =>
   decide(
     probe,
     {
@@ -20,6 +20,7 @@ const nearest = (probe: Float64Array, rows: readonly Row[], threshold: number): 
       members: rows.map(({ regNo }) => ({ regNo, name: null })),
     },
     threshold,
+    review,
   );
 
 test('the squares are added in index order', () => {
@@ -65,4 +66,19 @@ test('a threshold is above 0 and at most 2', () => {
   for (const wrong of [0, -1, 2.0000000000000004, NaN, '0.38', null, true]) {
     assert.throws(() => checkThreshold(wrong), { code: 'invalid_request' });
   }
+});
+
+test('with review, a match that another member nearly shares is no match, but worth another look', () => {
+  const [first, second] = [row(1, at(0.3)), row(2, at(0.3 / 0.85))];
+  const farther = row(2, at(0.36));
+  const clear = { match: { regNo: 1, name: null }, distance: 0.3 };
+  assert.deepEqual(nearest(ZERO, [first, second], 0.38), clear);
+  assert.deepEqual(nearest(ZERO, [first, second], 0.38, true), { match: null, distance: 0.3, verdict: 'look_again' });
+  assert.deepEqual(nearest(ZERO, [first, farther], 0.38, true), { ...clear, verdict: 'yes' });
+  // Another photo of the same member is no other member.
+  assert.deepEqual(nearest(ZERO, [first, row(1, at(0.31)), farther], 0.38, true), { ...clear, verdict: 'yes' });
+  assert.deepEqual(nearest(ZERO, [first], 0.38, true), { ...clear, verdict: 'yes' });
+  assert.deepEqual(nearest(ZERO, [row(1, at(0)), row(2, at(0))], 0.38, true).verdict, 'look_again');
+  // Whether the service would look again at a face beyond the threshold is not known here.
+  assert.deepEqual(nearest(ZERO, [first, second], 0.2, true), { match: null, distance: 0.3 });
 });

@@ -23,6 +23,7 @@ test('an option that does not exist or is wrong is refused, and the sentence hel
     assert.throws(() => new FaceClient(options), { name: 'TypeError', message: sentence });
   }
   assert.throws(() => new FaceClient({ threshold: '0.38' as never }), { code: 'invalid_request' });
+  assert.throws(() => new FaceClient({ template: 'median' as never }), { code: 'invalid_request' });
 });
 
 test("a call's options are checked as well", async () => {

@@ -7,7 +7,7 @@ export class FaceException extends HttpException {
   readonly body: FaceErrorBody;
 
   constructor(error: FaceError) {
-    super(error.body, statusFor(error.status), { cause: error });
+    super(error.body, statusFor(error), { cause: error });
     this.message = error.message;
     this.code = error.code;
     this.body = error.body;
@@ -23,7 +23,11 @@ export async function orException<T>(result: Promise<T>): Promise<T> {
   }
 }
 
-/** A wrong key or URL is this application's mistake: its callers must not take 401, 403 or 404 for their own. */
-function statusFor(status: number): number {
+/**
+ * A wrong key or URL is this application's mistake: its callers must not take 401, 403 or 404 for their own. But a 404
+ * with `verified: false` says that the member is not enrolled.
+ */
+function statusFor({ status, body }: FaceError): number {
+  if (status === 404 && body['verified'] === false) return status;
   return status === 401 || status === 403 || status === 404 ? 500 : status;
 }

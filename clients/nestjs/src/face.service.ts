@@ -1,6 +1,7 @@
 import {
   type AnyMember,
   type CallOptions,
+  type EncodeCallOptions,
   type EncodedFace,
   FaceClient,
   type FaceCounters,
@@ -20,6 +21,8 @@ import {
   type ShadowReport,
   type SyncOptions,
   type SyncReport,
+  type Verification,
+  type VerifyCallOptions,
 } from '@face128/client';
 import { Injectable, Logger, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
 
@@ -71,7 +74,7 @@ export class FaceService implements OnApplicationBootstrap, OnModuleDestroy {
     return orException(this.client.prepare(members, options));
   }
 
-  encodeImage(image: Uint8Array, options?: CallOptions): Promise<EncodedFace> {
+  encodeImage(image: Uint8Array, options?: EncodeCallOptions): Promise<EncodedFace> {
     return orException(this.client.encodeImage(image, options));
   }
 
@@ -85,6 +88,11 @@ export class FaceService implements OnApplicationBootstrap, OnModuleDestroy {
 
   remove(regNo: MemberId, options?: CallOptions): Promise<number> {
     return orException(this.client.remove(regNo, options));
+  }
+
+  /** Whether the face is that of this member of the service's gallery: one to one. */
+  verifyMember(regNo: MemberId, probe: Probe, options?: VerifyCallOptions): Promise<Verification> {
+    return orException(this.client.verify(regNo, probe, options));
   }
 
   sync<Id extends MemberId = number | string>(

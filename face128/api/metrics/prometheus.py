@@ -92,7 +92,7 @@ class Metrics(Listener):
         self._keys.labels(name).inc()
 
     def count_decision(self, model: str, distance: float | None, matched: bool) -> None:
-        """Count a decision; ``distance`` is that of the nearest member, None if nobody is enrolled."""
+        """Count a decision; ``distance`` is that of the nearest member, None if there is none, or none was searched."""
         # Callers of /match name the model of their descriptors, and could invent any number of names.
         model = model if model in self._models else "other"
         counter, distances = self._decision_children(model, "match" if matched else "no_match")

@@ -57,8 +57,9 @@ _MEMBER_SCHEMA = _object(
 )
 COMPONENTS = {"Descriptor": _DESCRIPTOR_SCHEMA, "Member": _MEMBER_SCHEMA}
 _ALPHA = _or_null({"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1})
-_THRESHOLD_RULE = _object("alpha", rule={"const": "threshold"}, alpha=_NULL)
-_COHORT_RULE = _object("alpha", rule={"const": "cohort"}, alpha=_ALPHA)
+_RISK = {"tail": _or_null({"enum": ["exact", "estimate"]}), "review_alpha": _ALPHA}
+_THRESHOLD_RULE = _object("alpha", *_RISK, rule={"const": "threshold"}, alpha=_NULL, **_RISK)
+_COHORT_RULE = _object("alpha", *_RISK, rule={"const": "cohort"}, alpha=_ALPHA, **_RISK)
 _FILE = {"type": "string", "format": "binary"}
 _BASE64 = {"type": "string", "contentEncoding": "base64", "minLength": 1}
 
@@ -70,13 +71,14 @@ def _body(*, form: dict[str, Any] | None = None, json: dict[str, Any] | None = N
 
 
 _MATCH = _object(
-    *("enrolled", "enrolled_ref", "threshold", "model", "decision"),
+    *("enrolled", "enrolled_ref", "threshold", "model", "decision", "template"),
     descriptor=_DESCRIPTOR,
     enrolled_ref=_or_null({"type": "string", "pattern": f"^{DIGEST.pattern}$"}),
     enrolled={"type": "array", "items": _MEMBER},
     threshold=_or_null(_THRESHOLD),
     model=_TEXT_OR_NULL,
     decision={"anyOf": [_THRESHOLD_RULE, _COHORT_RULE, _NULL]},
+    template=_or_null({"enum": ["nearest", "mean"]}),
 )
 MATCH_BODY = _body(json=_MATCH, example=_EXAMPLE)
 LIST_BODY = _body(json={"type": "array", "items": _MEMBER}, example=_EXAMPLE["enrolled"])
@@ -108,6 +110,15 @@ _ENROL = _object(
     reg_no_type={"enum": ["number", "string"], "description": "JSON type of the regNo that /match answers."},
 )
 ENROL_BODY = _body(form=_ENROL)
+
+_VERIFY_PHOTO = _object("threshold", image_base64=_BASE64, threshold=_or_null(_THRESHOLD))
+_VERIFY_DESCRIPTOR = _object(
+    *("model", "threshold"), descriptor=_DESCRIPTOR, model=_TEXT_OR_NULL, threshold=_or_null(_THRESHOLD)
+)
+VERIFY_BODY = _body(
+    form=_object("threshold", image=_FILE, threshold=_THRESHOLD),
+    json={"anyOf": [_VERIFY_PHOTO, _VERIFY_DESCRIPTOR]},
+)
 
 
 # OpenAPI links: which route takes a value of this answer.

@@ -66,19 +66,30 @@ class PhotoForm:
         return value
 
 
-async def read_photos(request: Request, limits: Limits, max_photos: int = 1) -> PhotoForm:
+async def read_photos(
+    request: Request, limits: Limits, max_photos: int = 1, *, or_descriptor: bool = False
+) -> PhotoForm:
     """Read the body of an enrolment or a search, of at most the bytes of ``max_photos`` photos.
 
-    Multipart with files in ``image``, ``images``, ``file`` or ``files``, or JSON with one photo in ``image_base64``.
+    Multipart with files in ``image``, ``images``, ``file`` or ``files``, or JSON with one photo in ``image_base64``, or
+    with a ``descriptor`` instead (if ``or_descriptor``): the form then has no photo.
     Raises BadRequest for a body of another shape, BadImage for an empty photo, TooLarge as soon as it is known.
     """
-    refuse_if_full(request)
-    if request.headers.get("content-type", "").lower().startswith("application/json"):
+    is_json = request.headers.get("content-type", "").lower().startswith("application/json")
+    if not (is_json and or_descriptor):  # a descriptor does not wait for photos
+        refuse_if_full(request)
+    if is_json:
         document = await read_json(request, limits.max_bytes * 4 // 3 + FORM_OVERHEAD_BYTES)
-        text = document.get("image_base64") if isinstance(document, dict) else None
+        fields = document if isinstance(document, dict) else {}
+        text, has_descriptor = fields.get("image_base64"), or_descriptor and fields.get("descriptor") is not None
+        if has_descriptor and text is not None:
+            raise InvalidRequest("Send a photo or a descriptor, not both.", field="descriptor")
+        if has_descriptor:
+            return PhotoForm([], fields)
         if not isinstance(text, str):
-            raise BadRequest('The body must have a photo in base64 in "image_base64".')
-        return PhotoForm([(None, decode_base64(text, limits.max_bytes))], document)
+            or_this = ', or a "descriptor"' if or_descriptor else ""
+            raise BadRequest(f'The body must have a photo in base64 in "image_base64"{or_this}.')
+        return PhotoForm([(None, decode_base64(text, limits.max_bytes))], fields)
     form = await read_form(request, max_photos * limits.max_bytes + FORM_OVERHEAD_BYTES)
     files = [value for field, value in form.multi_items() if field in FILE_FIELDS]
     if not files:

@@ -11,8 +11,13 @@ from pydantic import TypeAdapter, ValidationError
 from face128.encoding.encode import FaceChoice
 
 EngineName = Annotated[str | None, Query(description="One of the loaded engines; the first by default.")]
-Faces = Annotated[FaceChoice, Query(description="If there are several faces: refuse, or take the largest.")]
+Faces = Annotated[
+    FaceChoice,
+    Query(description="If there are several faces: refuse, take the largest, or the one with the highest confidence."),
+]
 SkipInvalid = Annotated[bool, Query(description="Leave out members that cannot be read, and name them in `skipped`.")]
+WithQuality = Annotated[bool, Query(description="Also judge the photo: `quality`.")]
+Explain = Annotated[bool, Query(description="Also say how near, and how far away the next person is.")]
 Force = Annotated[bool, Query(description="Store the face even if another person has it.")]
 
 _BOOL = TypeAdapter(bool)

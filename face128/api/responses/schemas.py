@@ -6,10 +6,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from face128.api.responses.photo_facts import Adjusted, Quality
 from face128.errors import answer_codes
 
 Box = Annotated[list[int], Field(min_length=4, max_length=4)]
-"""Left, top, right, bottom, in pixels of the upright photo. A list: many OpenAPI tools cannot read prefixItems."""
+"""Left, top, right, bottom, in pixels of the photo as it was sent, upright by its metadata alone. A list: many OpenAPI
+tools cannot read prefixItems."""
 Point = Annotated[list[int], Field(min_length=2, max_length=2)]
 
 
@@ -37,27 +39,33 @@ class Ready(BaseModel):
     database_error: str | None = None
 
 
-class Explained(BaseModel):
-    """The fields that ?explain=true adds; score and stranger_risk need 7 to 20,000 members."""
+class Evidence(BaseModel):
+    """What ?explain=true adds; score and stranger_risk need 7 members, and at most 20,000 in a list."""
 
     distance: float | None = None
     threshold: float | None = None
     model: str | None = None
-    runner_up: RunnerUp | None = None
     margin: float | None = None
-    mixed_models: Literal[True] | None = None
     score: float | None = None
     stranger_risk: float | None = None
-    decision: CohortRule | None = None
+    decision: DecisionRule | None = None
+    verdict: Literal["yes", "look_again", "no"] | None = None  # with a review_alpha; look_again is no match
+
+
+class Explained(Evidence):
+    runner_up: RunnerUp | None = None
+    mixed_models: Literal[True] | None = None
     skipped: list[SkippedEntry] | None = None  # with ?skip_invalid=true
     skipped_count: int | None = None
 
 
-class CohortRule(BaseModel):
-    """Present if the cohort rule decided."""
+class DecisionRule(BaseModel):
+    """The rule that decided; absent for a threshold alone."""
 
-    rule: Literal["cohort"]
-    alpha: float
+    rule: Literal["threshold", "cohort"]
+    alpha: float | None = None  # of the cohort rule
+    tail: Literal["exact", "estimate"] | None = None  # what computed stranger_risk
+    review_alpha: float | None = None
 
 
 class RunnerUp(BaseModel):
@@ -98,15 +106,19 @@ class Encoded(BaseModel):
     confidence: float
     face_count: int
     roll: float | None  # clockwise rotation of the head in degrees; null if the engine's landmarks do not show it
+    adjusted: Adjusted | None = None  # absent if nothing was done to the photo
+    quality: Quality | None = None  # with ?quality=true
 
 
 class FaceLocation(BaseModel):
     bbox: Box
     confidence: float
+    adjusted: Adjusted | None = None  # absent if nothing was done to the photo
 
 
 class FaceWithLandmarks(FaceLocation):
     landmarks: list[Point]
+    quality: Quality | None = None  # with ?quality=true
 
 
 class Detected(BaseModel):
@@ -116,6 +128,8 @@ class Detected(BaseModel):
     message: str
     model: str
     faces: list[FaceWithLandmarks]
+    adjusted: Adjusted | None = None  # of the face with the highest confidence
+    quality: Quality | None = None  # with ?quality=true, of the face with the highest confidence
 
 
 class Verified(FaceLocation):
@@ -150,6 +164,7 @@ class Compared(BaseModel):
     distance: float
     threshold: float
     model: str
+    adjusted: dict[str, Adjusted] | None = None  # by image1 and image2; absent if nothing was done to either
 
 
 class BatchResult(BaseModel):
@@ -162,6 +177,7 @@ class BatchResult(BaseModel):
     embedding: list[float] | None = None
     bbox: Box | None = None
     confidence: float | None = None
+    adjusted: Adjusted | None = None
     error: str | None = None
     code: str | None = None
 
@@ -180,12 +196,15 @@ class FaceRecord(BaseModel):
     metadata: dict[str, Any]
     created_at: str  # ISO 8601, in UTC
     embedding_index: int  # the number of older records
+    adjusted: Adjusted | None = None  # absent if nothing is stored about the photo
+    quality: Quality | None = None  # likewise
 
 
 class RecordCreated(BaseModel):
     success: Literal[True]
     message: str
     record: FaceRecord
+    quality: Quality  # of the photo that was sent
 
 
 class Records(BaseModel):
@@ -225,6 +244,8 @@ class Rebuilt(BaseModel):
 class Enrolled(BaseModel):
     status: Literal["success"]
     faces_stored: int
+    quality: list[Quality]  # of each photo, in the order in which they were sent
+    adjusted: list[Adjusted] | None = None  # likewise, {} where nothing was done; absent if nothing was to any
 
 
 class Erased(BaseModel):
@@ -233,13 +254,22 @@ class Erased(BaseModel):
     pending: Literal[True] | None = None
 
 
-class Granted(BaseModel):
+class VerifiedPerson(BaseModel):
+    verified: bool
+    user_id: str
+    name: str | None
+    distance: float
+    threshold: float
+    model: str
+
+
+class Granted(Evidence):
     status: Literal["access_granted"]
     user_id: str
     name: str | None
 
 
-class Denied(BaseModel):
+class Denied(Evidence):
     status: Literal["access_denied"]
 
 

@@ -5,20 +5,19 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
-from urllib.parse import unquote
 
-from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi import APIRouter, Query, Request
 
 from face128.api.auth.guard import ServiceDep, needs
 from face128.api.metrics.prometheus import metrics_of
-from face128.api.openapi.body_schemas import ENROL_BODY, ENROL_LINKS, IMAGE_BODY, USER_ID
+from face128.api.openapi.body_schemas import ENROL_BODY, ENROL_LINKS, IMAGE_BODY
 from face128.api.requests.bodies import read_image
 from face128.api.requests.forms import PhotoForm, read_photos
-from face128.api.requests.query import EngineName, Force
+from face128.api.requests.query import EngineName, Explain, Force
+from face128.api.requests.user_id import UserId
 from face128.api.responses import schemas
 from face128.api.responses.schemas import PHOTO_ERRORS, REFUSED, problems
 from face128.domain import strict_json
-from face128.domain.strict_json import is_unicode
 from face128.encoding.encode import encode
 from face128.errors import BadRequest, InvalidRequest, TooManyImages
 
@@ -31,22 +30,9 @@ router = APIRouter(responses=REFUSED, tags=["enrol and match"])
 MAX_USER_FACES = 4  # as in the original door service
 
 
-async def _user_id(
-    request: Request, user_id: Annotated[str, Path(description="1 to 255 characters.", json_schema_extra=USER_ID)]
-) -> str:
-    """The id in the path. Raises InvalidRequest if it is not UTF-8: it has lost bytes, and may look like another."""
-    if "\ufffd" in user_id:  # the server's replacement for bytes that are not UTF-8, or the character itself
-        raw_path = request.scope["raw_path"].decode("ascii")
-        if not is_unicode(unquote(raw_path, errors="surrogateescape")):
-            raise InvalidRequest("The user_id in the path is not UTF-8.", field="user_id")
-    return user_id
-
-
-UserId = Annotated[str, Depends(_user_id)]
-
-
 @router.post(
     "/enroll_faces/{user_id:path}",
+    response_model_exclude_unset=True,
     responses={200: {"links": ENROL_LINKS}, **problems(409), **PHOTO_ERRORS},
     openapi_extra=ENROL_BODY,
     dependencies=needs("gallery", status="error"),
@@ -72,35 +58,49 @@ async def enrol_faces(
     if len(form.images) > MAX_USER_FACES:
         raise TooManyImages(f"A user has at most {MAX_USER_FACES} faces.")
     photos = [({"index": index, "file_name": name}, data) for index, (name, data) in enumerate(form.images)]
-    encodings = await service.encode_all(loaded, photos, "one", 1, service.settings.max_roll)
+    encodings = await service.encode_all(
+        loaded, photos, "one", 1, service.settings.max_roll, True, service.settings.min_quality
+    )
 
     def store(gallery: Gallery) -> list[Record]:
         from face128.gallery.records import NewFace
 
-        new = [NewFace(encoding.descriptor, data) for encoding, (_, data) in zip(encodings, form.images, strict=True)]
+        new = [
+            NewFace(encoding.descriptor, data, photo_facts=encoding.photo_facts())
+            for encoding, (_, data) in zip(encodings, form.images, strict=True)
+        ]
         options: dict[str, Any] = {"force": force, "replace": replace, "is_number": is_number}
         return gallery.enrol(person, new, loaded.card, max_faces=MAX_USER_FACES, **options)
 
-    return schemas.Enrolled(status="success", faces_stored=len(await service.gallery.run(store)))
+    stored = await service.gallery.run(store)
+    quality = [encoding.photo_facts()["quality"] for encoding in encodings]
+    adjusted = [encoding.face.adjusted.to_json() for encoding in encodings]
+    facts: dict[str, Any] = {"quality": quality} | ({"adjusted": adjusted} if any(adjusted) else {})
+    return schemas.Enrolled(status="success", faces_stored=len(stored), **facts)
 
 
 @router.post(
-    "/match_face", responses=PHOTO_ERRORS, openapi_extra=IMAGE_BODY, dependencies=needs("match", status="access_denied")
+    "/match_face",
+    response_model_exclude_unset=True,
+    responses=PHOTO_ERRORS,
+    openapi_extra=IMAGE_BODY,
+    dependencies=needs("match", status="access_denied"),
 )
 async def match_face(
-    request: Request, service: ServiceDep, engine: EngineName = None
+    request: Request, service: ServiceDep, explain: Explain = False, engine: EngineName = None
 ) -> schemas.Granted | schemas.Denied:
     """Whose face is this? Access for the nearest person, if near enough, else `access_denied`."""
     rule, loaded = service.settings.rule, service.engine(engine)
     encoding = await service.run(encode, loaded, await read_image(request, service.limits), service.limits)
-    matched, found = await service.gallery.run(
-        lambda gallery: gallery.recognise(encoding.descriptor, loaded.card, 1, rule=rule)
+    decision, best, _ = await service.gallery.run(
+        lambda gallery: gallery.recognise(encoding.descriptor, loaded.card, 0, rule=rule, explain=explain)
     )
-    metrics_of(request).count_decision(loaded.card.name, found[0].distance if found else None, matched)
-    if not matched:
-        return schemas.Denied(status="access_denied")
-    person = found[0].record.person
-    return schemas.Granted(status="access_granted", user_id=person.user_id, name=person.name)
+    metrics_of(request).count_decision(decision.model, decision.distance, decision.matched)
+    evidence = decision.evidence() if explain else {}
+    if best is None or not decision.matched:
+        return schemas.Denied(status="access_denied", **evidence)
+    person = best.record.person
+    return schemas.Granted(status="access_granted", user_id=person.user_id, name=person.name, **evidence)
 
 
 @router.delete(

@@ -9,12 +9,12 @@ from fastapi import APIRouter, Request
 from face128.api.auth.guard import ServiceDep, needs
 from face128.api.openapi.body_schemas import BATCH_BODY, IMAGE_BODY, TWO_DESCRIPTORS_BODY, TWO_IMAGES_BODY
 from face128.api.requests.bodies import read_image, read_images, read_json
-from face128.api.requests.query import EngineName, Faces
+from face128.api.requests.query import EngineName, Faces, WithQuality
 from face128.api.responses import schemas
 from face128.api.responses.schemas import PHOTO_ERRORS, REFUSED, problems
 from face128.api.routes.batch_extract import extract_all
 from face128.domain.descriptors import distance
-from face128.encoding.encode import encode, face_fields, find_faces
+from face128.encoding.encode import assess_faces, encode, face_fields, find_faces, photo_facts
 from face128.errors import InvalidRequest
 from face128.matching import verification
 
@@ -23,27 +23,47 @@ router = APIRouter(responses=REFUSED, tags=["faces"])
 MAX_DESCRIPTOR_PAIR_BYTES = 256 * 1024  # two descriptors of 512 numbers as decimal JSON, and some room
 
 
-@router.post("/detect", responses=PHOTO_ERRORS, openapi_extra=IMAGE_BODY, dependencies=needs("encode", detected=False))
-async def detect(request: Request, service: ServiceDep, engine: EngineName = None) -> schemas.Detected:
+@router.post(
+    "/detect",
+    response_model=schemas.Detected,
+    response_model_exclude_unset=True,
+    responses=PHOTO_ERRORS,
+    openapi_extra=IMAGE_BODY,
+    dependencies=needs("encode", detected=False),
+)
+async def detect(
+    request: Request, service: ServiceDep, quality: WithQuality = False, engine: EngineName = None
+) -> dict[str, Any]:
     """How many faces are in the photo, and where. A photo without a face is no error: `detected` is false."""
     loaded = service.engine(engine)
-    photo, faces = await service.run(find_faces, loaded, await read_image(request, service.limits), service.limits)
+    job = loaded, await read_image(request, service.limits), service.limits
+    if quality:
+        photo, faces, qualities = await service.run(assess_faces, *job)
+        facts = [{"quality": each.to_json()} for each in qualities]
+    else:
+        photo, faces = await service.run(find_faces, *job)
+        facts = [{} for _ in faces]
     messages = ("No face detected", "Single face detected successfully")
-    return schemas.Detected(
-        detected=bool(faces),
-        face_count=len(faces),
-        confidence=face_fields(faces[0], photo)["confidence"] if faces else 0.0,
-        message=messages[len(faces)] if len(faces) < len(messages) else f"Multiple faces detected: {len(faces)}",
-        model=loaded.card.name,
-        faces=[
-            schemas.FaceWithLandmarks(**face_fields(face, photo), landmarks=list(map(list, face.landmarks)))
-            for face in faces
+    return {
+        "detected": bool(faces),
+        "face_count": len(faces),
+        "confidence": face_fields(faces[0], photo)["confidence"] if faces else 0.0,
+        "message": messages[len(faces)] if len(faces) < len(messages) else f"Multiple faces detected: {len(faces)}",
+        "model": loaded.card.name,
+        "faces": [
+            {**face_fields(face, photo), "landmarks": list(map(list, face.landmarks)), **own}
+            for face, own in zip(faces, facts, strict=True)
         ],
-    )
+        **(photo_facts(faces[0]) | facts[0] if faces else {}),
+    }
 
 
 @router.post(
-    "/verify-face", responses=PHOTO_ERRORS, openapi_extra=IMAGE_BODY, dependencies=needs("encode", face_detected=False)
+    "/verify-face",
+    response_model_exclude_unset=True,
+    responses=PHOTO_ERRORS,
+    openapi_extra=IMAGE_BODY,
+    dependencies=needs("encode", face_detected=False),
 )
 async def verify_face(
     request: Request, service: ServiceDep, engine: EngineName = None
@@ -59,6 +79,7 @@ async def verify_face(
 
 @router.post(
     "/extract-embedding",
+    response_model_exclude_unset=True,
     responses=PHOTO_ERRORS,
     openapi_extra=IMAGE_BODY,
     dependencies=needs("encode", success=False, face_detected=False),
@@ -80,7 +101,11 @@ async def extract_embedding(
 
 
 @router.post(
-    "/compare", responses=PHOTO_ERRORS, openapi_extra=TWO_IMAGES_BODY, dependencies=needs("match", success=False)
+    "/compare",
+    response_model_exclude_unset=True,
+    responses=PHOTO_ERRORS,
+    openapi_extra=TWO_IMAGES_BODY,
+    dependencies=needs("match", success=False),
 )
 async def compare(
     request: Request, service: ServiceDep, faces: Faces = "one", engine: EngineName = None
@@ -91,7 +116,10 @@ async def compare(
     first, second = await service.encode_all(loaded, [({"field": field}, image) for field, image in images], faces)
     metric = loaded.card.metric
     comparison = verification.Comparison(distance(first.descriptor, second.descriptor, metric), metric)
+    both = {"image1": first.face.adjusted.to_json(), "image2": second.face.adjusted.to_json()}
+    adjusted: dict[str, Any] = {field: done for field, done in both.items() if done}
     return schemas.Compared(
+        **({"adjusted": adjusted} if adjusted else {}),
         success=True,
         similarity=comparison.similarity,
         confidence=50 * (1 + comparison.similarity),

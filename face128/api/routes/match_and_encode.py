@@ -15,11 +15,12 @@ from face128.api.auth.guard import ServiceDep, check_scope, needs
 from face128.api.metrics.prometheus import metrics_of
 from face128.api.openapi.body_schemas import IMAGE_BODY, MATCH_BODY
 from face128.api.requests.bodies import announced_bytes, read_body, read_image, receive_body
-from face128.api.requests.query import EngineName, Faces, SkipInvalid, flag
+from face128.api.requests.query import EngineName, Explain, Faces, SkipInvalid, WithQuality, flag
 from face128.api.responses.schemas import REFUSED, Encoded, Matched, NotMatched, problems
 from face128.api.responses.skipped import skipped_members
 from face128.domain.members import MatchRequest
 from face128.encoding.encode import encode
+from face128.encoding.passes import Passes
 from face128.match_body.incoming_body import IncomingBody
 from face128.match_body.json_document import Body
 from face128.match_body.uploaded_list import NotParsed
@@ -50,7 +51,7 @@ class MatchRoute(APIRoute):
 async def match(
     request: Request,
     service: ServiceDep,
-    explain: Annotated[bool, Query(description="Also say how near, and who came next.")] = False,
+    explain: Explain = False,
     skip_invalid: SkipInvalid = False,
 ) -> JSONResponse:
     """Whose face is this? The nearest enrolled member within the threshold (0.38, inclusive), or `{"match": false}`.
@@ -58,8 +59,8 @@ async def match(
     A descriptor is a list of 128 numbers, the object that `JSON.stringify(Float32Array)` makes, or base64 of
     little-endian float32. A member may carry `descriptors: [...]`; a member with `descriptor: null` is passed over.
     `enrolled_ref` is the digest of a list that was uploaded to `/lists/{digest}`. Without both the gallery is searched.
-    With `"decision": {"rule": "cohort", "alpha": 0.01}` the threshold is learnt from the members: at most this share of
-    strangers who resemble them is accepted.
+    With `"decision": {"rule": "cohort", "alpha": 0.01}` the threshold is learnt from the members: at most about this
+    share of strangers who resemble them is accepted.
     """
     asked = await _receive(service, request, skip_invalid)
     decision = await _decide(service, asked, explain)
@@ -111,10 +112,13 @@ async def _decide(service: Service, asked: MatchRequest, explain: bool) -> Decis
     """Decide where it takes the least time: here, in a thread, or in the gallery's threads."""
     if asked.enrolled is None:
         return await service.gallery.run(
-            lambda gallery: gallery.match(asked.probe, asked.card, asked.threshold, asked.rule, explain=explain)
+            lambda gallery: gallery.match(
+                asked.probe, asked.card, asked.threshold, asked.rule, template=asked.template, explain=explain
+            )
         )
     members, is_cohort = asked.enrolled, asked.rule.name == "cohort"
-    ready = not is_cohort or asked.card.metric in members.derived
+    compared = members.derived.get("mean") if asked.template == "mean" else members
+    ready = not is_cohort or (compared is not None and asked.card.metric in compared.derived)
     if len(members.vectors) <= SMALL_LIST_ROWS and ready and not explain:
         return decide(asked)
     if explain or is_cohort:
@@ -127,6 +131,7 @@ async def _decide(service: Service, asked: MatchRequest, explain: bool) -> Decis
 @router.post(
     "/encode-image",
     response_model=Encoded,
+    response_model_exclude_unset=True,
     responses=problems(400, 413, 415, 422, 503),
     openapi_extra=IMAGE_BODY,
     dependencies=needs("encode", face_detected=False),
@@ -136,10 +141,14 @@ async def encode_image(
     service: ServiceDep,
     faces: Faces = "one",
     num_jitters: Annotated[int, Query(ge=1, le=100, description="Above 1: the mean of so many moved copies.")] = 1,
+    passes: Annotated[
+        Passes | None, Query(description="mirror: the mean of the face and its mirror image. Default: FACE128_PASSES.")
+    ] = None,
+    quality: WithQuality = False,
     engine: EngineName = None,
 ) -> dict[str, Any]:
     """A photo of one face in, its descriptor out. Multipart `image` or `file`, or JSON `{"image_base64": ...}`."""
-    loaded = service.engine(engine)
+    loaded = service.engine(engine, passes)
     image = await read_image(request, service.limits)
-    encoding = await service.run(encode, loaded, image, service.limits, faces, num_jitters)
+    encoding = await service.run(encode, loaded, image, service.limits, faces, num_jitters, None, quality)
     return encoding.answer()

@@ -13,6 +13,7 @@ from face128.api.openapi.body_schemas import RECORD_BODY, RECORD_LINKS, RECORD_M
 from face128.api.requests.forms import read_photos
 from face128.api.requests.query import EngineName, Force
 from face128.api.responses import schemas
+from face128.api.responses.photo_facts import answered_facts
 from face128.api.responses.schemas import PHOTO_ERRORS, REFUSED, problems
 from face128.encoding.encode import Encoding, encode
 from face128.engines.base import Engine
@@ -33,6 +34,7 @@ MAX_COUNT = 2**31 - 1  # of a parameter that counts records
 
 @router.post(
     "/records",
+    response_model_exclude_unset=True,
     responses={200: {"links": RECORD_LINKS}, **problems(409), **PHOTO_ERRORS},
     openapi_extra=RECORD_BODY,
     dependencies=needs("gallery", success=False),
@@ -48,22 +50,24 @@ async def create_record(
     form = await read_photos(request, service.limits)
     image, name, metadata = form.image(), form.text("name"), form.json_object("metadata")
     person = await service.gallery.run(_check_record, name, metadata)
-    encoding = await _encode(service, loaded, image, "one", 1, service.settings.max_roll)
+    options = "one", 1, service.settings.max_roll, True, service.settings.min_quality
+    encoding = await _encode(service, loaded, image, *options)
 
     def store(gallery: Gallery) -> schemas.FaceRecord:
         from face128.gallery.records import NewFace
 
-        face = NewFace(encoding.descriptor, image, metadata)
+        face = NewFace(encoding.descriptor, image, metadata, encoding.photo_facts())
         stored = gallery.enrol(person, [face], loaded.card, force=force)[0]
         older, record = gallery.record(stored.id)
         return _record_json(record, older)
 
     record = await service.gallery.run(store)
     message = f"Face record created successfully for '{name}'"
-    return schemas.RecordCreated(success=True, message=message, record=record)
+    quality = encoding.photo_facts()["quality"]
+    return schemas.RecordCreated(success=True, message=message, record=record, quality=quality)
 
 
-@router.get("/records", responses=problems(422, 503), dependencies=needs("gallery"))
+@router.get("/records", response_model_exclude_unset=True, responses=problems(422, 503), dependencies=needs("gallery"))
 async def list_records(
     service: ServiceDep,
     skip: Annotated[int, Query(ge=0, le=MAX_COUNT)] = 0,
@@ -96,22 +100,27 @@ async def match_records(request: Request, service: ServiceDep, engine: EngineNam
     if not (threshold is None or 0 < threshold <= 2):
         raise InvalidRequest("A threshold is a number above 0 and not above 2.", field="threshold")
     encoding = await _encode(service, loaded, form.image())
-    recognized, found = await service.gallery.run(
+    decision, best, found = await service.gallery.run(
         lambda gallery: gallery.recognise(
             encoding.descriptor, loaded.card, min(int(top_k), MAX_TOP_K), threshold, service.settings.rule
         )
     )
-    metrics_of(request).count_decision(loaded.card.name, found[0].distance if found else None, recognized)
+    metrics_of(request).count_decision(decision.model, decision.distance, decision.matched)
     return schemas.RecordMatch(
-        recognized=recognized,
-        best_match=_hit_json(found[0]) if recognized else None,
+        recognized=decision.matched,
+        best_match=_hit_json(best) if best is not None and decision.matched else None,
         top_matches=[_hit_json(hit) for hit in found],
         face_detected=True,
         processing_time_ms=round(1000 * (time.perf_counter() - start), 1),
     )
 
 
-@router.get("/records/{record_id}", responses=problems(404, 503), dependencies=needs("gallery"))
+@router.get(
+    "/records/{record_id}",
+    response_model_exclude_unset=True,
+    responses=problems(404, 503),
+    dependencies=needs("gallery"),
+)
 async def read_record(record_id: str, service: ServiceDep) -> schemas.FaceRecord:
     """One record."""
     older, record = await service.gallery.run(lambda gallery: gallery.record(record_id))
@@ -161,6 +170,7 @@ def _check_record(_: Gallery, name: str, metadata: dict[str, Any]) -> Person:
 
 def _record_json(record: Record, index: int) -> schemas.FaceRecord:
     return schemas.FaceRecord(
+        **answered_facts(record.photo_facts),
         id=record.id,
         name=record.person.name,
         metadata=record.metadata,

@@ -35,6 +35,11 @@ class HogDetection:
         return 1 / (1 + math.exp(-2.2 * self.score))
 
 
+def scaled(box: Box, scale: float) -> Box:
+    left, top, right, bottom = (round(side * scale) for side in box)
+    return left, top, right, bottom
+
+
 def to_detections(
     found: tuple[Sequence[dlib.rectangle], Sequence[float], object], to_photo: PointMap = lambda x, y: (x, y)
 ) -> list[HogDetection]:

@@ -26,6 +26,7 @@ from typing import Literal
 
 import dlib
 import numpy as np
+import numpy.typing as npt
 
 from face128.engines.dlib.detection import HogDetection, distinct, to_detections
 from face128.engines.dlib.fhog_state import single_level_detector
@@ -86,6 +87,10 @@ class HogDetector:
         if photo.width * photo.height > MIN_LARGE_PHOTO_PIXELS and (self._mode == "exact" or this_process().is_scarce):
             self._detectors.release_memory()
         return found
+
+    def search_copy(self, grey: npt.NDArray[np.uint8]) -> list[HogDetection]:
+        """Every face in a small copy, in its pixels."""
+        return to_detections(self._detectors.whole.run(grey, 0, 0.0))
 
     def search_bytes(self, pixel_count: int) -> int:
         """The memory that ``find`` takes at most for a photo of so many pixels."""

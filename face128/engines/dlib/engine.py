@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -17,11 +17,13 @@ import numpy as np
 
 from face128.domain.descriptors import Descriptors
 from face128.domain.model_card import DLIB, ModelCard
-from face128.engines.base import Chips, Face
+from face128.engines.base import Chips, Face, NoseLandmark
 from face128.engines.dlib.dat_file import read_resnet
-from face128.engines.dlib.detection import Box, HogDetection
+from face128.engines.dlib.detection import Box
 from face128.engines.dlib.detector import HogDetector
 from face128.engines.dlib.scaled_copy import chip_shrink
+from face128.engines.dlib.second_look import SecondLook, Sighting, view_bytes
+from face128.engines.dlib.views import View
 from face128.engines.dlib.weight_files import LANDMARKS_FILE, RESNET_FILE, read_verified
 from face128.photos.photo import Photo
 
@@ -40,15 +42,31 @@ class DlibFace(Face):
     """
 
     eye_landmarks = ((2, 4), (0, 2))  # of shape_predictor_5_face_landmarks
-    _find_landmarks: Callable[[Box], Landmarks]
+    nose_landmark: NoseLandmark | None = (4, "subnasale")
+    view: View
+    """The photo as this face is described."""
+    view_box: Box
+    _find_landmarks: Callable[[Photo, Box], Landmarks]
 
-    def __init__(self, detection: HogDetection, find_landmarks: Callable[[Box], Landmarks]) -> None:
+    def __init__(self, sighting: Sighting, find_landmarks: Callable[[Photo, Box], Landmarks]) -> None:
+        view, detection = sighting
         # Past the dataclass, which is frozen.
-        self.__dict__.update(box=detection.box, confidence=detection.confidence, _find_landmarks=find_landmarks)
+        self.__dict__.update(
+            box=view.box_to_sent(detection.box),
+            confidence=detection.confidence,
+            adjusted=view.adjusted,
+            view=view,
+            view_box=detection.box,
+            _find_landmarks=find_landmarks,
+        )
+
+    @cached_property
+    def view_landmarks(self) -> Landmarks:
+        return self._find_landmarks(self.view.photo, self.view_box)
 
     @cached_property
     def landmarks(self) -> Landmarks:
-        return self._find_landmarks(self.box)
+        return tuple(self.view.to_sent(x, y) for x, y in self.view_landmarks)
 
 
 class DlibEngine:
@@ -61,32 +79,43 @@ class DlibEngine:
         detection: Literal["fast", "exact"] = "fast",
         providers: Sequence[str] = CPU_PROVIDERS,
     ) -> None:
-        detector = "hog-fast4" if detection == "fast" else "hog-exact"
+        detector = "hog-fast5" if detection == "fast" else "hog-exact"
         self.card: ModelCard = replace(DLIB, pipeline=f"{detector}/{DLIB.pipeline}")
         self._detector = HogDetector(detection)
         self._exact = detection == "exact"
+        self._second_look = SecondLook(self._detector)
         read_verified(weights / LANDMARKS_FILE)
         self._landmarks = dlib.shape_predictor(str(weights / LANDMARKS_FILE))
         resnet = weights / RESNET_FILE
         self._network = load_network(resnet, providers) if network == "onnx" else _dlib_network(resnet)
 
     def search_bytes(self, pixel_count: int) -> int:
-        return self._detector.search_bytes(pixel_count)
+        search_bytes = self._detector.search_bytes(pixel_count)
+        return search_bytes if self._exact else search_bytes + view_bytes(pixel_count)
 
     def detect(self, photo: Photo) -> list[Face]:
-        return [DlibFace(detection, partial(self._find_landmarks, photo)) for detection in self._detector.find(photo)]
+        if self._exact:
+            sightings = [Sighting(View(photo), detection) for detection in self._detector.find(photo)]
+        else:
+            sightings = self._second_look.find(photo)
+        return [DlibFace(sighting, self._find_landmarks) for sighting in sightings]
 
     def describe(self, chips: Chips) -> Descriptors:
         return self._network(chips)
 
     def crop(self, photo: Photo, faces: Sequence[Face]) -> Chips:
-        """Cut each face out, turned upright and scaled by its landmarks: (n, 150, 150, 3) uint8."""
+        """Cut each face out, turned upright and scaled by its landmarks: (n, 150, 150, 3) uint8.
+
+        The faces are this engine's own: each has the photo as it is described.
+        """
         chips = np.empty((len(faces), CHIP_SIDE_PX, CHIP_SIDE_PX, 3), np.uint8)
         for chip, face in zip(chips, faces, strict=True):
-            shrink = self._shrink(photo, face.box)
-            points = dlib.points([dlib.point(x // shrink, y // shrink) for x, y in face.landmarks])
-            shape = dlib.full_object_detection(_rectangle(face.box, shrink), points)
-            chip[:] = dlib.get_face_chip(photo.rgb(shrink), shape, size=CHIP_SIDE_PX, padding=CHIP_PADDING)
+            assert isinstance(face, DlibFace)
+            view_photo, box = face.view.photo, face.view_box
+            shrink = self._shrink(view_photo, box)
+            points = dlib.points([dlib.point(x // shrink, y // shrink) for x, y in face.view_landmarks])
+            shape = dlib.full_object_detection(_rectangle(box, shrink), points)
+            chip[:] = dlib.get_face_chip(view_photo.rgb(shrink), shape, size=CHIP_SIDE_PX, padding=CHIP_PADDING)
         return chips
 
     def _find_landmarks(self, photo: Photo, box: Box) -> Landmarks:

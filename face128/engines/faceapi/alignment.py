@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from face128.engines.faceapi.detectors import Detection, RunNetwork
 from face128.engines.faceapi.scaling import Scaling, scale_to_square
-from face128.photos.codecs import RGB
+from face128.photos.canvas.drawing import Canvas
 
 Rectangle = tuple[int, int, int, int]
 """(left, top, right, bottom), whole pixels inside the photo."""
@@ -30,7 +30,7 @@ _NETWORK_SIDE_PX = 112
 _REL_X, _REL_Y, _REL_SCALE = 0.5, 0.43, 0.45
 
 
-def clip_detection(image: RGB, detection: Detection, scaling: Scaling) -> Rectangle:
+def clip_detection(image: Canvas, detection: Detection, scaling: Scaling) -> Rectangle:
     """The part of the detection inside the photo: the input of the landmark network."""
     size = np.array([*image.shape[1::-1]] * 2)
     # forSize: to shares of the photo and back, which may change the last bit, and so a floor.
@@ -38,7 +38,7 @@ def clip_detection(image: RGB, detection: Detection, scaling: Scaling) -> Rectan
     return _clip(*(np.floor(box) if scaling == "canvas" else box).tolist(), image=image)
 
 
-def find_landmarks(run: RunNetwork, image: RGB, box: Rectangle, detection: Detection, scaling: Scaling) -> Points:
+def find_landmarks(run: RunNetwork, image: Canvas, box: Rectangle, detection: Detection, scaling: Scaling) -> Points:
     left, top, right, bottom = box
     size = np.array([right - left, bottom - top])
     scaled_size = size * (_NETWORK_SIDE_PX / size.max())
@@ -49,7 +49,7 @@ def find_landmarks(run: RunNetwork, image: RGB, box: Rectangle, detection: Detec
     return points
 
 
-def align(points: Points, box: Rectangle, image: RGB) -> Rectangle:
+def align(points: Points, box: Rectangle, image: Canvas) -> Rectangle:
     """The upright square around eyes and mouth (alignDlib), clipped to the photo."""
     centres = np.array([points[part].mean(0) for part in (LEFT_EYE, RIGHT_EYE, MOUTH)])
     eye_to_mouth = np.hypot(*(centres[:2] - centres[2]).T).mean()
@@ -63,7 +63,7 @@ def align(points: Points, box: Rectangle, image: RGB) -> Rectangle:
     return _clip(x, y, width, height, image=image)
 
 
-def _clip(x: float, y: float, width: float, height: float, *, image: RGB) -> Rectangle:
+def _clip(x: float, y: float, width: float, height: float, *, image: Canvas) -> Rectangle:
     """Box.clipAtImageBorders. Empty (right <= left or bottom <= top) if nothing is inside the photo."""
     left, top = max(x, 0), max(y, 0)
     clipped_width = math.floor(min(x + width - left, image.shape[1] - left))

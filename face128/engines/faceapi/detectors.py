@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from face128.engines.faceapi.scaling import Scaling, Square, scale_to_square
 from face128.engines.non_max_suppression import non_max_suppression
-from face128.photos.codecs import RGB
+from face128.photos.canvas.drawing import Canvas
 
 RunNetwork = Callable[[Square], list[npt.NDArray[np.float32]]]
 """One square in, the network's outputs out."""
@@ -43,7 +43,7 @@ class Detection:
     """0..1"""
 
 
-def detect_ssd(run: RunNetwork, image: RGB, scaling: Scaling, min_confidence: float) -> list[Detection]:
+def detect_ssd(run: RunNetwork, image: Canvas, scaling: Scaling, min_confidence: float) -> list[Detection]:
     """Every face that ssd_mobilenetv1 finds, the highest score first."""
     all_boxes, all_scores = run(scale_to_square(image, SSD_SIDE_PX, centred=False, scaling=scaling))
     likely = np.flatnonzero(all_scores[:, 0] > min_confidence)
@@ -52,7 +52,7 @@ def detect_ssd(run: RunNetwork, image: RGB, scaling: Scaling, min_confidence: fl
     return _detections(boxes[kept].clip(0, 1), scores[kept], image, SSD_SIDE_PX)
 
 
-def detect_tiny(run: RunNetwork, image: RGB, scaling: Scaling, score_threshold: float, side: int) -> list[Detection]:
+def detect_tiny(run: RunNetwork, image: Canvas, scaling: Scaling, score_threshold: float, side: int) -> list[Detection]:
     """Every face that tiny_face_detector finds on a square of ``side`` pixels, the highest score first."""
     (cells,) = run(scale_to_square(image, side, centred=False, scaling=scaling))
     count = math.isqrt(len(cells) // len(_TINY_ANCHORS))
@@ -68,7 +68,7 @@ def detect_tiny(run: RunNetwork, image: RGB, scaling: Scaling, score_threshold: 
 
 
 def _detections(
-    boxes: npt.NDArray[np.float64], scores: npt.NDArray[np.float64], image: RGB, side: int
+    boxes: npt.NDArray[np.float64], scores: npt.NDArray[np.float64], image: Canvas, side: int
 ) -> list[Detection]:
     """Boxes as shares of the square, in pixels of the photo; empty boxes are left out."""
     photo_size = image.shape[1::-1]

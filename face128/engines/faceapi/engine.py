@@ -17,8 +17,8 @@ import numpy.typing as npt
 from onnx import TensorProto
 
 from face128.domain.descriptors import Descriptors
-from face128.domain.model_card import FACEAPI, ModelCard
-from face128.engines.base import Chips, EyeLandmarks, Face
+from face128.domain.model_card import FACEAPI, ModelCard, Rendering
+from face128.engines.base import Chips, EyeLandmarks, Face, NoseLandmark
 from face128.engines.faceapi.alignment import Rectangle, align, clip_detection, find_landmarks
 from face128.engines.faceapi.detectors import SSD_SIDE_PX, RunNetwork, detect_ssd, detect_tiny
 from face128.engines.faceapi.graphs import INPUT_NAME, face_landmark_68, ssd_mobilenetv1, tiny_face_detector
@@ -39,6 +39,7 @@ class FaceapiFace(Face):
     """A face with its 68 landmarks, rounded."""
 
     eye_landmarks: EyeLandmarks | None = ((36, 42), (42, 48))  # 300-W
+    nose_landmark: NoseLandmark | None = (33, "subnasale")
     square: Rectangle
     """The part of the photo that is described."""
 
@@ -62,7 +63,10 @@ class FaceapiEngine:
         ``min_confidence`` is for ssd; ``score_threshold`` and ``input_size`` (pixels) are for tiny. Raises
         ConfigurationError, naming the file, for one that is missing or damaged.
         """
-        self.card: ModelCard = replace(FACEAPI, pipeline=f"{detector}-{scaling}/{FACEAPI.pipeline}")
+        pixels = "canvas-srgb" if scaling == "canvas" else "tensor"
+        rendering: Rendering = "browser" if scaling == "canvas" else "plain"
+        pipeline = f"{detector}-{pixels}/{FACEAPI.pipeline}"
+        self.card: ModelCard = replace(FACEAPI, pipeline=pipeline, rendering=rendering)
         self._scaling: Scaling = scaling
         self._side = SSD_SIDE_PX if detector == "ssd" else input_size
         if detector == "ssd":
@@ -80,7 +84,7 @@ class FaceapiEngine:
 
     def detect(self, photo: Photo) -> list[Face]:
         """See Engine.detect. Detections wholly outside the photo, in the square's black part, are left out."""
-        image = photo.rgb()
+        image = photo.canvas()
         faces: list[Face] = []
         for detection in self._detect(image=image):
             box = clip_detection(image, detection, self._scaling)
@@ -97,7 +101,7 @@ class FaceapiEngine:
 
     def crop(self, photo: Photo, faces: Sequence[Face]) -> Chips:
         """The upright square of each face, (n, 150, 150, 3) uint8 or float32; the faces are this engine's own."""
-        image = photo.rgb()
+        image = photo.canvas()
         shape = (len(faces), CHIP_SIDE_PX, CHIP_SIDE_PX, 3)
         chips: Chips = np.empty(shape, np.uint8) if self._scaling == "canvas" else np.empty(shape, np.float32)
         for chip, face in zip(chips, faces, strict=True):

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from face128.photos.codecs import RGB
+from face128.photos.canvas.drawing import Canvas, read_canvas
 
 Scaling = Literal["canvas", "tensor"]
 
@@ -30,8 +30,11 @@ _Taps = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[Any], npt.
 """Along one axis, for each pixel of the square: the two source pixels to interpolate, and their two weights."""
 
 
-def scale_to_square(picture: RGB, side: int, centred: bool, scaling: Scaling) -> Square:
-    """Scale the picture's longer side to ``side``. The rest is black: at the end or, if ``centred``, on both sides."""
+def scale_to_square(picture: Canvas, side: int, centred: bool, scaling: Scaling) -> Square:
+    """Scale the picture's longer side to ``side``. The rest is black: at the end or, if ``centred``, on both sides.
+
+    A picture that is a canvas with premultiplied RGBA is scaled as such, and read from the canvas as RGB.
+    """
     find_taps = _canvas_taps if scaling == "canvas" else _tensor_taps
     square: npt.NDArray[Any] = picture
     for axis, weight_shape in ((0, (-1, 1, 1)), (1, (1, -1, 1))):
@@ -39,7 +42,7 @@ def scale_to_square(picture: RGB, side: int, centred: bool, scaling: Scaling) ->
         scaled = square.take(low, axis) * low_weight.reshape(weight_shape)
         scaled += square.take(high, axis) * high_weight.reshape(weight_shape)
         square = scaled
-    return (square >> 8).astype(np.uint8) if scaling == "canvas" else square
+    return read_canvas((square >> 8).astype(np.uint8)) if scaling == "canvas" else square
 
 
 def _tensor_taps(axis: int, shape: tuple[int, ...], side: int, centred: bool) -> _Taps:

@@ -19,7 +19,7 @@ from PIL import Image
 
 from face128.domain.descriptors import Descriptors
 from face128.domain.model_card import ModelCard, insightface_card
-from face128.engines.base import Chips, EyeLandmarks, Face
+from face128.engines.base import Chips, EyeLandmarks, Face, NoseLandmark
 from face128.engines.insightface.pack import CHIP_SIDE_PX, PackNetwork, read_pack
 from face128.engines.insightface.scrfd import detect_scrfd
 from face128.engines.onnx.sessions import CPU_PROVIDERS, open_session
@@ -46,6 +46,7 @@ class InsightfaceFace(Face):
     """Its landmarks, rounded, are the eyes, the nose and the corners of the mouth."""
 
     eye_landmarks: EyeLandmarks | None = ((0, 1), (1, 2))
+    nose_landmark: NoseLandmark | None = (2, "pronasale")
     points: tuple[complex, ...]
     """The landmarks before rounding, x + yi."""
 

@@ -19,6 +19,8 @@ from face128.domain.model_card import DLIB, FACEAPI
 from face128.jobs.audit.close_pairs import close_pairs
 from face128.jobs.audit.lenient_reader import ComparableDescriptors, Finding, UncheckedMembers
 from face128.jobs.audit.stranger_risk import StrangerRisk, stranger_risks
+from face128.jobs.photo_quality import PhotoQualities
+from face128.matching.templates import far_from_the_others, kept
 
 DUPLICATE_DISTANCE = 1e-6  # of one photo that was encoded twice
 
@@ -30,6 +32,8 @@ class Audit:
     findings: list[Finding]
     stranger_risks: list[StrangerRisk]
     """For information: they do not change ``needs_person``."""
+    qualities: PhotoQualities
+    """Likewise."""
 
     @property
     def needs_person(self) -> bool:
@@ -43,6 +47,7 @@ class Audit:
             "needs_person": self.needs_person,
             "counts": dict(Counter(finding.kind for finding in self.findings)),
             "findings": [{**asdict(finding), "needs_person": finding.needs_person} for finding in self.findings],
+            "quality": self.qualities.to_json(),
             "crowds": [risk.to_json() for risk in self.stranger_risks],
         }
 
@@ -62,9 +67,14 @@ def audit(data: bytes, threshold: float | None = None) -> Audit:
         limit = group.card.threshold if threshold is None else threshold
         findings += _between_people(group, members.people, limit)
         findings += _within_people(group, members.people, limit)
+        findings += _foreign_photos(group, members.people)
         findings += _origin(group, members.people)
+    findings += [
+        Finding("poor_photo", (poor.regNo,), f"{poor.reasons}: {poor.advice}") for poor in members.qualities.poor
+    ]
     descriptor_count = sum(len(group.models) for group in members.groups)
-    return Audit(members.entry_count, descriptor_count, findings, stranger_risks(members, threshold))
+    risks = stranger_risks(members, threshold)
+    return Audit(members.entry_count, descriptor_count, findings, risks, members.qualities)
 
 
 def _between_people(group: ComparableDescriptors, people: list[RegNo], limit: float) -> Iterator[Finding]:
@@ -86,6 +96,24 @@ def _within_people(group: ComparableDescriptors, people: list[RegNo], limit: flo
         farthest = float(np.nan_to_num(distances(first, second, group.card.metric), nan=np.inf, posinf=np.inf).max())
         if farthest > limit:
             yield Finding("too_far", (people[owner],), f"own photos {farthest:.3f} apart, beyond {limit}", farthest)
+
+
+def _foreign_photos(group: ComparableDescriptors, people: list[RegNo]) -> Iterator[Finding]:
+    """Photos that are not of the person, by the rule of templates: far from the others of the same model."""
+    keys = np.stack([group.owners, np.unique(group.models, return_inverse=True)[1]])
+    order = np.lexsort(keys[::-1])
+    _, starts = np.unique(keys[:, order], axis=1, return_index=True)
+    for rows in np.split(order, np.sort(starts)[1:]):
+        far, apart = far_from_the_others(group.vectors[rows], group.card.metric, group.card.cohort_cap)
+        if not far.any():
+            continue
+        member, places = (people[group.owners[rows[0]]],), ", ".join(str(group.places[row]) for row in rows[far])
+        farthest = float(np.nan_to_num(apart, nan=np.inf, posinf=np.inf).max())
+        if kept(far).all():
+            detail = f"its photos differ, up to {farthest:.3f}, and no majority says which are its own"
+        else:
+            detail = f"{places}: {farthest:.3f} from the other photos, beyond {group.card.cohort_cap:g}"
+        yield Finding("inconsistent_person", member, detail, farthest)
 
 
 def _origin(group: ComparableDescriptors, people: list[RegNo]) -> Iterator[Finding]:

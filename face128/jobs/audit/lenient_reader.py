@@ -15,6 +15,7 @@ from face128.domain.descriptors import Vector
 from face128.domain.members import RegNo
 from face128.domain.model_card import DLIB, ModelCard, find_card
 from face128.errors import BadRequest, InvalidDescriptor
+from face128.jobs.photo_quality import PhotoQualities
 
 ADVICE = {
     "invalid_member": "Give every member a regNo, a number or a string.",
@@ -25,10 +26,12 @@ ADVICE = {
     "duplicate": "One photo is enrolled under two regNos: find out whose it is.",
     "too_near": "One may be let in as the other: look at both photos. Twins need another check at the door.",
     "too_far": "Look at this member's photos: is one of someone else, or of bad quality?",
+    "inconsistent_person": "Take these photos out of the member's list, or enrol the right ones: ?replace=true.",
     "not_enrolled": "Send a photo.",
+    "poor_photo": "Enrol them with a new photo.",
     "origin": 'They may be compared; correct "model", so that it names the model that made them.',
 }
-INFORMATIONAL_KINDS = {"not_enrolled", "origin"}  # they need no action of a person
+INFORMATIONAL_KINDS = {"not_enrolled", "poor_photo", "origin"}  # they need no action of a person
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,8 @@ class ComparableDescriptors:
     """(rows,) the index of each row's person in UncheckedMembers.people."""
     models: list[str]
     """(rows,) the name of each row's model."""
+    places: list[str]
+    """(rows,) the field that each row came from."""
 
 
 class UncheckedMembers:
@@ -73,16 +78,20 @@ class UncheckedMembers:
         self.entry_count = len(members)
         self.findings: list[Finding] = []
         """The errors that were found while reading."""
+        self.qualities = PhotoQualities()
+        """Of the members' faces, where the file has it: an export, or a re-encoding."""
         self._ids: dict[tuple[type, RegNo], int] = {}
-        self._rows: dict[frozenset[str], list[tuple[Vector, int, ModelCard]]] = {}
+        self._rows: dict[frozenset[str], list[tuple[Vector, int, ModelCard, str]]] = {}
         model = body.get("model")
         for index, member in enumerate(members):
             self._add(index, member, DLIB.name if model is None else model)
         self.people = [reg_no for _, reg_no in self._ids]
         """Each once: a member may be in the list several times."""
         self.groups = [
-            ComparableDescriptors(cards[0], np.array(vectors), np.array(owners), [card.name for card in cards])
-            for vectors, owners, cards in (zip(*rows, strict=True) for rows in self._rows.values())
+            ComparableDescriptors(
+                cards[0], np.array(vectors), np.array(owners), [card.name for card in cards], list(places)
+            )
+            for vectors, owners, cards, places in (zip(*rows, strict=True) for rows in self._rows.values())
         ]
 
     def _add(self, index: int, member: Any, default_model: Any) -> None:
@@ -92,6 +101,11 @@ class UncheckedMembers:
             self.findings.append(Finding("invalid_member", (None,), f"enrolled[{index}] has no regNo"))
             return
         owner = self._ids.setdefault((kind, reg_no), len(self._ids))
+        faces = member.get("faces")
+        for face in faces if isinstance(faces, list) else ():
+            name = member.get("name")
+            photo_facts = face.get("photo_facts") if isinstance(face, dict) else None
+            self.qualities.add(reg_no, name if isinstance(name, str) else None, "", photo_facts)
         several = member.get("descriptors")
         values = [member.get("descriptor"), *(several if isinstance(several, list) else [several])]
         present = [value for value in values if value is not None]
@@ -102,7 +116,10 @@ class UncheckedMembers:
         if card is None:
             self.findings.append(Finding("unknown_model", (reg_no,), "the model of this descriptor is not known"))
             return
-        for value in present:
+        fields = ["descriptor", *(f"descriptors[{place}]" for place in range(len(values) - 1))]
+        for field, value in zip(fields, values, strict=True):
+            if value is None:
+                continue
             try:
                 vector = descriptors.parse(value, card.dimension)
             except InvalidDescriptor as error:
@@ -111,4 +128,6 @@ class UncheckedMembers:
             if not vector.any():
                 self.findings.append(Finding("all_zero", (reg_no,), "all numbers are zero"))
                 continue
-            self._rows.setdefault(card.comparable_with | {card.name}, []).append((vector, owner, card))
+            self._rows.setdefault(card.comparable_with | {card.name}, []).append(
+                (vector, owner, card, f"enrolled[{index}].{field}")
+            )

@@ -11,12 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from face128.domain.decision_rule import Rule, Tail
 from face128.domain.descriptors import Vector
 from face128.domain.members import RegNo
 from face128.domain.model_card import ModelCard
 from face128.jobs.audit.lenient_reader import ComparableDescriptors, UncheckedMembers
-from face128.matching.conformal import Cohort, members_needed
+from face128.matching.conformal import Cohort
 from face128.matching.stranger_estimates import Estimate, attainable_alpha, expected_fpir, hubs, threshold_for
+from face128.matching.tails import members_needed, serving_tail
 
 THRESHOLDS = (0.38, 0.42, 0.45, 0.5, 0.55, 0.6)
 WANTED_FPIRS = (0.01, 0.001)
@@ -34,8 +36,10 @@ class Recommendation:
     alpha: float | None
     """For the cohort rule."""
     at_most: float | None
-    """The share of strangers that this alpha accepts: p-values come in steps of 1 / (members + 1)."""
+    """The share of strangers that this alpha accepts: p-values come in steps of 1 / (members + 1). None by the estimate
+    (``tail``), which promises none."""
     alpha_needs: int
+    tail: Tail | None
 
 
 @dataclass(frozen=True)
@@ -105,11 +109,14 @@ def _stranger_risk(group: ComparableDescriptors, people: list[RegNo], threshold:
 
 
 def _recommend(cohort: Cohort, share: float) -> Recommendation:
-    at_most = attainable_alpha(cohort.member_count, share)
+    rule = Rule("cohort", share)
+    needed = members_needed(rule)
+    tail = serving_tail(rule, cohort.member_count) if cohort.member_count >= needed else None
     return Recommendation(
         threshold_for(cohort, share),
         math.ceil(2 / share - 1e-9) - 1,  # threshold_for needs share * (members + 1) >= 2
-        None if at_most is None else share,
-        at_most,
-        members_needed(share),
+        None if tail is None else share,
+        attainable_alpha(cohort.member_count, share) if tail == "exact" else None,
+        needed,
+        tail,
     )

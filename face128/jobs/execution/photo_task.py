@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import compress
 from pathlib import Path
-
-import numpy as np
+from typing import Any
 
 from face128.domain.descriptors import to_base64
 from face128.errors import BadRequest, ConfigurationError, Face128Error, NotFound, TooLarge
 from face128.jobs.execution.backend import Backend, Loss
 from face128.jobs.execution.progress import with_progress
-from face128.jobs.execution.recipe import Descriptor, Recipe
+from face128.jobs.execution.recipe import DescribedFace, Descriptor, Recipe
 from face128.jobs.files import read_bytes
 
 LOSS_SENTENCES = {
@@ -48,6 +47,8 @@ class PhotoResult:
     """Base64 of little-endian float32; None if the photo failed."""
     code: str = ""
     error: str = ""
+    photo_facts: dict[str, Any] = field(default_factory=dict)
+    """As Encoding.photo_facts. Empty if the photo failed."""
 
     @property
     def done_sha256(self) -> str | None:
@@ -61,19 +62,20 @@ def run_tasks(recipe: Recipe, tasks: Sequence[PhotoTask]) -> list[PhotoResult]:
     files = [read_or_error(task.source) if task.data is None else task.data for task in tasks]
     hashes = ["" if isinstance(file, Face128Error) else hashlib.sha256(file).hexdigest() for file in files]
     changed = [task.done_sha256 != sha256 or not sha256 for task, sha256 in zip(tasks, hashes, strict=True)]
-    descriptors = iter(recipe.describe(list(compress(files, changed))))
+    described = iter(recipe.describe(list(compress(files, changed))))
     return [
-        _result(task.photo, version, sha256, next(descriptors) if is_changed else None)
+        _result(task.photo, version, sha256, next(described) if is_changed else None)
         for task, sha256, is_changed in zip(tasks, hashes, changed, strict=True)
     ]
 
 
-def _result(photo: str, version: str, sha256: str, descriptor: Descriptor | Face128Error | None) -> PhotoResult:
-    if descriptor is None:
+def _result(photo: str, version: str, sha256: str, outcome: DescribedFace | Face128Error | None) -> PhotoResult:
+    if outcome is None:
         return PhotoResult(photo, version, sha256, unchanged=True)
-    if isinstance(descriptor, Face128Error):
-        return PhotoResult(photo, version, sha256, code=descriptor.code, error=str(descriptor))
-    return PhotoResult(photo, version, sha256, descriptor=to_base64(descriptor))
+    if isinstance(outcome, Face128Error):
+        return PhotoResult(photo, version, sha256, code=outcome.code, error=str(outcome))
+    descriptor = to_base64(outcome.descriptor)
+    return PhotoResult(photo, version, sha256, descriptor=descriptor, photo_facts=outcome.photo_facts)
 
 
 def describe_photos(
@@ -89,12 +91,12 @@ def describe_photos(
     failed = {
         photo: result.value if isinstance(result, Loss) else result.code
         for photo, result in results.items()
-        if not isinstance(result, np.ndarray)
+        if not isinstance(result, DescribedFace)
     }
-    return {p: r for p in photos if isinstance(r := results[p], np.ndarray)}, failed
+    return {p: r.descriptor for p in photos if isinstance(r := results[p], DescribedFace)}, failed
 
 
-def _describe_batch(recipe: Recipe, photos: Sequence[Path]) -> list[Descriptor | Face128Error]:
+def _describe_batch(recipe: Recipe, photos: Sequence[Path]) -> list[DescribedFace | Face128Error]:
     return recipe.describe([read_or_error(str(photo)) for photo in photos])
 
 

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from face128.encoding import encode
+from face128.encoding.passes import Passes, with_passes
+from face128.encoding.quality import MinQuality, assess, refuse_poor_quality
 from face128.engines.base import Chips, Engine, Face
 from face128.engines.loader import load_engine
 from face128.errors import Face128Error, NoFace
@@ -20,10 +22,24 @@ from face128.photos.photo import Limits, Photo
 from face128.settings import Settings, load_settings
 
 Descriptor = npt.NDArray[np.float32]
-Choice = Literal["one", "largest", "central"]
-"""Which of several faces counts: none (``one`` refuses the photo), the largest, or the one nearest to the middle."""
+Choice = Literal["one", "largest", "best", "central"]
+"""Which of several faces counts: none (``one`` refuses the photo), the largest, the one with the highest confidence, or
+the one nearest to the middle."""
 
 MAX_WAITING_PIXELS = 2**20  # of a photo that stays decoded while the others of its batch are searched for faces
+
+
+@dataclass(frozen=True)
+class DescribedFace:
+    descriptor: Descriptor
+    photo_facts: dict[str, Any]
+    """As Encoding.photo_facts."""
+
+
+@dataclass(frozen=True)
+class CroppedFace:
+    chips: Chips
+    photo_facts: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -38,6 +54,9 @@ class Recipe:
     limits: Limits
     max_roll: float | None = None
     """Degrees; a head that is tilted more is refused."""
+    passes: Passes = "one"
+    min_quality: MinQuality = "none"
+    """A photo of a worse verdict is refused."""
 
     @classmethod
     def from_settings(
@@ -47,10 +66,15 @@ class Recipe:
         choice: Choice = "one",
         num_jitters: int = 1,
         max_roll: float | None = None,
+        passes: Passes | None = None,
+        min_quality: MinQuality = "none",
     ) -> Recipe:
+        """``engine`` and ``passes``: those of the settings by default."""
         limits = Limits(settings.max_image_bytes, settings.max_image_pixels)
         name = engine or settings.engines[0]
-        return cls(name, settings.network, settings.detection, choice, num_jitters, limits, max_roll)
+        passes = passes or settings.passes
+        chosen = choice, num_jitters, limits, max_roll, passes, min_quality
+        return cls(name, settings.network, settings.detection, *chosen)
 
     @property
     def version(self) -> str:
@@ -60,14 +84,15 @@ class Recipe:
         """
         card = self.load().card
         max_roll = "" if self.max_roll is None else f" roll {self.max_roll:g}"
-        return f"{card.name} {card.pipeline} {self.choice} x{self.num_jitters}{max_roll}"
+        min_quality = "" if self.min_quality == "none" else f" quality {self.min_quality}"
+        return f"{card.name} {card.pipeline} {self.choice} x{self.num_jitters}{max_roll}{min_quality}"
 
     def load(self) -> Engine:
         """The engine, loaded once per process. Raises ConfigurationError if it cannot be loaded."""
-        return _load(self.engine, self.network, self.detection)
+        return with_passes(_load(self.engine, self.network, self.detection), self.passes)
 
-    def describe(self, photos: Sequence[bytes | Face128Error]) -> list[Descriptor | Face128Error]:
-        """The descriptor of each photo's face, (dimension,), or the photo's error. Errors in ``photos`` are returned.
+    def describe(self, photos: Sequence[bytes | Face128Error]) -> list[DescribedFace | Face128Error]:
+        """Each photo's face, or the photo's error. Errors in ``photos`` are returned.
 
         The network gets the chips of all photos at once: eight together take up to a fifth less time than one by one
         (benchmarks/network.py), and give the same descriptors to the bit.
@@ -75,15 +100,17 @@ class Recipe:
         engine = self.load()
         found = [self._find_face(engine, photo) if isinstance(photo, bytes) else photo for photo in photos]
         # All landmarks one after the other, so that their model stays in the processor's cache: see DlibFace.
-        chips = [self._chips(engine, *each) if isinstance(each, tuple) else each for each in found]
-        good = [each for each in chips if not isinstance(each, Face128Error)]
+        cropped = [self._crop(engine, *each) if isinstance(each, tuple) else each for each in found]
+        good = [each.chips for each in cropped if isinstance(each, CroppedFace)]
         rows = iter(encode.describe_chips(engine, np.concatenate(good)) if good else ())
-        return [
-            each if isinstance(each, Face128Error) else encode.mean_descriptor(np.array(list(islice(rows, len(each)))))
-            for each in chips
-        ]
 
-    def _find_face(self, engine: Engine, data: bytes) -> tuple[Photo, Face] | Chips | Face128Error:
+        def described(face: CroppedFace) -> DescribedFace:
+            own = np.array(list(islice(rows, len(face.chips))))
+            return DescribedFace(encode.mean_descriptor(engine, own), face.photo_facts)
+
+        return [described(each) if isinstance(each, CroppedFace) else each for each in cropped]
+
+    def _find_face(self, engine: Engine, data: bytes) -> tuple[Photo, Face] | CroppedFace | Face128Error:
         """The photo and its face, or, of a large photo, its chips; or the error that ``encoding.encode`` raises."""
         try:
             photo, faces = encode.find_faces(engine, data, self.limits)
@@ -95,13 +122,16 @@ class Recipe:
             raise
         except Face128Error as error:
             return error
-        return (photo, face) if photo.width * photo.height <= MAX_WAITING_PIXELS else self._chips(engine, photo, face)
+        return (photo, face) if photo.width * photo.height <= MAX_WAITING_PIXELS else self._crop(engine, photo, face)
 
-    def _chips(self, engine: Engine, photo: Photo, face: Face) -> Chips | Face128Error:
+    def _crop(self, engine: Engine, photo: Photo, face: Face) -> CroppedFace | Face128Error:
         try:
             if self.max_roll is not None:
                 encode.refuse_tilted_head(face, self.max_roll)
-            return encode.crop_face(engine, photo, face, self.num_jitters)
+            quality = assess(photo, face)
+            refuse_poor_quality(quality, self.min_quality)
+            chips = encode.crop_face(engine, photo, face, self.num_jitters)
+            return CroppedFace(chips, encode.photo_facts(face, quality))
         except MemoryError:
             raise
         except Face128Error as error:

@@ -49,10 +49,12 @@ def _write_match_body(file: TextIO, members: list[EncodedMember], card: ModelCar
 
 
 def _to_json(member: EncodedMember, base64: bool) -> str:
-    """``descriptor`` is null if every photo failed: not enrolled yet."""
+    """``descriptor`` is null if every photo failed: not enrolled yet. ``faces``: as in an export of the gallery."""
     values = [descriptor_json(descriptor, base64=base64) for descriptor in member.descriptors]
     fields = {"descriptors": values} if len(values) > 1 else {"descriptor": values[0] if values else None}
-    return json.dumps({"regNo": member.reg_no, "name": member.name, **fields}, ensure_ascii=False)
+    faces = [{"photo_facts": facts} for facts in member.photo_facts]
+    known = {"faces": faces} if any(member.photo_facts) else {}
+    return json.dumps({"regNo": member.reg_no, "name": member.name, **fields, **known}, ensure_ascii=False)
 
 
 def _note(card: ModelCard) -> str:

@@ -10,14 +10,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from face128.domain.template import Template
 from face128.errors import BadRequest, ModelMismatch
 from face128.jobs.execution.backend import Backend, Loss
 from face128.jobs.execution.photo_task import LOSS_SENTENCES, PhotoResult, PhotoTask, read_or_error, run_tasks
 from face128.jobs.execution.progress import with_progress
 from face128.jobs.execution.recipe import Recipe
 from face128.jobs.files import holds_data, replacing
+from face128.jobs.photo_quality import PhotoQualities
 from face128.jobs.reencode.journal import Journal
 from face128.jobs.reencode.listing import PhotoListing
+from face128.jobs.reencode.member_templates import with_templates
 from face128.jobs.reencode.output_formats import Writer, write_match_body
 from face128.jobs.reencode.remote_enrolment import RemoteService, enrol_members
 from face128.jobs.reencode.results import (
@@ -25,7 +28,9 @@ from face128.jobs.reencode.results import (
     PhotoFailure,
     ResultFiles,
     group_by_member,
+    photo_qualities,
     write_failures,
+    write_poor_photos,
 )
 
 if TYPE_CHECKING:
@@ -43,6 +48,7 @@ class Reencoding:
     """Members that are enrolled in the remote service."""
     written_count: int
     """Members whose descriptor is in the members' table."""
+    qualities: PhotoQualities
 
 
 def reencode(
@@ -53,8 +59,12 @@ def reencode(
     write_members: Writer = write_match_body,
     service: RemoteService | None = None,
     column: DescriptorColumn | None = None,
+    template: Template = "nearest",
 ) -> Reencoding:
     """Write the ResultFiles of ``out``. A second run does only what is left.
+
+    With the ``template`` "mean", one descriptor is written for each member, and the photos that it leaves out are among
+    the failures.
 
     With ``service``, the members are also enrolled there, and with ``column`` their descriptors are written to it; what
     either refuses is among the failures.
@@ -90,17 +100,23 @@ def reencode(
     if holds_data(out) and not any(member.photos for member in members):
         write_failures(result_files.failed, failures)
         raise BadRequest(f"No photo could be described. {out} stays as it was; {result_files.failed.name} says why.")
+    described = members
+    if template == "mean":
+        described, left_out = with_templates(members, card)
+        failures += left_out
     with replacing(out) as file:
-        write_members(file, members, card)
+        write_members(file, described, card)
     enrolled_count = written_count = 0
     if column:
-        written_count, refused = column.write(members, result_files.written)
+        written_count, refused = column.write(described, result_files.written)
         failures += refused
     if service:
         enrolled_count, refused = enrol_members(service, members, result_files.posted)
         failures += refused
+    qualities = photo_qualities(members)
+    write_poor_photos(result_files.poor, qualities.poor)
     write_failures(result_files.failed, failures)
-    return Reencoding(members, failures, len(sources), encoded_now, enrolled_count, written_count)
+    return Reencoding(members, failures, len(sources), encoded_now, enrolled_count, written_count, qualities)
 
 
 def _tasks(sources: dict[str, str], journal: Journal, sends_photos: bool) -> Iterator[PhotoTask]:

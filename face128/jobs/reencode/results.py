@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, fields
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from face128.domain.members import RegNo
 from face128.errors import BadRequest
 from face128.jobs.execution.photo_task import PhotoResult
 from face128.jobs.files import is_stream, replacing
+from face128.jobs.photo_quality import PhotoQualities, PoorPhoto
 from face128.jobs.reencode.listing import MemberPhoto, PhotoListing
 
 ADVICE = {
     "no_face": "Send a photo in which the face is seen from the front, sharp, well lit and at least 40 pixels wide.",
-    "multiple_faces": "Crop the photo to one person, or run with --faces largest if the member is the largest face.",
+    "multiple_faces": "Crop the photo to one person, or run with --faces largest or --faces best.",
+    "poor_quality": "Send a better photo, as the error says; FACE128_MIN_QUALITY is the bound.",
     "head_tilted": "Turn the photo until the head is upright, or send another; FACE128_MAX_ROLL is the bound.",
     "bad_image": "The file is empty or damaged: copy it again from its source, or take a new photo.",
     "unsupported_format": "Save the photo as JPEG or PNG.",
@@ -26,6 +28,7 @@ ADVICE = {
     "invalid_request": "Rename the file to regNo_name.jpg, describe the file names with --pattern, or correct the row.",
     "too_many_images": "The service keeps four photos of a member: this one was not sent.",
     "duplicate": "The face is another member's: find out whose it is, then enrol it with ?force=true if it is right.",
+    "inconsistent_person": "Look at this member's photos: is this one of somebody else? Take it out, or send another.",
     "out_of_memory": "Run again with more memory, or shrink the photo.",
     "crashed": "Open the photo in another program and save it anew.",
 }
@@ -40,6 +43,8 @@ class EncodedMember:
     photos: list[MemberPhoto] = field(default_factory=list)
     descriptors: list[str] = field(default_factory=list)
     """In base64, one for each of ``photos``."""
+    photo_facts: list[dict[str, Any]] = field(default_factory=list)
+    """As Encoding.photo_facts, one for each of ``photos``."""
 
 
 class ResultFiles(NamedTuple):
@@ -48,6 +53,8 @@ class ResultFiles(NamedTuple):
     enrolled: Path
     journal: Path
     failed: Path
+    poor: Path
+    """Photos that have a descriptor, and a poor quality."""
     posted: Path
     """Who is enrolled in the remote service."""
     written: Path
@@ -55,9 +62,8 @@ class ResultFiles(NamedTuple):
 
     @classmethod
     def beside(cls, out: Path) -> ResultFiles:
-        return cls(
-            out, *(out.with_suffix(suffix) for suffix in (".journal.jsonl", ".failed.csv", ".posted", ".written"))
-        )
+        suffixes = (".journal.jsonl", ".failed.csv", ".poor.csv", ".posted", ".written")
+        return cls(out, *map(out.with_suffix, suffixes))
 
 
 def check_out(out: Path, members: Path | None, first_bytes: bytes) -> None:
@@ -113,6 +119,7 @@ def group_by_member(
         else:
             member.photos.append(item)
             member.descriptors.append(result.descriptor)
+            member.photo_facts.append(result.photo_facts)
     for entry in listing.rejected:
         if entry.reg_no is not None:
             key = type(entry.reg_no), entry.reg_no
@@ -122,10 +129,28 @@ def group_by_member(
     return list(members.values()), failures
 
 
+def photo_qualities(members: Iterable[EncodedMember]) -> PhotoQualities:
+    qualities = PhotoQualities()
+    for member in members:
+        for photo, facts in zip(member.photos, member.photo_facts, strict=True):
+            qualities.add(member.reg_no, member.name, photo.photo, facts)
+    return qualities
+
+
 def write_failures(path: Path, failures: list[PhotoFailure]) -> None:
-    """Write a CSV with a byte order mark, for spreadsheets: regNo, name, photo, code, error, advice."""
+    """Write a CSV of the photos without a descriptor: regNo, name, photo, code, error, advice."""
+    _write_report(path, PhotoFailure, failures)
+
+
+def write_poor_photos(path: Path, poor: list[PoorPhoto]) -> None:
+    """Write a CSV of photos of poor quality: regNo, name, photo, reasons, advice."""
+    _write_report(path, PoorPhoto, poor)
+
+
+def _write_report(path: Path, kind: type[PhotoFailure | PoorPhoto], rows: Sequence[PhotoFailure | PoorPhoto]) -> None:
+    """With a byte order mark, for spreadsheets."""
     with replacing(path) as file:
         file.write("\ufeff")
         writer = csv.writer(file)
-        writer.writerow(column.name for column in fields(PhotoFailure))
-        writer.writerows(astuple(failure) for failure in failures)
+        writer.writerow(column.name for column in fields(kind))
+        writer.writerows(astuple(row) for row in rows)

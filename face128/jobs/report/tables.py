@@ -10,11 +10,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as ConsoleTable
 
+from face128.encoding.quality import ADVICE as QUALITY_ADVICE
 from face128.jobs.audit.audit import Audit
 from face128.jobs.audit.lenient_reader import ADVICE
 from face128.jobs.audit.stranger_risk import Recommendation, StrangerRisk
 from face128.jobs.calibrate.bootstrap import RateEstimate
 from face128.jobs.calibrate.calibrate import GALLERY_SIZES, Calibration
+from face128.jobs.photo_quality import PhotoQualities
 from face128.jobs.reencode.reencode import Reencoding
 from face128.matching.stranger_estimates import Estimate
 
@@ -37,6 +39,24 @@ def print_reencoding(result: Reencoding) -> None:
         counts = Counter((failure.code, failure.advice) for failure in result.failures).most_common()
         rows = [[str(count), code, advice] for (code, advice), count in counts]
         _print_table(console, [["photos", "failed with", "what to do"], *rows])
+    if adjusted := [
+        facts["adjusted"] for member in result.members for facts in member.photo_facts if "adjusted" in facts
+    ]:
+        kinds = Counter(kind.replace("_", " ") for each in adjusted for kind in each)
+        what = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+        console.print(f"{len(adjusted)} photos were adjusted first ({what}): see adjusted in the journal and the list")
+    print_qualities(console, result.qualities)
+    if result.qualities.poor:
+        console.print("The photos of poor quality are in the file that ends in .poor.csv, with what to do.")
+
+
+def print_qualities(console: Console, qualities: PhotoQualities) -> None:
+    """How many photos are good, fair and poor, and why; nothing if it is not known."""
+    if qualities.verdicts:
+        console.print(qualities.sentence())
+    if qualities.reasons:
+        rows = [[str(count), reason, QUALITY_ADVICE[reason]] for reason, count in qualities.reasons.most_common()]
+        _print_table(console, [["photos", "are", "what to do"], *rows])
 
 
 def print_audit(result: Audit) -> None:
@@ -55,6 +75,7 @@ def print_audit(result: Audit) -> None:
         if count > MAX_LISTED_FINDINGS:
             rows.append(["…", f"and {count - MAX_LISTED_FINDINGS} more: --json lists them"])
         _print_table(console, rows, title=title, title_justify="left", caption=ADVICE[kind])
+    print_qualities(console, result.qualities)
     for risk in result.stranger_risks:
         print_stranger_risk(risk)
 
@@ -149,9 +170,9 @@ def format_threshold(advice: Recommendation) -> str:
 
 def format_alpha(advice: Recommendation) -> str:
     """The recommended alpha, or how many members it takes."""
-    if advice.alpha is None or advice.at_most is None:
+    if advice.alpha is None:
         return f"not enough members to say: it takes {advice.alpha_needs:,}"
-    return f"{advice.alpha:g} ({percent(advice.at_most)} at most)"
+    return f"{advice.alpha:g} ({'an estimate' if advice.at_most is None else f'{percent(advice.at_most)} at most'})"
 
 
 def _rate(rate: RateEstimate) -> str:

@@ -56,6 +56,7 @@ ROUTES = {
     ("POST", "/compare"): "match",
     ("POST", "/compare-faces"): "match",
     ("POST", "/match_face"): "match",
+    ("POST", "/verify/{user_id}"): "match",
     ("PUT", "/lists/{digest}"): "match",
     ("HEAD", "/lists/{digest}"): "match",
     ("DELETE", "/lists/{digest}"): "match",

@@ -22,6 +22,7 @@ BODIES = {
     ("POST", "/extract-embedding"): FORM,
     ("POST", "/compare"): FORM,
     ("POST", "/match_face"): FORM,
+    ("POST", "/verify/{user_id}"): FORM,
     ("POST", "/records"): FORM,
     ("POST", "/records/match"): JSON,
     ("POST", "/enroll_faces/{user_id}"): FORM,

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from cohort_truth import conformal_score_by_definition
+from cohort_truth import cohort_score_by_definition, estimate_by_definition
 from serving import serving
 
 from face128.domain.descriptors import to_base64
@@ -54,11 +54,21 @@ def test_where_a_threshold_lets_everybody_in_the_cohort_rule_lets_in_the_members
 
 def test_explain_has_the_score_and_risk_that_plain_loops_compute_by_either_rule(fake_service: httpx.Client) -> None:
     for probe in (STRANGERS[0], NEXT_PHOTOS[3]):
-        score, risk = conformal_score_by_definition(CROWD, list(range(150)), probe)
-        for more in ({}, {"decision": {"rule": "threshold"}}, {"decision": COHORT}):
+        score, exact, own_scores = cohort_score_by_definition(CROWD, list(range(150)), probe)
+        estimate = estimate_by_definition(score, own_scores)
+        # At the default alpha of 1 %, and at 1 % of the cohort rule, 150 members are few; at 2 % they are not.
+        for risk, tail, more in (
+            (estimate, "estimate", {}),
+            (estimate, "estimate", {"decision": {"rule": "threshold"}}),
+            (exact, "exact", {"decision": {"rule": "threshold", "tail": "exact"}}),
+            (exact, "exact", {"decision": COHORT}),
+            (estimate, "estimate", {"decision": {**COHORT, "tail": "estimate"}}),
+            (estimate, "estimate", {"decision": {"rule": "cohort", "alpha": 0.01}}),
+        ):
             answer = ask(fake_service, probe, explain=True, **more)
             assert answer["score"] == pytest.approx(score, abs=1e-12)
-            assert answer["stranger_risk"] == pytest.approx(risk, abs=1e-12)
+            assert answer["stranger_risk"] == pytest.approx(risk, rel=1e-9, abs=1e-12)
+            assert answer["decision"]["tail"] == tail
             assert answer["runner_up"]["regNo"] != answer.get("regNo")
 
 
@@ -66,7 +76,8 @@ def test_a_threshold_answer_is_the_same_to_the_bit_and_says_more_only_when_asked
     plain = ask(fake_service, NEXT_PHOTOS[3])
     assert plain == {"regNo": 3, "name": "name 3"} == ask(fake_service, NEXT_PHOTOS[3], decision={"rule": "threshold"})
     explained = ask(fake_service, NEXT_PHOTOS[3], explain=True)
-    assert set(explained) == {"regNo", "name", *CONTRACT, "score", "stranger_risk"}
+    assert set(explained) == {"regNo", "name", *CONTRACT, "score", "stranger_risk", "decision"}
+    assert explained["decision"] == {"rule": "threshold", "tail": "estimate"}
     few = ask(fake_service, NEXT_PHOTOS[3], members=CROWD[:6], explain=True)
     assert set(few) == {"regNo", "name", *CONTRACT}
     assert (few["distance"], few["threshold"]) == (explained["distance"], 0.38)
@@ -75,7 +86,7 @@ def test_a_threshold_answer_is_the_same_to_the_bit_and_says_more_only_when_asked
 
 def test_an_answer_of_the_cohort_rule_explains_its_rule_and_its_cap(fake_service: httpx.Client) -> None:
     answer = ask(fake_service, NEXT_PHOTOS[3], explain=True, decision=COHORT)
-    assert (answer["regNo"], answer["threshold"], answer["decision"]) == (3, 0.6, COHORT)
+    assert (answer["regNo"], answer["threshold"], answer["decision"]) == (3, 0.6, {**COHORT, "tail": "exact"})
     assert answer["stranger_risk"] <= 0.02
 
 
@@ -89,23 +100,31 @@ def test_nobody_beyond_the_cap_is_let_in_however_rare(fake_service: httpx.Client
 
 
 def test_with_too_few_members_the_error_says_how_many_it_needs(fake_service: httpx.Client) -> None:
-    answer = ask(fake_service, CROWD[0], members=CROWD[:98], decision={"rule": "cohort", "alpha": 0.01})
-    assert "99" in answer.pop("error")
-    assert answer == {"code": "too_few_members", "members": 98, "members_needed": 99}
-    assert "match" in ask(fake_service, STRANGERS[0], members=CROWD[:99], decision={"rule": "cohort", "alpha": 0.01})
+    for tail, needed in (("exact", 99), ("estimate", 30), (None, 30)):
+        decision = {"rule": "cohort", "alpha": 0.01, "tail": tail}
+        answer = ask(fake_service, CROWD[0], members=CROWD[: needed - 1], decision=decision)
+        assert str(needed) in answer.pop("error")
+        assert answer == {"code": "too_few_members", "members": needed - 1, "members_needed": needed}
+        assert "match" in ask(fake_service, STRANGERS[0], members=CROWD[:needed], decision=decision)
 
 
 def test_members_without_a_descriptor_and_repeated_regnos_do_not_count(fake_service: httpx.Client) -> None:
-    enrolled = [{"regNo": i, "name": "x", "descriptor": m.tolist()} for i, m in enumerate(CROWD[:98])]
+    enrolled = [{"regNo": i, "name": "x", "descriptor": m.tolist()} for i, m in enumerate(CROWD[:29])]
     enrolled += [{"regNo": 900 + i, "name": "x", "descriptor": None} for i in range(50)]
-    enrolled += [{"regNo": 5.0, "name": "x", "descriptor": m.tolist()} for m in CROWD[98:]]
+    enrolled += [{"regNo": 5.0, "name": "x", "descriptor": m.tolist()} for m in CROWD[29:]]
     body = {"descriptor": CROWD[0].tolist(), "enrolled": enrolled, "decision": {"rule": "cohort", "alpha": 0.01}}
-    assert fake_service.post("/match", json=body).json()["members"] == 98
+    assert fake_service.post("/match", json=body).json()["members"] == 29
 
 
 @pytest.mark.parametrize(
     ("decision", "field"),
-    [("cohort", "decision"), ({"rule": "margin"}, "decision.rule"), ({"rule": "cohort", "alpha": 2}, "decision.alpha")],
+    [
+        ("cohort", "decision"),
+        ({"rule": "margin"}, "decision.rule"),
+        ({"rule": "cohort", "alpha": 2}, "decision.alpha"),
+        ({"rule": "threshold", "tail": "gumbel"}, "decision.tail"),
+        ({"rule": "cohort", "review_alpha": 0.005}, "decision.review_alpha"),
+    ],
 )
 def test_an_invalid_decision_is_refused(fake_service: httpx.Client, decision: Any, field: str) -> None:
     answer = ask(fake_service, CROWD[0], decision=decision)
@@ -145,6 +164,7 @@ def test_too_many_new_lists_at_once_are_overload_and_others_are_answered(fake_se
 
 def test_the_settings_choose_the_rule_where_a_request_names_none(cohort_service: httpx.Client) -> None:
     answer = ask(cohort_service, NEXT_PHOTOS[3], explain=True)
-    assert answer["decision"] == COHORT
-    assert "decision" not in ask(cohort_service, NEXT_PHOTOS[3], explain=True, decision={"rule": "threshold"})
+    assert answer["decision"] == {**COHORT, "tail": "exact"}
+    by_threshold = ask(cohort_service, NEXT_PHOTOS[3], explain=True, decision={"rule": "threshold"})
+    assert by_threshold["decision"] == {"rule": "threshold", "tail": "exact"}
     assert ask(cohort_service, NEXT_PHOTOS[3], members=CROWD[:20])["code"] == "too_few_members"

@@ -167,6 +167,28 @@ class TestExtractEmbedding:
         assert answer.status_code == 200
 
 
+@pytest.mark.parametrize(("choice", "expected"), [("largest", "right"), ("best", "left")])
+def test_the_largest_and_the_best_of_several_faces(fake_service: httpx.Client, choice: str, expected: str) -> None:
+    """The fake engine finds a face in each half, the left one with more confidence; the right one is a pixel wider."""
+    halves = {"left": Image.new("RGB", (50, 60), "teal"), "right": Image.new("RGB", (51, 60), "orange")}
+    image = Image.new("RGB", (101, 60))
+    image.paste(halves["left"], (0, 0))
+    image.paste(halves["right"], (50, 0))
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    box = {"left": [0, 0, 50, 60], "right": [50, 0, 101, 60]}[expected]
+    params, upload = {"faces": choice}, {"image": file.getvalue()}
+    assert fake_service.post("/encode-image", params=params, files=upload).json()["bbox"] == box
+    assert fake_service.post("/extract-embedding", params=params, files=upload).json()["bbox"] == box
+    encoded = {"images": [base64.b64encode(file.getvalue()).decode()]}
+    batch = fake_service.post("/batch-extract", params=params, json=encoded).json()
+    assert batch["results"][0]["bbox"] == box
+    compared = fake_service.post(
+        "/compare", params=params, files={"image1": upload["image"], "image2": upload["image"]}
+    )
+    assert compared.json()["same_person"] is True
+
+
 class TestCompare:
     @pytest.mark.parametrize(("other", "same"), [(OBAMA_AGAIN, True), (BIDEN, False), (OBAMA, True)])
     def test_the_decision_is_the_one_of_the_true_distance(

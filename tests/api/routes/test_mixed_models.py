@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import time
 from collections.abc import Iterator
 
 import faceapi_truth
 import httpx
+import icc_profiles
 import numpy as np
 import pytest
 from command_line import face128
+from image_files import image_file
+from PIL import Image
 from serving import photo, serving
+
+from face128.photos.photo import Photo, open_photo
 
 BROWSER = {
     # Enrolled with the real face-api.js, as a browser scales photos.
@@ -113,6 +120,28 @@ def test_a_photo_sent_to_the_server_has_the_same_descriptor_as_in_the_browser(se
     assert answer["model"] == "faceapi-resnet-v1"
     (truth,) = faceapi_truth.golden(name, "ssd", "canvas")
     assert np.linalg.norm(np.array(answer["descriptor"]) - truth.descriptor) <= 1e-5
+
+
+def test_every_route_sees_a_photo_in_the_colours_of_a_browser(service: httpx.Client) -> None:
+    image = Image.open(io.BytesIO(photo("hopper-1984.jpg"))).convert("RGB")
+    file = image_file("JPEG", image, icc_profile=icc_profiles.DISPLAY_P3)
+    seen, engine = open_photo(file, rendering="browser").canvas(), faceapi_truth.engine()
+    assert not np.array_equal(seen, open_photo(file).rgb())
+    in_browser = Photo.from_rgb(seen)
+    (expected,) = engine.describe(engine.crop(in_browser, engine.detect(in_browser)))
+    params = {"engine": "faceapi", "faces": "best"}
+    encoded = service.post("/encode-image", files={"image": file}, params=params).json()
+    extracted = service.post("/extract-embedding", files={"image": file}, params=params).json()
+    batch = service.post("/batch-extract", json={"images": [base64.b64encode(file).decode()]}, params=params).json()
+    for found in (encoded["descriptor"], extracted["embedding"], batch["results"][0]["embedding"]):
+        assert np.linalg.norm(np.array(found) - expected) <= 1e-6
+    record = service.post(
+        "/records", params={"engine": "faceapi", "force": "true"}, files={"image": file}, data={"name": "In P3"}
+    ).json()["record"]
+    matched = service.post("/records/match", params=params, files={"image": file}).json()
+    service.delete(f"/records/{record['id']}")
+    assert matched["best_match"]["name"] == "In P3"
+    assert matched["best_match"]["distance"] == pytest.approx(0, abs=1e-5)
 
 
 def test_a_member_without_a_model_has_the_model_of_the_probe(

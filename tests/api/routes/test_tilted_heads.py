@@ -64,7 +64,7 @@ def test_a_head_within_the_bound_is_enrolled_and_then_recognised_tilted(bounded:
     enrolled = bounded.post(
         f"/enroll_faces/7?engine={engine}", files={"files": turned(8)}, data={"name": "Barack Obama"}
     )
-    assert enrolled.json() == {"status": "success", "faces_stored": 1}
+    assert (enrolled.json()["status"], enrolled.json()["faces_stored"]) == ("success", 1)
     seen = bounded.post(f"/match_face?engine={engine}", files={"image": turned(14)})
     assert seen.json() == {"status": "access_granted", "user_id": "7", "name": "Barack Obama"}
     assert bounded.delete("/enroll_faces/7").json()["faces_deleted"] == 1

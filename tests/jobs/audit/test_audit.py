@@ -88,6 +88,19 @@ def test_each_planted_defect_is_found_and_nothing_else(clean: list[dict[str, Any
     }
 
 
+def test_a_photo_that_is_not_the_members_own_is_named_with_its_place(clean: list[dict[str, Any]]) -> None:
+    vectors = people(2000)
+    own = [moved(vectors[40], by) for by in (0, 0.1, 0.2)]
+    members = [*clean[:40], member(40, own[0], vectors[41], *own[1:]), member(42, vectors[42], vectors[43])]
+    members += [member(50, moved(vectors[50], 0.1)), member(50, vectors[50]), member(50, vectors[51])]
+    findings = audit(json.dumps(members).encode()).findings
+    named = {each.members: each.detail for each in findings if each.kind == "inconsistent_person"}
+    assert named.keys() == {(40,), (42,), (50,)}
+    assert named[40,].startswith("enrolled[40].descriptors[1]: 1.")
+    assert named[50,].startswith("enrolled[44].descriptor: 1.")
+    assert "no majority" in named[42,]
+
+
 def test_a_threshold_of_ones_own_is_obeyed(clean: list[dict[str, Any]]) -> None:
     assert {kind for kind, _ in found(clean[:50], threshold=0.2)} == {"too_far"}
 

@@ -79,16 +79,19 @@ def test_the_recommended_threshold_keeps_the_share_and_a_greater_one_would_not()
     # 1 % of 241 is two: the stranger and the member they resemble. So no member may have another one as near.
     assert advice.threshold == pytest.approx(apart[0])
     assert float(format_threshold(advice)) < apart[0]
-    assert (advice.alpha, advice.at_most) == (0.01, 2 / 241)
+    assert (advice.alpha, advice.at_most, advice.tail) == (0.01, 2 / 241, "exact")
 
 
-@pytest.mark.parametrize(("count", "threshold", "alpha"), [(98, False, False), (99, False, True), (199, True, True)])
-def test_too_few_members_are_said_to_be_too_few(count: int, threshold: bool, alpha: bool) -> None:
+@pytest.mark.parametrize(
+    ("count", "threshold", "tail"), [(29, False, None), (30, False, "estimate"), (199, True, "estimate")]
+)
+def test_too_few_members_are_said_to_be_too_few(count: int, threshold: bool, tail: str | None) -> None:
     advice = stranger_risk(members(count)).recommendations[0.01]
-    assert (advice.threshold is not None, advice.alpha is not None) == (threshold, alpha)
-    assert (advice.threshold_needs, advice.alpha_needs) == (199, 99)
+    assert (advice.threshold is not None, advice.tail, advice.at_most) == (threshold, tail, None)
+    assert (advice.threshold_needs, advice.alpha_needs) == (199, 30)
     assert (format_threshold(advice) == "not enough members to say: it takes 199") is not threshold
-    assert (format_alpha(advice) == "not enough members to say: it takes 99") is not alpha
+    expected = "not enough members to say: it takes 30" if tail is None else "0.01 (an estimate)"
+    assert format_alpha(advice) == expected
 
 
 def test_each_model_has_a_crowd_and_a_member_alone_has_none() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from itertools import permutations
-from typing import Literal
 
 import dlib_truth
 import numpy as np
@@ -12,9 +11,9 @@ import pytest
 from PIL import Image
 from serving import photo
 
-from face128.encoding.encode import encode
+from face128.encoding.encode import FaceChoice, encode
 from face128.errors import BadImage, Face128Error, NoFace
-from face128.jobs.execution.recipe import MAX_WAITING_PIXELS, Recipe
+from face128.jobs.execution.recipe import MAX_WAITING_PIXELS, DescribedFace, Recipe
 from face128.photos.photo import Limits
 from face128.settings import Settings
 
@@ -36,8 +35,8 @@ def pixels(data: bytes) -> int:
     return width * height
 
 
-@pytest.mark.parametrize("choice", ["one", "largest"])
-def test_a_group_gives_what_each_photo_gives_alone(choice: Literal["one", "largest"]) -> None:
+@pytest.mark.parametrize("choice", ["one", "largest", "best"])
+def test_a_group_gives_what_each_photo_gives_alone(choice: FaceChoice) -> None:
     recipe = Recipe.from_settings(Settings(), choice=choice)
     engine = recipe.load()
     group: list[bytes] = [photo("obama-2009.jpg"), two(500), two(1600), b"no photo", photo("hopper-1984.jpg")]
@@ -53,7 +52,7 @@ def test_a_group_gives_what_each_photo_gives_alone(choice: Literal["one", "large
     for order in list(permutations(range(len(group))))[::17]:
         outcomes = recipe.describe([group[i] for i in order])
         together = [
-            outcome.tolist() if isinstance(outcome, np.ndarray) else (type(outcome), outcome.context)
+            (type(outcome), outcome.context) if isinstance(outcome, Face128Error) else outcome.descriptor.tolist()
             for outcome in outcomes
         ]
         assert together == [alone[i] for i in order]
@@ -66,7 +65,7 @@ def test_what_is_no_photo_stays_the_error_that_it_was() -> None:
     Image.new("RGB", (90, 90)).save(blank, "PNG")
     first, second, third = recipe.describe([missing, photo("obama-2009.jpg"), blank.getvalue()])
     assert first is missing
-    assert isinstance(second, np.ndarray)
-    assert np.linalg.norm(second - dlib_truth.descriptors("obama-2009.jpg")[0]) < 0.1
+    assert isinstance(second, DescribedFace)
+    assert np.linalg.norm(second.descriptor - dlib_truth.descriptors("obama-2009.jpg")[0]) < 0.1
     assert isinstance(third, NoFace)
     assert recipe.describe([]) == []

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import dlib_truth
 import httpx
+import numpy as np
 import pillow_heif
 import pytest
 from command_line import face128
@@ -81,6 +82,8 @@ def test_match_takes_the_file_as_it_is(service: httpx.Client, tmp_path: Path) ->
         for name in dlib_truth.ONE_FACE_PHOTOS
     ]
     by_name = dict(zip(dlib_truth.ONE_FACE_PHOTOS, served, strict=True))
+    facts = [face["photo_facts"] for member in body["enrolled"] for face in member.pop("faces")]
+    assert [fact["quality"]["verdict"] in ("good", "fair", "poor") for fact in facts] == [True] * 3
     assert body["enrolled"] == [
         {"regNo": 1029, "name": None, "descriptors": [by_name["obama-2009.jpg"], by_name["obama-2010.jpg"]]},
         {"regNo": 1030, "name": "Joe Biden", "descriptor": by_name["biden-2010.jpg"]},
@@ -128,6 +131,26 @@ def test_another_way_of_encoding_encodes_everything_again(tmp_path: Path) -> Non
     folder, out = crops(tmp_path / "photos", 3), tmp_path / "enrolled.json"
     face128("reencode", folder, "--out", out, "--engine", "fake")
     assert "3 encoded now" in face128("reencode", folder, "--out", out, "--engine", "fake", "--faces", "largest").stderr
+
+
+def test_passes_are_in_the_pipeline_of_the_file_and_of_the_journal(service: httpx.Client, tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (folder / "1_Barack Obama.jpg").write_bytes(photo("obama-2012.jpg"))
+    served = service.post("/encode-image?passes=mirror", files={"image": photo("obama-2012.jpg")}).json()["descriptor"]
+    out = tmp_path / "enrolled.json"
+    runs: list[tuple[list[str], dict[str, str], int]] = [
+        (["--passes", "mirror"], {}, 1),
+        ([], {"FACE128_PASSES": "mirror"}, 1),  # the same: nothing to do
+        (["--passes", "one"], {"FACE128_PASSES": "mirror"}, 2),
+    ]
+    for options, settings, described in runs:
+        run = face128("reencode", folder, "--out", out, *options, **settings)
+        assert run.returncode == 0, run.stderr
+        assert len(journal(out)) == described
+        body, mirror = json.loads(out.read_text()), "one" not in options
+        assert body["pipeline"].endswith("/mirror") == mirror
+        assert (body["enrolled"][0]["descriptor"] == served) == mirror
 
 
 def test_tilted_heads_are_reported_under_a_bound_and_the_bound_may_change(tmp_path: Path) -> None:
@@ -256,3 +279,24 @@ def test_a_file_whose_name_is_not_utf_8_is_reported_and_the_others_are_encoded(t
     assert forked(tmp_path, "reencode", folder, "--out", out, "--engine", "fake").returncode == 1
     assert [member["regNo"] for member in json.loads(out.read_text(encoding="utf-8"))["enrolled"]] == [0]
     assert failed(out) == {"9_M\\udcfcller.jpg": "invalid_request"}
+
+
+def test_with_templates_a_member_has_one_descriptor_and_a_foreign_photo_is_named(tmp_path: Path) -> None:
+    folder = tmp_path / "members"
+    (folder / "7").mkdir(parents=True)
+    for name in ("obama-2009.jpg", "obama-2010.jpg", "obama-2012.jpg", "hopper-1984.jpg"):
+        (folder / "7" / name).write_bytes(photo(name))
+    (folder / "8_Joe.jpg").write_bytes(photo("biden-2010.jpg"))
+    singly, by_mean = tmp_path / "singly.json", tmp_path / "mean.json"
+    assert face128("reencode", folder, "--out", singly).returncode == 0
+    run = face128("reencode", folder, "--out", by_mean, "--template", "mean")
+    assert run.returncode == 1, run.stderr
+    assert failed(by_mean) == {"7/hopper-1984.jpg": "inconsistent_person"}
+    several, means = (
+        {member["regNo"]: member for member in json.loads(file.read_text())["enrolled"]} for file in (singly, by_mean)
+    )
+    assert means.keys() == several.keys()
+    photos = [several[7]["descriptors"][place] for place in (1, 2, 3)]  # in the order of their names
+    wanted = [float(np.float32((a + b + c) / 3)) for a, b, c in zip(*photos, strict=True)]
+    assert means[7]["descriptor"] == wanted
+    assert means[8] == several[8]

@@ -36,6 +36,46 @@ test('the gallery follows the members: added, replaced, erased; ids keep their t
   assert.equal(await faces.remove(1029), 0);
 });
 
+test('a member is verified one to one, by photo and by descriptor', async () => {
+  await faces.enrol({ regNo: 1029, name: 'Barack Obama' }, [fixture('photos/obama-2010.jpg')]);
+  const [here, other] = ['obama-2012.jpg', 'biden-2010.jpg'].map((photo) => fixture(`photos/${photo}`));
+  assert.ok(here && other && faces.api);
+  const { distance, requestId, ...rest } = await faces.verify(1029, here);
+  const expected = {
+    userId: '1029',
+    name: 'Barack Obama',
+    threshold: 0.38,
+    model: 'dlib-resnet-v1',
+    source: 'service',
+  };
+  assert.deepEqual(rest, { verified: true, ...expected });
+  assert.ok(distance > 0 && requestId.length > 0);
+  assert.equal((await faces.verify('1029', other)).verified, false);
+  // The descriptor decides as its photo does, and the threshold is inclusive.
+  const face = await faces.encodeImage(here);
+  const probe = { ...face, image: here };
+  for (const each of [face, probe, { image: here }]) {
+    assert.equal((await faces.verify(1029, each, { threshold: distance })).verified, true);
+    assert.equal((await faces.verify(1029, each, { threshold: distance - 1e-12 })).verified, false);
+  }
+  // The client's own threshold holds, for photos too.
+  const strict = new FaceClient({ url: service.url, apiKey: KEY, threshold: 0.1, logger: memoryLog().logger });
+  for (const each of [face, here]) {
+    const { verified, threshold } = await strict.verify(1029, each, { timeoutMs: 60_000 });
+    assert.deepEqual([verified, threshold], [false, 0.1]);
+  }
+  strict.close();
+  assert.equal((await faces.api.verifyPerson(1029, here, { threshold: distance })).verified, true);
+  await assert.rejects(faces.verify(7, here), { code: 'not_found', status: 404 });
+  await assert.rejects(faces.verify(1029, fixture('photos/collins-1999.png')), { code: 'multiple_faces', status: 422 });
+  await assert.rejects(faces.verify(1029, new Float32Array(3)), { code: 'invalid_descriptor' });
+  await assert.rejects(faces.verify(1029, here, { timeoutMs: 1 }), { code: 'unavailable' });
+  await assert.rejects(new FaceClient({ mode: 'local', logger: memoryLog().logger }).verify(1029, here), {
+    code: 'unavailable',
+  });
+  assert.equal(await faces.remove(1029), 1);
+});
+
 test('every endpoint answers as its types say', async () => {
   const { api } = faces;
   assert.ok(api);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 
-import { DLIB, type FaceModuleOptions, type Member } from '../../src';
+import { DLIB, type FaceException, type FaceModuleOptions, type Member } from '../../src';
 import { randomDescriptor, seeded, serve, until } from '../../../client/test/support/helpers';
 import { Face128, fixture, KEY } from '../../../client/test/support/face128';
 import { type Application, start } from './application';
@@ -168,4 +168,24 @@ test('garbage from another server on that port never becomes an answer', async (
   for (let i = 0; i < 40; i++) await answers(app, { descriptor: here }, OBAMA);
   assert.ok(turn > 20, 'the garbage was read');
   await impostor.close();
+});
+
+test('a member of the gallery is verified, and who is not enrolled is 404 and no error of this application', async () => {
+  const { faces } = await begin([], { imageTimeoutMs: 60_000 });
+  await faces.enrol(OBAMA, [fixture('photos/obama-2010.jpg')]);
+  for (const probe of [HERE, { image: HERE }, { descriptor: here, model: DLIB }]) {
+    const { verified, userId, name, source } = await faces.verifyMember(OBAMA.regNo, probe);
+    assert.deepEqual([verified, userId, name, source], [true, '1029', OBAMA.name, 'service']);
+  }
+  assert.equal((await faces.verifyMember(OBAMA.regNo, STRANGER)).verified, false);
+  await assert.rejects(faces.verifyMember('nobody', HERE), (error: FaceException) => {
+    return error.code === 'not_found' && error.getStatus() === 404;
+  });
+  await assert.rejects(faces.verifyMember(OBAMA.regNo, TWO), { code: 'multiple_faces' });
+  await faces.remove(OBAMA.regNo);
+  await end();
+  const elsewhere = await begin([], { url: `${service.url}/elsewhere` });
+  await assert.rejects(elsewhere.faces.verifyMember(OBAMA.regNo, HERE), (error: FaceException) => {
+    return error.code === 'not_found' && error.getStatus() === 500;
+  });
 });
