@@ -59,7 +59,6 @@ SAMPLES = [
     Sample("with bad rows", 2, *BAD_ROWS),
 ]
 NEVER = "sha256-" + 64 * "0"
-MAX_MISSED = 5
 
 
 class Owner:
@@ -72,13 +71,13 @@ class Owner:
             base_url=f"http://127.0.0.1:{port}", headers={"X-API-Key": self.key}, timeout=60, trust_env=False
         )
         self.used: dict[str, tuple[float, float]] = {}
-        self.missed = 0
-        """How often a list was gone that the cache has room for."""
+        self.latest: str | None = None
+        """The list that this key used last, also if it has gone since: one that was used before may have gone first."""
 
     def must_have(self, sample: Sample, now: float) -> bool:
         """The list that a key used last makes no room for others if it is small: the key's other lists go first."""
-        is_latest = sample.digest == next(reversed(self.used), None)
-        return sample.is_small and is_latest and now - self.used[sample.digest][0] < LIST_SECONDS
+        is_kept = sample.digest == self.latest and sample.digest in self.used
+        return sample.is_small and is_kept and now - self.used[sample.digest][0] < LIST_SECONDS
 
     def may_have(self, sample: Sample, sent: float) -> bool:
         return sample.digest in self.used and sent - self.used[sample.digest][1] <= LIST_SECONDS
@@ -92,7 +91,7 @@ class Owner:
 
     def saw(self, sample: Sample, has: bool, sent: float, answered: float, *, uses: bool = False) -> None:
         """Compare what an answer says with the model."""
-        self.missed += not has and self.must_have(sample, answered)
+        assert has or not self.must_have(sample, answered), sample.name
         assert not has or self.may_have(sample, sent), sample.name
         if not has:
             self.used.pop(sample.digest, None)
@@ -100,8 +99,8 @@ class Owner:
             self.use(sample, sent, answered)
 
     def use(self, sample: Sample, sent: float, answered: float) -> None:
-        self.used.pop(sample.digest, None)
-        self.used[sample.digest] = (sent, answered)  # the latest is the last
+        self.used[sample.digest] = (sent, answered)
+        self.latest = sample.digest
 
     def put(self, sample: Sample) -> None:
         path, query = f"/lists/{sample.digest}", {"skip_invalid": self.random.random() < 0.7}
@@ -221,8 +220,6 @@ def test_nobody_sees_the_list_of_another_whatever_they_do() -> None:
         finally:
             over.set()
         watching.result()
-        # Bodies on their way take room, too: a kept list may go for one of them, but rarely.
-        assert sum(owner.missed for owner in everybody) <= MAX_MISSED
 
 
 @pytest.mark.skipif(not Path("/proc").exists(), reason="needs Linux's /proc")
