@@ -24,6 +24,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from face128.api_keys import ApiKey, parse_entry
+from face128.domain.decision_models import DecisionModels
 from face128.domain.decision_rule import Rule
 from face128.domain.template import Template
 from face128.errors import ConfigurationError
@@ -122,6 +123,7 @@ class Settings(BaseSettings):
 
     # Decisions
     decision: Literal["threshold", "cohort"] = "threshold"  # the rule, unless a request names one
+    decision_models: DecisionModels = "dlib"  # by which networks, where both sides have several
     template: Template = "mean"  # how several photos of a person in the gallery count
     alpha: float = Field(0.01, gt=0, lt=1)  # greatest share of strangers that the cohort rule accepts
     tail: Literal["auto", "exact", "estimate"] = "auto"  # what computes stranger_risk: a bound, or an estimate

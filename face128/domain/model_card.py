@@ -62,8 +62,24 @@ FACEAPI = replace(
     pipeline="68-points/upright-square/1",
 )
 
-CARDS: dict[str, ModelCard] = {card.name: card for card in (DLIB, FACEAPI)}
-"""The models with fixed weights, by name; find_card also knows InsightFace packs."""
+# Measured on lfw-view1, one pass (docs/decision.md): the FAR is 0.1 % at the threshold, and at the cap that of dlib's.
+RETAIL = ModelCard(
+    name="retail-0095",
+    dimension=256,
+    metric="cosine",
+    threshold=0.65,
+    comparable_with=frozenset(),
+    licence=(
+        "Apache 2.0, as Intel says of the weights (face-reidentification-retail-0095, Open Model Zoo). Their training "
+        "code names VGGFace2: what its photos allow is an open question"
+    ),
+    # The engine prepends its detection mode.
+    pipeline="3-points/crop-128/1",
+    cohort_cap=0.73,
+)
+
+CARDS: dict[str, ModelCard] = {card.name: card for card in (DLIB, FACEAPI, RETAIL)}
+"""The models with fixed weights, by name; find_card also knows InsightFace packs and other files of retail."""
 
 MODEL_NAMES = f"{', '.join(CARDS)}, and insightface-... as /encode-image names the model of a pack"
 """The known models, for error sentences."""
@@ -72,11 +88,52 @@ MODEL_NAMES = f"{', '.join(CARDS)}, and insightface-... as /encode-image names t
 def find_card(name: object) -> ModelCard | None:
     """The card of the model with this name; None if it is unknown.
 
-    An InsightFace pack's card follows from its name, so that /match can compare descriptors without the pack.
+    The card of an InsightFace pack, and of another file of retail, follows from its name, so that /match can compare
+    descriptors without the files. A pair's card is found by ``find_card_or_pair``.
     """
     if not isinstance(name, str):
         return None
-    return CARDS.get(name) or (insightface_card(name) if _INSIGHTFACE_NAME.fullmatch(name) else None)
+    if name in CARDS:
+        return CARDS[name]
+    if _RETAIL_NAME.fullmatch(name):
+        return retail_card(name)
+    return insightface_card(name) if _INSIGHTFACE_NAME.fullmatch(name) else None
+
+
+_RETAIL_NAME = re.compile(r"retail-[0-9a-f]{8}", re.ASCII)
+
+
+def retail_card(name: str) -> ModelCard:
+    """The card of a file of retail with other weights than the known one; comparable with nothing else."""
+    return replace(RETAIL, name=name, licence="what the maker of these weights says")
+
+
+def pair_card(first: ModelCard, second: ModelCard) -> ModelCard | None:
+    """The card of pairs: descriptors of one photo by both networks, as domain/fusion.py joins them.
+
+    None unless ``first`` is dlib's network and ``second`` is retail. Its threshold lets as few strangers in on
+    lfw-view1 as 0.38 of dlib's does (2 of 1,176,379 pairs of different people), and its cap is that of dlib's 0.6.
+    """
+    if not (first.comparable(DLIB) and (second.name == RETAIL.name or _RETAIL_NAME.fullmatch(second.name))):
+        return None
+    return ModelCard(
+        name=f"{first.name}+{second.name}",
+        dimension=first.dimension + second.dimension,
+        metric="euclidean",
+        threshold=0.66,
+        comparable_with=frozenset(f"{name}+{second.name}" for name in first.comparable_with),
+        licence=f"both networks': {first.licence}; {second.licence}",
+        pipeline=f"{first.pipeline}+{second.pipeline}",
+        cohort_cap=0.855,
+    )
+
+
+def find_card_or_pair(name: object) -> ModelCard | None:
+    """As ``find_card``; also of the pairs of two models, whose names "+" joins."""
+    if not isinstance(name, str) or "+" not in name:
+        return find_card(name)
+    first, second = map(find_card, name.split("+", 1))
+    return pair_card(first, second) if first and second else None
 
 
 _INSIGHTFACE_NAME = re.compile(r"insightface-\w{1,40}-[0-9a-f]{8}", re.ASCII)

@@ -33,7 +33,8 @@ def cohort_scores(nearest: Vector, lengths: Vector, members: int) -> Vector:
     0 is the same picture. Infinite where there is none: too few finite distances, or all are zero.
     """
     with np.errstate(all="ignore"):
-        crowd = nearest[..., 1:].mean(axis=-1)
+        # Column by column: numpy's mean of so short rows takes three times as long.
+        crowd = np.asarray(sum(nearest[..., column] for column in range(1, COHORT_SIZE + 1))) / COHORT_SIZE
         scale = crowd if members >= CROWD_MEMBERS else np.sqrt(crowd * lengths)
         return np.where((scale > 0) & np.isfinite(scale), nearest[..., 0] / scale, np.inf)
 

@@ -119,15 +119,14 @@ class Cohort:
         only falls so far if the probe comes within ``own_score`` times what the row's score then divides by, which is
         less than ``beyond``.
         """
-        (by_score, lowest, _), (by_scale, scales) = self._by_score, self._by_joined_scale
-        low = int(np.searchsorted(lowest, own_score, side="right"))
-        least = beyond / (own_score * (1 + SCORE_ROUNDING)) if own_score else math.inf
-        wide = len(scales) - int(np.searchsorted(scales, least)) if own_score else 0
-        return np.union1d(by_score[:low], by_scale[len(scales) - wide :]) if low + wide <= MAX_SCANNED_ROWS else None
+        wanted = self.scores <= own_score
+        if own_score:
+            wanted |= self._joined_scales >= beyond / (own_score * (1 + SCORE_ROUNDING))
+        return np.flatnonzero(wanted) if np.count_nonzero(wanted) <= MAX_SCANNED_ROWS else None
 
     def lowest_rows(self, alpha: float) -> Indices | None:
         """The rows with the lowest scores: those that ``alpha`` accepts and SPARE_ROWS more; None if too many."""
-        rows, _, weights = self._by_score
+        rows, weights = self._lowest_scores
         count = int(np.searchsorted(weights, alpha * (self.member_count + 1))) + SPARE_ROWS
         return rows[:count] if count <= MAX_SCANNED_ROWS else None
 
@@ -137,22 +136,24 @@ class Cohort:
         return (1 + float(self.weights[rows[counted]].sum()) - SCORE_ROUNDING) / (self.member_count + 1)
 
     @cached_property
-    def _by_score(self) -> tuple[Indices, Vector, Vector]:
-        """In ascending order of their scores: the rows, these scores, and the cumulative weights."""
-        rows = np.argsort(self.scores, kind="stable")
-        return rows, self.scores[rows], self.weights[rows].cumsum()
+    def _lowest_scores(self) -> tuple[Indices, Vector]:
+        """The MAX_SCANNED_ROWS rows with the lowest scores, ascending, and their cumulative weights."""
+        rows = np.arange(len(self.scores))
+        if len(rows) > MAX_SCANNED_ROWS:  # to sort all takes ten times as long, after each change of a gallery
+            rows = np.argpartition(self.scores, MAX_SCANNED_ROWS)[:MAX_SCANNED_ROWS]
+        rows = rows[np.argsort(self.scores[rows], kind="stable")]
+        return rows, self.weights[rows].cumsum()
 
     @cached_property
-    def _by_joined_scale(self) -> tuple[Indices, Vector]:
-        """The rows in ascending order of what their score divides by if the probe is their nearest."""
+    def _joined_scales(self) -> Vector:
+        """(rows,) what each row's score divides by if the probe is its nearest."""
         # With the probe at a distance of 1 the score is one divided by it.
         joined = np.column_stack([np.ones(len(self.lengths)), self.neighbour_distances[:, :-1]])
         with np.errstate(divide="ignore"):
             scales = 1 / cohort_scores(joined, self.lengths, self.member_count)
         # A row that lacks a neighbour has no score until the probe joins: infinity includes it always.
         scales[~np.isfinite(self.neighbour_distances[:, -1])] = math.inf
-        rows = np.argsort(scales, kind="stable")
-        return rows, scales[rows]
+        return np.asarray(scales)
 
     def _nearest_distances(self, rows: Indices, distances: Vector) -> Vector:
         """(COHORT_SIZE + 1,) the distances of a probe's nearest members, given its distances to these rows."""

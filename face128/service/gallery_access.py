@@ -1,5 +1,8 @@
 """Opens the gallery when it is first needed, and runs its blocking calls in their own threads.
 
+Changes have threads of their own: they wait for each other, and for a database that another program has locked. A
+search never waits for them.
+
 A service that only matches posted lists never loads FAISS or SQLAlchemy, and needs no folder to write to.
 """
 
@@ -36,6 +39,7 @@ T = TypeVar("T")
 log = logging.getLogger("face128")
 
 THREADS = 4  # a thread waits for the database, or searches and keeps one core busy
+CHANGE_THREADS = 2  # one commits while the next one compares; the database has one writer
 MAX_QUEUED_CALLS = 256
 CHECK_INTERVAL_S = 2.0
 PAUSE_S = 1.0
@@ -49,6 +53,7 @@ class GalleryAccess:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._threads = ThreadPool("gallery", THREADS, MAX_QUEUED_CALLS)
+        self._change_threads = ThreadPool("gallery_changes", CHANGE_THREADS, MAX_QUEUED_CALLS)
         self._gallery: Gallery | None = None
         self._open_lock = threading.Lock()
         self._loading: asyncio.Task[None] | None = None
@@ -77,11 +82,15 @@ class GalleryAccess:
         self._watching = asyncio.create_task(self._watch())
 
     async def run(self, job: Callable[Concatenate[Gallery, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a blocking call of the gallery.
+        """Run a blocking call that reads the gallery.
 
         Raises DatabaseUnavailable if the gallery cannot be reached; the next call tries again.
         """
         return await self._threads.run(lambda: job(self._open(), *args, **kwargs))
+
+    async def change(self, job: Callable[Concatenate[Gallery, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """As ``run``, for a call that changes the gallery."""
+        return await self._change_threads.run(lambda: job(self._open(), *args, **kwargs))
 
     async def problem(self) -> Face128Error | None:
         """Why the gallery cannot be used now; None if it can.
@@ -108,6 +117,7 @@ class GalleryAccess:
         await asyncio.gather(
             *(task for task in (self._loading, self._checking) if task is not None), return_exceptions=True
         )
+        await asyncio.to_thread(self._change_threads.close)
         await asyncio.to_thread(self._threads.close)
         if self._gallery is not None:
             self._gallery.close()

@@ -19,7 +19,7 @@ from face128.api.metrics.process_collector import ProcessCollector
 from face128.domain.model_card import CARDS, ModelCard
 from face128.events import STAGES, Listener, Stage
 
-POOLS = ("images", "gallery")
+POOLS = ("images", "gallery", "gallery_changes")
 # Exported as 0 from the start, so that Prometheus sees the first increase.
 INITIAL_ERROR_CODES = ("overloaded", "throttled", "unauthorized", "forbidden", "not_ready", "internal")
 HTTP_METHODS = frozenset({"GET", "POST", "DELETE", "HEAD", "OPTIONS", "PUT", "PATCH"})

@@ -72,7 +72,7 @@ async def enrol_faces(
         options: dict[str, Any] = {"force": force, "replace": replace, "is_number": is_number}
         return gallery.enrol(person, new, loaded.card, max_faces=MAX_USER_FACES, **options)
 
-    stored = await service.gallery.run(store)
+    stored = await service.gallery.change(store)
     quality = [encoding.photo_facts()["quality"] for encoding in encodings]
     adjusted = [encoding.face.adjusted.to_json() for encoding in encodings]
     facts: dict[str, Any] = {"quality": quality} | ({"adjusted": adjusted} if any(adjusted) else {})
@@ -114,7 +114,7 @@ async def erase_faces(user_id: UserId, service: ServiceDep) -> schemas.Erased:
 
     `pending` is there, and true, while another process reads the gallery as it was before: the bytes go soon after.
     """
-    erasure = await service.gallery.run(lambda gallery: gallery.erase_user(user_id))
+    erasure = await service.gallery.change(lambda gallery: gallery.erase_user(user_id))
     return schemas.Erased(status="success", faces_deleted=len(erasure.records), pending=erasure.pending or None)
 
 

@@ -61,7 +61,7 @@ async def create_record(
         older, record = gallery.record(stored.id)
         return _record_json(record, older)
 
-    record = await service.gallery.run(store)
+    record = await service.gallery.change(store)
     message = f"Face record created successfully for '{name}'"
     quality = encoding.photo_facts()["quality"]
     return schemas.RecordCreated(success=True, message=message, record=record, quality=quality)
@@ -138,7 +138,7 @@ async def delete_record(record_id: str, service: ServiceDep) -> schemas.RecordDe
 
     `pending` is there, and true, while another process reads the gallery as it was before: the bytes go soon after.
     """
-    erasure = await service.gallery.run(lambda gallery: gallery.erase_record(record_id))
+    erasure = await service.gallery.change(lambda gallery: gallery.erase_record(record_id))
     record = erasure.records[0]
     message = f"Successfully deleted record for '{record.person.name}'"
     return schemas.RecordDeleted(success=True, message=message, deleted_id=record.id, pending=erasure.pending or None)
@@ -148,7 +148,7 @@ async def delete_record(record_id: str, service: ServiceDep) -> schemas.RecordDe
 async def rebuild_index(service: ServiceDep) -> schemas.Rebuilt:
     """Rebuild the index from the table, on every worker."""
     start = time.perf_counter()
-    records = await service.gallery.run(lambda gallery: gallery.rebuild())
+    records = await service.gallery.change(lambda gallery: gallery.rebuild())
     return schemas.Rebuilt(success=True, records=records, seconds=round(time.perf_counter() - start, 3))
 
 

@@ -1,0 +1,35 @@
+"""Changes of the gallery have threads of their own: however many wait, searches are answered."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from pathlib import Path
+
+from face128.gallery.gallery import Gallery
+from face128.service.gallery_access import GalleryAccess
+from face128.settings import Settings
+
+WAITING_CHANGES = 20
+TIMEOUT_S = 30
+
+
+def test_reading_does_not_wait_for_changes_that_hang(tmp_path: Path) -> None:
+    released = threading.Event()
+
+    def hang(_: Gallery) -> bool:
+        return released.wait(2 * TIMEOUT_S)
+
+    async def read_beside_changes() -> tuple[int, list[bool]]:
+        access = GalleryAccess(Settings(data=tmp_path))
+        changes = [asyncio.create_task(access.change(hang)) for _ in range(WAITING_CHANGES)]
+        try:
+            await asyncio.sleep(0)  # each change is handed over
+            total, _ = await asyncio.wait_for(access.run(lambda gallery: gallery.page(0, 1)), TIMEOUT_S)
+        finally:
+            released.set()
+        outcomes = await asyncio.gather(*changes)
+        await access.close()
+        return total, outcomes
+
+    assert asyncio.run(read_beside_changes()) == (0, [True] * WAITING_CHANGES)
