@@ -24,7 +24,7 @@ log = logging.getLogger("face128")
 
 FOLLOW_INTERVAL_S = 1.0
 FAILED_INTERVAL_S = 10.0  # each failure is a line of the log
-WIPE_TIMEOUT_S = 0.5  # how long an erasure waits for readers; no other change can be made meanwhile
+WIPE_TIMEOUT_S = 0.2  # how long an erasure waits for readers; no other change can be made meanwhile
 RETRY_WIPE_TIMEOUT_S = 0.05
 STOP_TIMEOUT_S = 2.0
 
