@@ -18,6 +18,7 @@ PARTS = (
     "network",
     "parity",
     "encode",
+    "companions",
     "match",
     "decision",
     "latency",

@@ -16,6 +16,7 @@ from benchmarks.match import BASE64, NUMBERS, match_request
 from benchmarks.services import FACE128, Request, Service, started
 from face128.domain.decision_rule import THRESHOLD, Rule, Tail
 from face128.domain.model_card import DLIB
+from face128.domain.probe import Probe
 from face128.gallery.gallery import Gallery
 
 ROUNDS = {1_000: 60, 10_000: 30}  # by members
@@ -77,9 +78,8 @@ def _compare_in_gallery() -> list[Figure]:
         build_s = time_ms(partial(gallery.build_cohorts, 600)) / 1e3
         times: dict[str, list[float]] = {"threshold": [], "cohort": []}
         for probe in perturbed(faces, random.integers(len(faces), size=PROBES), random):
-            contestants = {
-                rule.name: partial(gallery.match, probe, DLIB, rule=rule) for rule in (THRESHOLD, Rule("cohort"))
-            }
+            rules, asked = (THRESHOLD, Rule("cohort")), Probe.of(DLIB, probe)
+            contestants = {rule.name: partial(gallery.match, asked, rule=rule) for rule in rules}
             if contestants["threshold"]().nearest != contestants["cohort"]().nearest:
                 raise AssertionError("the two rules disagree on who is nearest")
             for name, runs in interleave(contestants, 1).items():

@@ -20,12 +20,15 @@ import numpy as np
 from benchmarks.harness import Figure, Report, interleave, medians, time_ms
 from face128.domain.descriptors import Descriptors
 from face128.domain.model_card import DLIB
+from face128.domain.probe import Probe
 from face128.encoding.encode import encode
 from face128.engines.loader import load_engine
 from face128.errors import NoFace
 from face128.gallery.gallery import Gallery
+from face128.gallery.index_sync import FaissIndexSync
 from face128.gallery.records import NewFace, Person
 from face128.gallery.statements import next_version
+from face128.gallery.stored_space import StoredSpace
 from face128.gallery.tables import faces
 from face128.photos.photo import Limits
 from face128.settings import Settings
@@ -102,12 +105,14 @@ def _search_ms(
 
 
 def _contestants(gallery: Gallery, bare: faiss.IndexFlatL2, probe: Descriptors) -> dict[str, Callable[[], object]]:
-    return {"face128": lambda: gallery.search(probe, DLIB, K), BARE: lambda: bare.search(probe[None], K)}
+    return {"face128": lambda: gallery.search(Probe.of(DLIB, probe), K), BARE: lambda: bare.search(probe[None], K)}
 
 
 def _bare_index(gallery: Gallery) -> faiss.IndexFlatL2:
     """The gallery's own FAISS index: two copies differ by a third in time, depending on their place in memory."""
-    return gallery._index._indexes[DLIB.name]._flat
+    index = gallery._spaces.space(StoredSpace.of(DLIB)).index
+    assert isinstance(index, FaissIndexSync)
+    return index._indexes[DLIB.name]._flat
 
 
 def fixture_descriptors() -> Descriptors:

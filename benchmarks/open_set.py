@@ -28,8 +28,8 @@ from face128.engines.dlib.engine import DlibEngine
 from face128.engines.dlib.weight_files import find_weights
 from face128.matching.cohort_score import descriptor_lengths
 from face128.matching.conformal import Cohort
-from face128.matching.decision import NEARLY_AS_NEAR
 from face128.matching.fast_distances import approximate_distances
+from face128.matching.outcome import NEARLY_AS_NEAR
 from face128.matching.tails import members_needed
 from face128.photos.photo import Limits, open_photo
 

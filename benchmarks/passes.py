@@ -21,10 +21,10 @@ from face128.domain.model_card import DLIB
 from face128.encoding.encode import encode
 from face128.encoding.passes import Passes, with_passes
 from face128.engines.loader import load_engine
+from face128.jobs.calibrate.described_photos import describe
 from face128.jobs.calibrate.evaluate import best_threshold, error_rates
 from face128.jobs.calibrate.photo_pairs import pair_photos, read_pairs
 from face128.jobs.execution.local_backend import LocalBackend
-from face128.jobs.execution.photo_task import describe_photos
 from face128.jobs.execution.recipe import Recipe
 from face128.photos.photo import Limits
 from face128.settings import load_settings
@@ -47,7 +47,7 @@ def print_rates() -> None:
     backend = LocalBackend(settings.threads, settings.photo_seconds)
     for passes in PASSES:
         recipe = Recipe.from_settings(settings, choice="central", passes=passes)
-        found, _ = describe_photos(photos, recipe, backend)
+        found = describe(photos, recipe, backend)[0].vectors
         for name, pairs in (
             ("pairs.txt", pair_photos(found, DLIB.metric, listed)),
             ("all", pair_photos(found, DLIB.metric)),

@@ -25,6 +25,7 @@ from benchmarks.open_set import Array, describe_faces, print_table
 from face128.domain.decision_rule import Rule, Tail
 from face128.domain.members import MatchRequest, MemberList
 from face128.domain.model_card import DLIB
+from face128.domain.probe import Probe
 from face128.domain.template import Template
 from face128.matching.decision import decide
 from face128.matching.fast_distances import approximate_distances
@@ -102,9 +103,9 @@ def rates_by_rule(drawn: Draw, vectors: Array) -> dict[str, list[float]]:
     found = {}
     for template in get_args(Template):
         for name, rule in RULES.items():
-            asked = MatchRequest(vectors[0], DLIB, None, drawn.members, rule, template=template)
-            let_in = [decide(replace(asked, probe=vectors[row])).matched for row in drawn.strangers]
-            decisions = [decide(replace(asked, probe=vectors[row])) for row in drawn.photos]
+            asked = MatchRequest(Probe.of(DLIB, vectors[0]), DLIB, {}, drawn.members, rule, template=template)
+            let_in = [decide(replace(asked, probe=Probe.of(DLIB, vectors[row]))).matched for row in drawn.strangers]
+            decisions = [decide(replace(asked, probe=Probe.of(DLIB, vectors[row]))) for row in drawn.photos]
             identified = [
                 each.matched and each.nearest is not None and each.nearest.reg_no == member
                 for each, member in zip(decisions, drawn.photo_members.tolist(), strict=True)

@@ -22,8 +22,8 @@ import numpy as np
 from PIL import Image
 
 from face128.domain.descriptors import from_base64
+from face128.jobs.calibrate.described_photos import describe
 from face128.jobs.execution.local_backend import LocalBackend
-from face128.jobs.execution.photo_task import describe_photos
 from face128.jobs.execution.recipe import Recipe
 from face128.settings import load_settings
 
@@ -78,7 +78,7 @@ def main(node: Path, count: int, out: Path) -> None:
     photos = photos[:count]
     settings = load_settings()
     backend = LocalBackend(settings.threads, settings.photo_seconds)
-    dlib_descriptors = describe_photos(photos, Recipe.from_settings(settings, choice="central"), backend)[0]
+    dlib_descriptors = describe(photos, Recipe.from_settings(settings, choice="central"), backend)[0].vectors
     rows = [(photo, "dlib", vector) for photo, vector in dlib_descriptors.items()]
     rows += faceapi_descriptors(photos, node)
     people = sorted({photo.parent.name for photo in photos})

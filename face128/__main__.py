@@ -13,20 +13,23 @@ from face128.workers import launcher
 
 
 def main() -> None:
-    if _will_need_dlib_fork_server(sys.argv[1:]):
+    arguments = _without_env_file(sys.argv[1:])
+    if _will_need_dlib_fork_server(arguments):
         launcher.launch_early()
     from face128.cli import errors
-
-    errors.run(_command_line)
-
-
-def _command_line() -> None:
     from face128.cli.main import app
     from face128.logs import silence_native_output
 
-    if sys.argv[1:2] != ["serve"]:
+    if arguments[:1] != ["serve"]:
         silence_native_output()
-    app()
+    errors.run(app)
+
+
+def _without_env_file(arguments: list[str]) -> list[str]:
+    """The arguments from the command on. The fork server does not wait for the settings of the file."""
+    if arguments[:1] == ["--env-file"]:
+        return arguments[2:]
+    return arguments[1:] if arguments and arguments[0].startswith("--env-file=") else arguments
 
 
 def _will_need_dlib_fork_server(arguments: list[str]) -> bool:
@@ -41,7 +44,7 @@ def _will_need_dlib_fork_server(arguments: list[str]) -> bool:
         and ("--workers" not in words or words[words.index("--workers") + 1 :][:1] == ["1"])
         and sys.platform == "linux"
         and os.environ.get("FACE128_ISOLATION") in (None, "", "process")
-        and os.environ.get("FACE128_ENGINES") in (None, "", "dlib")
+        and os.environ.get("FACE128_ENGINES") in (None, "", "dlib", "dlib,retail")
     )
 
 

@@ -13,7 +13,8 @@ from typing import Any, Literal, get_args
 
 from face128.domain.model_card import ModelCard
 
-Stage = Literal["decode", "detect", "crop", "describe", "search"]
+Stage = Literal["decode", "detect", "crop", "describe", "companions", "search"]
+"""companions: to crop a face for the further networks, and to describe it by them."""
 STAGES: tuple[Stage, ...] = get_args(Stage)
 FACES_FOUND = "faces"
 

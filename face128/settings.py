@@ -117,6 +117,7 @@ class Settings(BaseSettings):
     faceapi_min_confidence: float = Field(0.5, gt=0, lt=1)  # minConfidence of ssd_mobilenetv1
     faceapi_score_threshold: float = Field(0.5, gt=0, lt=1)  # scoreThreshold of tiny_face_detector
     faceapi_input_size: int = Field(416, ge=32, le=2048, multiple_of=32)  # inputSize of tiny_face_detector
+    retail_model: Path | None = None  # folder of the two files of face-reidentification-retail-0095, or either file
     insightface_pack: Path | None = None  # folder of an InsightFace model pack, such as buffalo_l
     insightface_detection_size: int = Field(640, ge=64, le=4096, multiple_of=32)  # side of the square input, in pixels
     passes: Literal["one", "mirror"] = "one"  # mirror: the mean descriptor of a face and of its mirror image
@@ -124,6 +125,8 @@ class Settings(BaseSettings):
     # Decisions
     decision: Literal["threshold", "cohort"] = "threshold"  # the rule, unless a request names one
     decision_models: DecisionModels = "dlib"  # by which networks, where both sides have several
+    # As decision_models; what these would have decided is counted, and answers nobody.
+    shadow_models: Annotated[tuple[DecisionModels, ...], NoDecode, BeforeValidator(_split_at_commas)] = ()
     template: Template = "mean"  # how several photos of a person in the gallery count
     alpha: float = Field(0.01, gt=0, lt=1)  # greatest share of strangers that the cohort rule accepts
     tail: Literal["auto", "exact", "estimate"] = "auto"  # what computes stranger_risk: a bound, or an estimate

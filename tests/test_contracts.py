@@ -4,20 +4,41 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import httpx
 import pytest
 from paths import FIXTURES
+from serving import serving
 
 FILES = sorted((FIXTURES / "contracts").glob("match*.json"))
 VECTORS = [pytest.param(vector, id=vector["name"]) for file in FILES for vector in json.loads(file.read_text("utf-8"))]
 
 
+@pytest.fixture(scope="module")
+def service_for(fake_service: httpx.Client) -> Iterator[Callable[[str], httpx.Client]]:
+    """The service that decides by these models; one is started where it is first asked for."""
+    clients = {"dlib": fake_service}
+    with ExitStack() as stack:
+
+        def get(models: str) -> httpx.Client:
+            if models not in clients:
+                settings = {"FACE128_ENGINES": "fake", "FACE128_DECISION_MODELS": models}
+                clients[models] = stack.enter_context(serving(**settings))
+            return clients[models]
+
+        yield get
+
+
 @pytest.mark.parametrize("vector", VECTORS)
-def test_the_service_answers_as_the_contract_says(fake_service: httpx.Client, vector: dict[str, Any]) -> None:
+def test_the_service_answers_as_the_contract_says(
+    service_for: Callable[[str], httpx.Client], vector: dict[str, Any]
+) -> None:
     body = vector["raw"] if "raw" in vector else json.dumps(vector["request"])
-    response = fake_service.post("/match", content=body.encode(), params=vector.get("query"))
+    service = service_for(vector.get("decision_models", "dlib"))
+    response = service.post("/match", content=body.encode(), params=vector.get("query"))
     answer, expected = response.json(), vector["response"]
     if "error" in expected:
         assert isinstance(answer.pop("error"), str)

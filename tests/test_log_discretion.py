@@ -58,6 +58,13 @@ def drive(client: httpx.Client) -> None:
     member = {"regNo": REG_NO, "name": NAME, "descriptor": DESCRIPTOR, "photo": FILE}
     body: dict[str, Any] = {"descriptor": VECTOR, "enrolled": [member]}
     assert client.post("/match?explain=true", json=body).json()["regNo"] == REG_NO
+    of_models = {
+        "regNo": REG_NO,
+        "name": NAME,
+        "descriptors": {"dlib-resnet-v1": VECTOR, "retail-0095": 2 * DESCRIPTOR},
+    }
+    several = {"descriptors": {"retail-0095": 2 * DESCRIPTOR}, "enrolled": [of_models]}
+    assert client.post("/match?explain=true", json=several).json()["regNo"] == REG_NO
     for wrong in (
         {"descriptor": DESCRIPTOR[:-1]},
         {"enrolled": [{**member, "descriptor": [*DESCRIPTOR[:-1], NAME]}]},
@@ -65,6 +72,11 @@ def drive(client: httpx.Client) -> None:
         {"threshold": NAME},
         {"model": NAME},
         {"decision": {"rule": NAME}},
+        {"descriptors": {NAME: DESCRIPTOR}},
+        {"descriptors": {"dlib-resnet-v1": [DESCRIPTOR, NAME]}},
+        {"enrolled": [{**member, "descriptors": {NAME: DESCRIPTOR}}]},
+        {"enrolled": [{**member, "descriptors": {"retail-0095": DESCRIPTOR}}]},
+        {"threshold": {NAME: 0.5}},
     ):
         assert client.post("/match", json={**body, **wrong}).status_code in (409, 422)
     assert client.post("/match", content=json.dumps(body)[:-9]).status_code == 400

@@ -21,5 +21,8 @@ def find_fault(settings: Settings) -> str | None:
         with error:
             return f"{url} answers {error.code}: {error.read(1000).decode(errors='replace')}"
     except OSError as error:
-        return f"{url} does not answer: {error}"
+        reason = getattr(error, "reason", error)
+        return (
+            f"{url} does not answer: {getattr(reason, 'strerror', None) or reason}. To start the service: face128 serve"
+        )
     return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from getpass import getpass
 from typing import Annotated
 
 import typer
@@ -10,15 +11,22 @@ import typer
 from face128.api_keys import key_from_secret, new_secret
 from face128.errors import BadRequest
 
-app = typer.Typer(no_args_is_help=True, help="API keys: make one, or the entry of an existing one.")
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="API keys: make one, or the entry of an existing one."
+)
 
-Name = Annotated[str, typer.Argument(help="The caller: letters, digits, dots, dashes, underscores; in the metrics.")]
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="The caller: letters, digits, dots, dashes, underscores; in the metrics.")
+]
 Scopes = Annotated[str | None, typer.Option("--scopes", help="Some of match+encode+gallery+admin. All by default.")]
 
 
 @app.command()
 def new(name: Name, scopes: Scopes = None) -> None:
-    """Print a new random key and its entry for FACE128_API_KEYS, which holds only the hash of the key."""
+    """Make a new random key.
+
+    It prints the key, and its entry for FACE128_API_KEYS, which holds only the hash of the key.
+    """
     secret = new_secret()
     print(f"key    {secret}\nentry  {_entry(name, secret, scopes)}", flush=True)
     print("Give the key to its caller: it is stored nowhere. Add the entry to FACE128_API_KEYS.", file=sys.stderr)
@@ -26,9 +34,13 @@ def new(name: Name, scopes: Scopes = None) -> None:
 
 @app.command("hash")
 def hash_existing(name: Name, scopes: Scopes = None) -> None:
-    """Read a key from standard input, and print its entry: for a key that callers already have."""
+    """Print the entry of a key that callers already have.
+
+    The key is read from standard input; on a terminal it is asked for, and not shown.
+    """
     try:
-        secret = sys.stdin.readline().strip().encode("utf-8").decode()  # a locale may let other bytes through
+        line = getpass("The key (it is not shown): ") if sys.stdin.isatty() else sys.stdin.readline()
+        secret = line.strip().encode("utf-8").decode()  # a locale may let other bytes through
     except UnicodeError:
         raise BadRequest("The key on standard input is not in UTF-8.") from None
     if not secret:

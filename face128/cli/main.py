@@ -1,14 +1,9 @@
-"""The command line: serve, encode, match, doctor and version; the other commands are in the files beside this one."""
+"""The command line: serve, doctor, health and version; the other commands are in the files beside this one."""
 
 from __future__ import annotations
 
-import json
 import logging
 import os
-import sys
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,42 +11,71 @@ import typer
 
 from face128 import __version__
 from face128.api_keys import SAFE_SECRET_CHARACTERS
-from face128.cli.errors import describe, print_error
+from face128.cli.env_file import apply_env_file
+from face128.cli.errors import print_error
 from face128.cli.gallery import app as gallery
+from face128.cli.init import init
 from face128.cli.jobs import COMMANDS as JOBS
 from face128.cli.keys import app as keys
-from face128.cli.options import EngineOption, FacesOption, JittersOption, PassesOption
-from face128.errors import BadRequest, Face128Error
-from face128.jobs.files import read_file
+from face128.cli.models import app as models
+from face128.cli.photos import encode, match
 from face128.logs import set_up_logging, silence_native_output
-from face128.network_names import url_to_open
+from face128.network_names import check_listening_host, url_to_open
 from face128.settings import Settings, load_settings, unknown_variables
 from face128.workers import launcher
 
 if TYPE_CHECKING:
-    from face128.encoding.encode import FaceChoice
-    from face128.encoding.passes import Passes
     from face128.workers.process_pool import ProcessPool
 
 log = logging.getLogger("face128")
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+# Plain help: it fits narrow terminals, and puts no colours into a pipe.
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 app.add_typer(gallery, name="gallery")
 app.add_typer(keys, name="keys")
+app.add_typer(models, name="models")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(__version__)
+        raise typer.Exit
 
 
 @app.callback()
-def main() -> None:
-    """Whose face is this? 128-d face descriptors, exactly dlib's and much faster."""
-
-
-@app.command()
-def serve(
-    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes; they share the cores and the gallery.")] = 1,
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version, and end.")
+    ] = False,
+    env_file: Annotated[
+        Path | None,
+        typer.Option("--env-file", metavar="FILE", help="Settings, NAME=value a line, as face128 init writes them."),
+    ] = None,
 ) -> None:
-    """Serve HTTP until SIGTERM or Ctrl-C. Every FACE128_* setting applies."""
+    """Whose face is this? A service for face descriptors: exactly dlib's, and much faster.
+
+    To begin: face128 init asks five questions, and writes the settings. face128 doctor says whether all is well.
+    """
+    if env_file:
+        apply_env_file(env_file)
+
+
+def serve(
+    host: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", parser=check_listening_host, help="Address to listen on; or FACE128_HOST."),
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(metavar="PORT", min=1, max=65535, help="Port to listen on; or FACE128_PORT.")
+    ] = None,
+    workers: Annotated[
+        int, typer.Option(metavar="NUMBER", min=1, help="Processes; they share the cores and the gallery.")
+    ] = 1,
+) -> None:
+    """Run the service, until Ctrl-C or SIGTERM.
+
+    The settings are FACE128_* variables: face128 init writes them into a file, docs/settings.md lists them.
+    """
     settings = load_settings(host=host, port=port)
     settings.check_exposure()
     set_up_logging(settings.log_level, settings.log_format)
@@ -102,76 +126,21 @@ def _start_process_pool(settings: Settings) -> ProcessPool | None:
     return process_pool
 
 
-@app.command()
-def encode(
-    photos: Annotated[list[Path], typer.Argument(help="Photos of one face each.")],
-    engine: EngineOption = None,
-    faces: FacesOption = "one",
-    num_jitters: JittersOption = 1,
-    passes: PassesOption = None,
-) -> None:
-    """Print one line of JSON a photo: its descriptor, the model, box and confidence.
-
-    A photo that fails is named on stderr with the reason, and the exit status is 1.
-    """
-    from face128.workers.memory_budget import MemoryBudget
-
-    settings = load_settings()
-    encode_photo = _photo_encoder(settings, engine, faces, num_jitters, passes)
-    failed = False
-    encode_in_turn = partial(MemoryBudget().call, lambda path: encode_photo(read_file(path)))
-    with ThreadPoolExecutor(settings.threads) as pool:
-        jobs = [(path, pool.submit(encode_in_turn, path)) for path in photos]
-        try:
-            for path, job in jobs:
-                try:
-                    print(json.dumps({"photo": str(path), **job.result()}), flush=True)
-                except Face128Error as error:
-                    failed = True
-                    print_error(f"{path}: {describe(error).removeprefix(f'{path} ')}")
-        finally:
-            pool.shutdown(cancel_futures=True)  # after Ctrl-C, or where nobody reads the output any more
-    raise typer.Exit(1 if failed else 0)
-
-
-@app.command()
-def match(
-    probe: Annotated[Path, typer.Argument(help="A photo, or a JSON file with a descriptor.")],
-    enrolled: Annotated[Path, typer.Argument(help="JSON: a list of members, or a body of /match.")],
-    threshold: Annotated[float | None, typer.Option(help="Greatest distance that is a match.")] = None,
-    explain: Annotated[bool, typer.Option("--explain", help="Add the distance, and the runner-up.")] = False,
-    engine: EngineOption = None,
-    faces: FacesOption = "one",
-) -> None:
-    """Print what POST /match would answer. Exit status: 0 for a match, 1 for none, 2 for an error."""
-    from face128.match_body import parser
-    from face128.matching.decision import decide
-
-    settings = load_settings()
-    members = _parse_json(enrolled, read_file(enrolled))
-    body = dict(members) if isinstance(members, dict) else {"enrolled": members}
-    body.update(_probe(probe, settings, engine, faces))
-    if threshold is not None:
-        body["threshold"] = threshold
-    request = parser.parse(json.dumps(body).encode(), max_members=sys.maxsize, rule=settings.rule)
-    decision = decide(request, explain=explain)
-    print(json.dumps(decision.answer(explain=explain)))
-    raise typer.Exit(0 if decision.matched else 1)
-
-
-@app.command()
 def doctor() -> None:
-    """Check the installation, the weights and the settings, and say how to mend what is wrong."""
+    """Check the installation and the settings.
+
+    It says how to mend what is wrong. Exit status: 0 if all is well, else 1.
+    """
     from face128.cli.doctor import examine
 
     raise typer.Exit(0 if examine(load_settings()) else 1)
 
 
-@app.command()
 def health() -> None:
-    """Ask the running service whether it is ready, as the health check of a container. Exit status: 0 or 1.
+    """Ask the running service whether it is ready.
 
-    It asks the address that FACE128_HOST and FACE128_PORT name.
+    This is the health check of a container. It asks the address that FACE128_HOST and FACE128_PORT name. Exit status:
+    0 if the service is ready, else 1.
     """
     from face128.cli.health import find_fault
 
@@ -180,42 +149,9 @@ def health() -> None:
         raise typer.Exit(1)
 
 
-@app.command()
 def version() -> None:
     """Print the version."""
     print(__version__)
-
-
-def _probe(path: Path, settings: Settings, engine: str | None, faces: FaceChoice) -> dict[str, Any]:
-    """The probe's descriptor (and model, if known), from a JSON file or from a photo."""
-    data = read_file(path)
-    if data.lstrip()[:1] in (b"[", b"{", b'"'):
-        document = _parse_json(path, data)
-        answer = document if isinstance(document, dict) and "descriptor" in document else {"descriptor": document}
-    else:
-        answer = _photo_encoder(settings, engine, faces)(data)
-    return {name: answer[name] for name in ("descriptor", "model") if name in answer}
-
-
-def _photo_encoder(
-    settings: Settings, engine: str | None, faces: FaceChoice, num_jitters: int = 1, passes: Passes | None = None
-) -> Callable[[bytes], dict[str, Any]]:
-    """Load an engine. The function gives the answer of /encode-image for a photo, and raises what ``encode`` raises."""
-    from face128.encoding.encode import encode as encode_photo
-    from face128.encoding.passes import with_passes
-    from face128.engines.loader import load_engine
-    from face128.photos.photo import Limits
-
-    loaded = with_passes(load_engine(engine or settings.engines[0], settings), passes or settings.passes)
-    limits = Limits(settings.max_image_bytes, settings.max_image_pixels)
-    return lambda data: encode_photo(loaded, data, limits, faces, num_jitters).answer()
-
-
-def _parse_json(path: Path, data: bytes) -> Any:
-    try:
-        return json.loads(data)
-    except (ValueError, RecursionError):
-        raise BadRequest(f"{path.name} is not valid JSON.") from None
 
 
 def _warn_of_weak_keys(settings: Settings) -> None:
@@ -231,5 +167,5 @@ def _warn_of_weak_keys(settings: Settings) -> None:
         )
 
 
-for command in JOBS:
+for command in (init, doctor, serve, *JOBS, match, encode, health, version):
     app.command()(command)

@@ -6,7 +6,23 @@ from typing import Annotated, Literal
 
 import typer
 
-EngineOption = Annotated[str | None, typer.Option("--engine", help="dlib by default.")]
+
+def parse_number(text: str | float) -> float:
+    """A number with a decimal point or a decimal comma. Raises ValueError."""
+    try:
+        return float(str(text).strip().replace(",", "."))
+    except ValueError:
+        raise ValueError(f"{text!r} is not a number such as 0.38") from None
+
+
+EngineOption = Annotated[
+    str | None,
+    typer.Option(
+        "--engine",
+        metavar="dlib|retail|faceapi|insightface",
+        help="What finds and describes faces; by default the first of FACE128_ENGINES (dlib).",
+    ),
+]
 FacesOption = Annotated[
     Literal["one", "largest", "best"],
     typer.Option(
@@ -19,4 +35,23 @@ JittersOption = Annotated[
 PassesOption = Annotated[
     Literal["one", "mirror"] | None,
     typer.Option("--passes", help="mirror: the mean of the face and its mirror image. FACE128_PASSES by default."),
+]
+ThresholdOption = Annotated[
+    float | None,
+    typer.Option(
+        "--threshold",
+        metavar="DISTANCE",
+        parser=parse_number,
+        help="Greatest distance that is a match, such as 0.38; by default the model's own.",
+    ),
+]
+YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask whether it is right.")]
+OpenOption = Annotated[bool, typer.Option("--open", help="Then open the page in the browser.")]
+EnginesOption = Annotated[
+    str | None,
+    typer.Option(
+        "--engine",
+        metavar="dlib|retail|faceapi|insightface",
+        help="dlib,retail compares both networks and their pair. By default the first of FACE128_ENGINES.",
+    ),
 ]

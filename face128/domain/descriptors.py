@@ -10,6 +10,7 @@ from __future__ import annotations
 import binascii
 import json
 import math
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, Literal
 
@@ -77,6 +78,22 @@ def parse_json(text: str) -> Any:
         return json.loads(text) if len(text) <= MAX_JSON_CHARACTERS else None
     except (ValueError, RecursionError):
         raise InvalidDescriptor("A descriptor that is text must be JSON or base64.") from None
+
+
+def parse_several(text: str, field: str) -> list[Any] | dict[str, Any]:
+    """The list or object in a text that has several descriptors. Raises InvalidDescriptor with the ``field``."""
+    try:
+        value = parse_json(text)
+    except InvalidDescriptor as error:
+        raise InvalidDescriptor(str(error), field=field) from None
+    if not isinstance(value, list | dict):
+        raise InvalidDescriptor("Descriptors that are text must be a list or an object, in JSON.", field=field)
+    return value
+
+
+def is_list_of_descriptors(value: Sequence[Any]) -> bool:
+    """Whether a list is one of descriptors, not one of the numbers of a descriptor."""
+    return len(value) > 0 and type(value[0]) not in (int, float, bool)
 
 
 @cache

@@ -81,6 +81,9 @@ RETAIL = ModelCard(
 CARDS: dict[str, ModelCard] = {card.name: card for card in (DLIB, FACEAPI, RETAIL)}
 """The models with fixed weights, by name; find_card also knows InsightFace packs and other files of retail."""
 
+MAX_MODELS = 16
+"""Of the descriptors in one request: a face has been described by two or three."""
+
 MODEL_NAMES = f"{', '.join(CARDS)}, and insightface-... as /encode-image names the model of a pack"
 """The known models, for error sentences."""
 
@@ -126,6 +129,11 @@ def pair_card(first: ModelCard, second: ModelCard) -> ModelCard | None:
         pipeline=f"{first.pipeline}+{second.pipeline}",
         cohort_cap=0.855,
     )
+
+
+def in_one_pair(one: ModelCard, other: ModelCard) -> bool:
+    """Whether descriptors of these two models may be of one pair."""
+    return pair_card(one, other) is not None or pair_card(other, one) is not None
 
 
 def find_card_or_pair(name: object) -> ModelCard | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -15,9 +16,11 @@ from face128.encoding.jitter import jittered_copies
 from face128.encoding.quality import MinQuality, Quality, assess, refuse_poor_quality
 from face128.engines.base import Chips, Engine, Face
 from face128.errors import BadImage, HeadTilted, MultipleFaces, NoFace
-from face128.events import one_photo, stage
+from face128.events import Stage, one_photo, stage
 from face128.photos.photo import Limits, Photo, decode_base64, open_photo
 
+Descriptor = npt.NDArray[np.float32]
+"""(dimension,)"""
 FaceChoice = Literal["one", "largest", "best"]
 """For a photo of several faces: "one" refuses it, "largest" takes the face with the largest box, "best" the one with
 the highest confidence, as detectSingleFace of face-api.js does."""
@@ -25,14 +28,15 @@ the highest confidence, as detectSingleFace of face-api.js does."""
 
 @dataclass(frozen=True)
 class Encoding:
-    descriptor: npt.NDArray[np.float32]
-    """(dimension,)"""
+    descriptor: Descriptor
     model: str
     face: Face
     face_count: int
     photo: Photo
     quality: Quality | None = None
     """None unless it was asked for."""
+    companions: dict[str, Descriptor] = field(default_factory=dict)
+    """The descriptors of the same face by the companions that were asked for, by their models' names."""
 
     def photo_facts(self) -> dict[str, Any]:
         """What an answer says about the photo, and the gallery keeps: a JSON object for each fact that is known."""
@@ -46,8 +50,12 @@ class Encoding:
             **face_fields(self.face, self.photo),
             "face_count": self.face_count,
             "roll": _rounded_roll(self.face),
+            **({"companions": self.companion_lists()} if self.companions else {}),
             **self.photo_facts(),
         }
+
+    def companion_lists(self) -> dict[str, list[float]]:
+        return {model: descriptor.tolist() for model, descriptor in self.companions.items()}
 
 
 def encode(
@@ -59,10 +67,12 @@ def encode(
     max_roll: float | None = None,
     with_quality: bool = False,
     min_quality: MinQuality = "none",
+    companions: Sequence[Engine] = (),
 ) -> Encoding:
     """Decode a photo, find its face and describe it. Blocking.
 
     With ``num_jitters`` above 1 the descriptor is the mean of so many jittered copies of the face (jitter.py).
+    ``companions`` describe the same face: engines that can crop the faces which ``engine`` finds.
     Raises what open_photo raises for the file, NoFace, MultipleFaces with every face's box, HeadTilted for a head that
     is tilted by more than ``max_roll`` degrees, and, ``with_quality``, PoorQuality for one worse than ``min_quality``.
     """
@@ -74,8 +84,33 @@ def encode(
         quality = assess(photo, face) if with_quality else None
         if quality:
             refuse_poor_quality(quality, min_quality)
-        descriptor = mean_descriptor(engine, describe_chips(engine, crop_face(engine, photo, face, num_jitters)))
-    return Encoding(descriptor, engine.card.name, face, len(faces), photo, quality)
+        descriptor, others = _describe(engine, companions, photo, face, num_jitters)
+    return Encoding(descriptor, engine.card.name, face, len(faces), photo, quality, others)
+
+
+def _describe(
+    engine: Engine, companions: Sequence[Engine], photo: Photo, face: Face, num_jitters: int
+) -> tuple[Descriptor, dict[str, Descriptor]]:
+    """The face's descriptor, and those of the companions by their models' names.
+
+    The networks run at the same time: where a core is idle, two take hardly longer than one (benchmarks/companions.py).
+    """
+
+    def describe_alone() -> Descriptor:
+        return mean_descriptor(engine, describe_chips(engine, crop_face(engine, photo, face, num_jitters)))
+
+    if not companions:
+        return describe_alone(), {}
+    with ThreadPoolExecutor(len(companions)) as threads:
+        running = [
+            threads.submit(each.describe, crop_face(each, photo, face, num_jitters, "companions"))
+            for each in companions
+        ]
+        descriptor = describe_alone()
+        with stage("companions"):
+            described = [future.result() for future in running]
+    means = map(mean_descriptor, companions, described)
+    return descriptor, {each.card.name: mean for each, mean in zip(companions, means, strict=True)}
 
 
 def find_faces(engine: Engine, data: bytes, limits: Limits) -> tuple[Photo, list[Face]]:
@@ -114,35 +149,42 @@ def choose_face(faces: Sequence[Face], photo: Photo, face_choice: FaceChoice) ->
     return max(faces, key=area if face_choice == "largest" else lambda face: face.confidence)
 
 
-def crop_face(engine: Engine, photo: Photo, face: Face, num_jitters: int = 1) -> Chips:
+def crop_face(engine: Engine, photo: Photo, face: Face, num_jitters: int = 1, as_stage: Stage = "crop") -> Chips:
     """(num_jitters, side, side, 3): the chip of a face or, with ``num_jitters`` above 1, its jittered copies."""
-    with stage("crop"):
+    with stage(as_stage):
         chips = engine.crop(photo, [face])
     return jittered_copies(chips[0], num_jitters) if num_jitters > 1 else chips
 
 
-def describe_chips(engine: Engine, chips: Chips) -> Descriptors:
+def describe_chips(engine: Engine, chips: Chips, as_stage: Stage = "describe") -> Descriptors:
     """One descriptor per chip. Blocking."""
-    with stage("describe"):
+    with stage(as_stage):
         return engine.describe(chips)
 
 
-def mean_descriptor(engine: Engine, descriptors: Descriptors) -> npt.NDArray[np.float32]:
-    """The descriptor of a face from those of its chips: (dimension,). Of length 1 where the metric is the cosine."""
+def mean_descriptor(engine: Engine, descriptors: Descriptors) -> Descriptor:
+    """The descriptor of a face from those of its chips. Of length 1 where the metric is the cosine."""
     mean = np.asarray(descriptors.mean(axis=0, dtype=np.float32))
     return mean / np.linalg.norm(mean) if len(descriptors) > 1 and engine.card.metric == "cosine" else mean
 
 
 def crop_base64_photo(
-    engine: Engine, image: object, limits: Limits, face_choice: FaceChoice
-) -> tuple[Chips, dict[str, Any]]:
-    """The chip of the one face of a photo in base64, and its ``face_fields``. Blocking. Raises what encode raises."""
+    engine: Engine, image: object, limits: Limits, face_choice: FaceChoice, companions: Sequence[Engine] = ()
+) -> tuple[list[Chips], dict[str, Any]]:
+    """The chips of the one face of a photo in base64, for the engine and each companion; and its ``face_fields``.
+
+    Blocking. Raises what encode raises.
+    """
     if not isinstance(image, str):
         raise BadImage("An image is a string in base64.")
     with one_photo():
         photo, faces = find_faces(engine, decode_base64(image, limits.max_bytes), limits)
         face = choose_face(faces, photo, face_choice)
-        return crop_face(engine, photo, face), face_fields(face, photo)
+        chips = [
+            crop_face(engine, photo, face),
+            *(crop_face(each, photo, face, 1, "companions") for each in companions),
+        ]
+        return chips, face_fields(face, photo)
 
 
 def refuse_tilted_head(face: Face, max_roll: float) -> None:

@@ -25,11 +25,16 @@ def with_passes(engine: Engine, passes: Passes) -> Engine:
     return engine if passes == "one" else MirrorEngine(engine)
 
 
+def card_with_passes(card: ModelCard, passes: Passes) -> ModelCard:
+    """The card of the engine that ``with_passes`` makes of the one with this card."""
+    return card if passes == "one" else replace(card, pipeline=f"{card.pipeline}/mirror")
+
+
 class MirrorEngine:
     """An engine that describes each chip and its mirror image, and gives the mean. Its card's pipeline says so."""
 
     def __init__(self, engine: Engine) -> None:
-        self.card: ModelCard = replace(engine.card, pipeline=f"{engine.card.pipeline}/mirror")
+        self.card: ModelCard = card_with_passes(engine.card, "mirror")
         self._engine = engine
 
     def search_bytes(self, pixel_count: int) -> int:

@@ -22,6 +22,9 @@ EyeLandmarks = tuple[tuple[int, int], tuple[int, int]]
 NoseLandmark = tuple[int, Literal["subnasale", "pronasale"]]
 """The landmark on the nose, and which point it is: where the nose meets the upper lip, or the nose's tip."""
 
+FINDER_NAMES = {"fast": "hog-fast5", "exact": "hog-exact"}
+"""By FACE128_DETECTION, for the pipeline of the engines that find faces as dlib does."""
+
 
 @dataclass(frozen=True)
 class Face:

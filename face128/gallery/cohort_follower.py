@@ -19,18 +19,16 @@ import sqlalchemy as sa
 
 from face128.domain.decision_rule import Rule, Tail
 from face128.domain.descriptors import Descriptors, Vector
-from face128.domain.model_card import ModelCard
 from face128.domain.template import Template
 from face128.errors import Face128Error, NotReady, TooLarge
 from face128.gallery.database import Database, fetch_all
 from face128.gallery.exact_search import lower_bound
 from face128.gallery.index import Distances, Ids
-from face128.gallery.index_sync import comparable_models
 from face128.gallery.knn_graph import KnnGraph, Rows
 from face128.gallery.person_templates import PersonTemplates, joined, template_batches
 from face128.gallery.rwlock import ReadWriteLock
-from face128.gallery.statements import FaceBatch, count_faces, erased_ids, read_faces, read_owners
-from face128.gallery.tables import faces
+from face128.gallery.space_rows import FaceBatch, count_photos, erased_ids, read_faces, read_owners
+from face128.gallery.stored_space import StoredSpace
 from face128.gallery.template_sync import VersionedIndex
 from face128.logs import plain_traceback
 from face128.matching.cohort_score import descriptor_lengths
@@ -51,14 +49,13 @@ FIRST_CANDIDATES = 64
 
 
 class CohortFollower:
-    """The k-NN graph of the models comparable with ``card``, and the version of the gallery that it has reached.
+    """The k-NN graph of a space, and the version of the gallery that it has reached.
 
     Thread-safe. A connection determines the version: that of the gallery that its transaction sees.
     """
 
-    def __init__(self, database: Database, card: ModelCard, template: Template = "nearest") -> None:
-        self._database, self._card, self._template = database, card, template
-        self._of_models = faces.c.model.in_(comparable_models(card))
+    def __init__(self, database: Database, space: StoredSpace, template: Template = "nearest") -> None:
+        self._database, self._space, self._template = database, space, template
         self._people = PersonTemplates()
         """By the template "mean", what the rows of the graph are of."""
         self._graph: KnnGraph | None = None
@@ -94,14 +91,13 @@ class CohortFollower:
         with self._lock.writing(), OverwritingFreedMemory():
             if self._graph is None or version <= self._version:
                 return self._graph is not None
-            added = self._of_models & (faces.c.version > self._version)
             gone = erased_ids(connection, self._version)
-            changes = len(gone) + count_faces(connection, added)
+            changes = len(gone) + count_photos(connection, self._space, self._version)
             if self._version < complete_from or changes * (len(self._graph) + changes) > MAX_UPDATE_PAIRS:
                 self._graph = self._snapshot = None
                 return False
             try:
-                self._graph.update(*self._changes(connection, self._people, gone, added))
+                self._graph.update(*self._changes(connection, self._people, gone, self._version))
             except BaseException:  # half of the changes: all is built anew
                 self._graph = self._snapshot = None
                 raise
@@ -109,14 +105,14 @@ class CohortFollower:
         return True
 
     def _changes(
-        self, connection: sa.Connection, people: PersonTemplates, gone: Ids, added: sa.ColumnElement[bool]
+        self, connection: sa.Connection, people: PersonTemplates, gone: Ids, above: int | None = None
     ) -> tuple[Ids, FaceBatch]:
         """The rows of the graph that are gone, and the new ones: faces, or templates."""
         if self._template == "nearest":
-            return gone, read_faces(connection, self._card.dimension, added)
-        changes = people.update(gone, read_owners(connection, added))
-        batches = [batch for _, batch in template_batches(connection, changes)]
-        return changes.gone, joined(batches, self._card.dimension)
+            return gone, read_faces(connection, self._space, above)
+        changes = people.update(gone, read_owners(connection, self._space, above))
+        batches = [batch for _, batch in template_batches(connection, changes, self._space)]
+        return changes.gone, joined(batches, self._space.dimension)
 
     def score(
         self, connection: sa.Connection, probe: Vector, rule: Rule, index: VersionedIndex | None
@@ -137,7 +133,7 @@ class CohortFollower:
                     if self._graph is None or self._version != _versions(connection)[0]:
                         return None
                     if self._snapshot is None:
-                        self._snapshot = CohortSnapshot(self._graph, self._version, self._card)
+                        self._snapshot = CohortSnapshot(self._graph, self._version, self._space)
                     return self._snapshot.score(probe, rule, index)
         raise NotReady("The members are being compared with each other. Try again soon.")
 
@@ -145,14 +141,14 @@ class CohortFollower:
         try:
             with OverwritingFreedMemory(), self._database.reading() as connection:
                 version, _ = _versions(connection)
-                if (count := count_faces(connection, self._of_models)) > MAX_COHORT_FACES:
+                if (count := count_photos(connection, self._space)) > MAX_COHORT_FACES:
                     raise TooLarge(
                         f"The cohort rule takes at most {MAX_COHORT_FACES:,} faces; the gallery has {count:,}."
                     )
                 people = PersonTemplates()
-                everybody = self._changes(connection, people, np.empty(0, np.int64), self._of_models)
-            dtype = np.float32 if self._template == "nearest" else np.float64
-            graph = KnnGraph(self._card.metric, self._card.dimension, dtype)
+                everybody = self._changes(connection, people, np.empty(0, np.int64))
+            stored = self._template == "nearest" and not self._space.of_pairs  # means and pairs are doubles
+            graph = KnnGraph(self._space.metric, self._space.dimension, np.float32 if stored else np.float64)
             graph.update(*everybody)
             with self._lock.writing():
                 self._graph, self._people, self._version, self._snapshot = graph, people, version, None
@@ -172,10 +168,10 @@ class ScoredCandidates:
     _index: VersionedIndex | None = None
     """Where further candidates are searched; None if these are all."""
 
-    def search(self, vector: Descriptors, card: ModelCard, k: int) -> tuple[Ids, Distances]:
+    def search(self, vector: Descriptors, k: int) -> tuple[Ids, Distances]:
         """As ``FaissIndexSync.search``, for this probe only."""
         if self._index and k > len(self._ids):
-            return self._index.search(vector, card, k)
+            return self._index.search(vector, k)
         k = min(k, len(self._ids))
         nearest = np.argpartition(self._distances, k - 1)[:k] if k else np.empty(0, np.intp)
         nearest = nearest[np.isfinite(self._distances[nearest])]
@@ -186,8 +182,8 @@ class ScoredCandidates:
 class CohortSnapshot:
     """The cohort of a graph. Valid until the graph's next update."""
 
-    def __init__(self, graph: KnnGraph, version: int, card: ModelCard) -> None:
-        self._graph, self._version, self._card = graph, version, card
+    def __init__(self, graph: KnnGraph, version: int, space: StoredSpace) -> None:
+        self._graph, self._version, self._space = graph, version, space
         self._cohort = graph.cohort()
         self._ids = graph.ids.copy()
 
@@ -204,7 +200,7 @@ class CohortSnapshot:
     ) -> ScoredCandidates | None:
         """Compare only the nearest faces and the few others that decide; None if those are too many."""
         with np.errstate(over="ignore"):
-            found = index.search_at(self._version, probe.astype(np.float32), self._card, FIRST_CANDIDATES)
+            found = index.search_at(self._version, probe.astype(np.float32), FIRST_CANDIDATES)
         if found is None:
             return None
         ids, approximate = found
@@ -236,7 +232,7 @@ class CohortSnapshot:
         return self._cohort.score(rows[finite], exact[finite], self._length(probe), tail)
 
     def _length(self, probe: Vector) -> float:
-        return float(descriptor_lengths(probe[None], self._card.metric)[0])
+        return float(descriptor_lengths(probe[None], self._space.metric)[0])
 
     @cached_property
     def _rows_by_id(self) -> Rows:

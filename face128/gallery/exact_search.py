@@ -9,48 +9,52 @@ from typing import Any
 import numpy as np
 import sqlalchemy as sa
 
-from face128.domain.descriptors import Descriptors, Matrix, Vector, distances
-from face128.domain.model_card import ModelCard
-from face128.gallery.database import fetch_all
+from face128.domain.descriptors import Matrix, Vector, distances
 from face128.gallery.index import Ids
 from face128.gallery.index_sync import Search
 from face128.gallery.records import RECORD_COLUMNS, Record, SearchHit
+from face128.gallery.space_rows import read_by_id, read_descriptors_in
+from face128.gallery.stored_space import StoredSpace, vectors_of
 from face128.matching.templates import templates
 
-Probe = Matrix | Vector
+ProbeVector = Matrix | Vector
 
 # Relative: float32 changes a distance by about 1e-7 of the numbers that it is computed from.
 FLOAT32_MARGIN = 1e-5
 FIRST_CANDIDATES = 8  # enough for four faces of one person, and another person's
-MAX_QUERY_IDS = 500
-_BY_ID = f"SELECT {', '.join(column.name for column in RECORD_COLUMNS)} FROM faces WHERE id IN"  # noqa: S608  (constant)
+_COLUMNS = ", ".join(column.name for column in RECORD_COLUMNS)
+_EMBEDDING, _MODEL = (_COLUMNS.split(", ").index(name) for name in ("embedding", "model"))
 
 
 Row = tuple[Any, ...]
 """Of RECORD_COLUMNS."""
-Candidate = tuple[float, int, Row]
+Found = tuple[float, int, Row]
 """The exact distance of a candidate, its id in the index, and its record's row."""
 FacesOf = Callable[[list[int]], list[Ids]]
 """The ids of the faces of each template."""
 
 
 def nearest_faces(
-    connection: sa.Connection, search: Search, probe: Probe, card: ModelCard, candidates: int = FIRST_CANDIDATES
+    connection: sa.Connection,
+    search: Search,
+    probe: ProbeVector,
+    space: StoredSpace,
+    candidates: int = FIRST_CANDIDATES,
 ) -> Iterator[SearchHit]:
-    """All comparable faces, nearest first, and of equal distances the older first; read as they are consumed.
+    """All faces of the space, nearest first, and of equal distances the older first; read as they are consumed.
 
     The distance is that of ``descriptors.distances``. A face without a finite distance is left out. The first search
     is for so many ``candidates``.
     """
-    return _nearest(search, probe, card, candidates, lambda ids: _exact_faces(connection, ids, probe, card))
+    return _nearest(search, probe, candidates, lambda ids: _exact_faces(connection, ids, probe, space))
 
 
 def nearest_templates(
     connection: sa.Connection,
     search: Search,
     faces_of: FacesOf,
-    probe: Probe,
-    card: ModelCard,
+    probe: ProbeVector,
+    space: StoredSpace,
     candidates: int = FIRST_CANDIDATES,
 ) -> Iterator[SearchHit]:
     """As ``nearest_faces``, of all people, by their templates; ``search`` finds ids of templates.
@@ -58,21 +62,21 @@ def nearest_templates(
     The record of a hit is the person's face that is nearest to the probe, and the distance that of the template.
     """
 
-    def exact(ids: list[int]) -> list[Candidate]:
-        return _exact_templates(connection, dict(zip(ids, faces_of(ids), strict=True)), probe, card)
+    def exact(ids: list[int]) -> list[Found]:
+        return _exact_templates(connection, dict(zip(ids, faces_of(ids), strict=True)), probe, space)
 
-    return _nearest(search, probe, card, candidates, exact)
+    return _nearest(search, probe, candidates, exact)
 
 
 def _nearest(
-    search: Search, probe: Probe, card: ModelCard, candidates: int, exact: Callable[[list[int]], list[Candidate]]
+    search: Search, probe: ProbeVector, candidates: int, exact: Callable[[list[int]], list[Found]]
 ) -> Iterator[SearchHit]:
     found: set[int] = set()
     with np.errstate(over="ignore"):
         query = probe.astype(np.float32)
     length = float(np.linalg.norm(probe))
     while True:
-        ids, approximate = search(query, card, candidates)
+        ids, approximate = search(query, candidates)
         complete = len(ids) < candidates
         # Faces that were not proposed may be as near as the last candidate, within float32's error.
         certain_below = np.inf if complete else lower_bound(float(approximate[-1]), length)
@@ -90,24 +94,25 @@ def lower_bound(approximate: float, length: float) -> float:
     return approximate - FLOAT32_MARGIN * (1 + approximate + length)
 
 
-def _exact_faces(connection: sa.Connection, ids: list[int], probe: Probe, card: ModelCard) -> list[Candidate]:
-    rows = _read(connection, ids)
-    exact = distances(_vectors(rows, card), probe, card.metric).tolist() if rows else []
+def _exact_faces(connection: sa.Connection, ids: list[int], probe: ProbeVector, space: StoredSpace) -> list[Found]:
+    rows, vectors = _vectors(connection, read_by_id(connection, _COLUMNS, ids), space)
+    exact = distances(vectors, probe, space.metric).tolist() if rows else []
     return [(distance, row[0], row) for distance, row in zip(exact, rows, strict=True)]
 
 
 def _exact_templates(
-    connection: sa.Connection, faces: dict[int, Ids], probe: Probe, card: ModelCard
-) -> list[Candidate]:
+    connection: sa.Connection, faces: dict[int, Ids], probe: ProbeVector, space: StoredSpace
+) -> list[Found]:
     """``faces`` has the faces of each template."""
     owners = {face_id: template for template, own in faces.items() for face_id in own.tolist()}
-    rows = sorted(_read(connection, list(owners)), key=lambda row: (owners[row[0]], row[0]))
+    unsorted = read_by_id(connection, _COLUMNS, list(owners))
+    rows, vectors = _vectors(connection, sorted(unsorted, key=lambda row: (owners[row[0]], row[0])), space)
     if not rows:
         return []
-    vectors, template_ids = _vectors(rows, card), np.array([owners[row[0]] for row in rows])
-    found = templates(vectors, template_ids, card.metric, card.cohort_cap)
-    of_faces = distances(vectors, probe, card.metric)
-    of_templates = distances(found.vectors, probe, card.metric).tolist()
+    template_ids = np.array([owners[row[0]] for row in rows])
+    found = templates(vectors, template_ids, space.metric, space.cohort_cap)
+    of_faces = distances(vectors, probe, space.metric)
+    of_templates = distances(found.vectors, probe, space.metric).tolist()
     ends = [*found.first_rows[1:].tolist(), len(rows)]
     candidates = []
     for distance, start, end in zip(of_templates, found.first_rows.tolist(), ends, strict=True):
@@ -116,14 +121,12 @@ def _exact_templates(
     return candidates
 
 
-def _read(connection: sa.Connection, face_ids: list[int]) -> list[Row]:
-    """Their rows. One that was erased meanwhile is left out."""
-    rows: list[Row] = []
-    for start in range(0, len(face_ids), MAX_QUERY_IDS):
-        block = ", ".join(map(str, face_ids[start : start + MAX_QUERY_IDS]))  # integers from the index: safe in SQL
-        rows += fetch_all(connection, f"{_BY_ID} ({block})")
-    return rows
-
-
-def _vectors(rows: list[Row], card: ModelCard) -> Descriptors:
-    return np.frombuffer(b"".join(row[1] for row in rows), "<f4").reshape(len(rows), card.dimension)
+def _vectors(connection: sa.Connection, rows: list[Row], space: StoredSpace) -> tuple[list[Row], Matrix]:
+    """The descriptors of these faces in the space, without the faces that have none there."""
+    photos = read_descriptors_in(connection, ((row[0], row[_MODEL], row[_EMBEDDING]) for row in rows), space)
+    models = [space.model_of(photo) for photo in photos]
+    in_space = [place for place, model in enumerate(models) if model is not None]
+    if not in_space:
+        return [], np.empty((0, space.dimension))
+    chosen = [models[place] or "" for place in in_space]
+    return [rows[place] for place in in_space], vectors_of(chosen, [photos[place] for place in in_space])

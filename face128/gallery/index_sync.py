@@ -1,4 +1,4 @@
-"""Keeps the indexes equal to the table: before each search, the changes since the last one are read from it."""
+"""Keeps the indexes of a space equal to the tables."""
 
 from __future__ import annotations
 
@@ -7,80 +7,53 @@ from collections.abc import Callable
 import numpy as np
 import sqlalchemy as sa
 
-from face128.domain.descriptors import Descriptors, Metric
-from face128.domain.model_card import ModelCard, find_card
-from face128.gallery.database import fetch_all
+from face128.domain.descriptors import Descriptors
+from face128.gallery.follower import Follower
 from face128.gallery.index import Distances, FaissIndex, Ids
-from face128.gallery.rwlock import ReadWriteLock
-from face128.gallery.statements import erased_ids, read_vectors
-from face128.gallery.tables import state
-from face128.process_memory import OverwritingFreedMemory
+from face128.gallery.space_rows import erased_ids, read_vectors
+from face128.gallery.stored_space import StoredSpace
 
-Search = Callable[[Descriptors, ModelCard, int], tuple[Ids, Distances]]
+Search = Callable[[Descriptors, int], tuple[Ids, Distances]]
 """Finds candidates: see ``FaissIndexSync.search``."""
 
 
-class FaissIndexSync:
-    """The indexes of all models, in this process, and the gallery's version that they have reached."""
+class FaissIndexSync(Follower):
+    """The indexes of all models of a space, in this process."""
 
-    def __init__(self) -> None:
+    def __init__(self, space: StoredSpace) -> None:
+        super().__init__()
+        self._space = space
         self._indexes: dict[str, FaissIndex] = {}
-        self._version = -1
-        self._lock = ReadWriteLock()
 
-    def catch_up(self, connection: sa.Connection) -> None:
-        """Bring the indexes to the version of the gallery that this transaction sees."""
-        if fetch_all(connection, "SELECT version FROM state")[0][0] <= self._version:
-            return
-        with self._lock.writing(), OverwritingFreedMemory():
-            self._apply_changes(connection)
-
-    def search(self, vector: Descriptors, card: ModelCard, k: int) -> tuple[Ids, Distances]:
-        """The ``k`` approximately nearest face ids of all models comparable with ``card``, nearest first."""
+    def search(self, vector: Descriptors, k: int) -> tuple[Ids, Distances]:
+        """The ``k`` approximately nearest photos of the space by their ids, nearest first."""
         with self._lock.reading():
-            return self._search(vector, card, k)
+            return self._search(vector, k)
 
-    def search_at(self, version: int, vector: Descriptors, card: ModelCard, k: int) -> tuple[Ids, Distances] | None:
+    def search_at(self, version: int, vector: Descriptors, k: int) -> tuple[Ids, Distances] | None:
         """As ``search``, in the gallery at this version; None if the indexes' version is another."""
         with self._lock.reading():
-            return self._search(vector, card, k) if version == self._version else None
+            return self._search(vector, k) if version == self._version else None
 
-    def _apply_changes(self, connection: sa.Connection) -> None:
-        now = connection.execute(sa.select(state.c.version, state.c.complete_from)).one()
-        if now.version <= self._version:  # another thread has done it
-            return
-        known = self._version if self._version >= now.complete_from else None
+    def sizes(self) -> dict[str, int]:
+        """The number of photos in the index of each model."""
+        with self._lock.reading():
+            return {name: len(index) for name, index in self._indexes.items()}
+
+    def _update(self, connection: sa.Connection, known: int | None) -> None:
         if known is None:
             self._indexes.clear()
         else:
             gone = erased_ids(connection, known)
             for index in self._indexes.values():
                 index.remove(gone)
-        for model, ids, vectors in read_vectors(connection, known):
+        for model, ids, vectors in read_vectors(connection, self._space, known):
             if model not in self._indexes:
-                self._indexes[model] = FaissIndex(vectors.shape[1], metric_of(model))
-            self._indexes[model].add(ids, vectors)
-        self._version = now.version
+                self._indexes[model] = FaissIndex(self._space.dimension, self._space.metric)
+            self._indexes[model].add(ids, vectors.astype(np.float32, copy=False))
 
-    def _search(self, vector: Descriptors, card: ModelCard, k: int) -> tuple[Ids, Distances]:
-        models = comparable_models(card) & self._indexes.keys()
-        return merge_nearest([self._indexes[name].search(vector, k) for name in models], k)
-
-    def sizes(self) -> dict[str, int]:
-        """The number of faces in the index of each model."""
-        with self._lock.reading():
-            return {name: len(index) for name, index in self._indexes.items()}
-
-
-def comparable_models(card: ModelCard) -> frozenset[str]:
-    """The models whose descriptors may be compared with this card's, its own included."""
-    return card.comparable_with | {card.name}
-
-
-def metric_of(model: str) -> Metric:
-    """The metric of a stored face's model. A model without a card (the fake engine's) is Euclidean."""
-    card = find_card(model)
-    return "euclidean" if card is None else card.metric
+    def _search(self, vector: Descriptors, k: int) -> tuple[Ids, Distances]:
+        return merge_nearest([index.search(vector, k) for index in self._indexes.values()], k)
 
 
 def merge_nearest(results: list[tuple[Ids, Distances]], k: int) -> tuple[Ids, Distances]:

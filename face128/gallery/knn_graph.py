@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from face128.domain.descriptors import Descriptors, Metric, Vector, distances
 from face128.gallery.index import Distances, Ids, distances_from_squares, normalised
-from face128.gallery.statements import FaceBatch
+from face128.gallery.space_rows import FaceBatch
 from face128.matching.cohort_score import COHORT_SIZE, descriptor_lengths
 from face128.matching.conformal import Cohort
 

@@ -1,4 +1,4 @@
-"""Vector indexes in Milvus: one collection for each model, shared by all services of one gallery."""
+"""Vector indexes in Milvus: a collection for each model, and for pairs, shared by all services of one gallery."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import sqlalchemy as sa
 from pymilvus import DataType, MilvusClient, MilvusException
 
 from face128.domain.descriptors import Descriptors, Metric
-from face128.domain.model_card import ModelCard
 from face128.errors import DatabaseUnavailable
 from face128.gallery.database import Database
 from face128.gallery.index import Distances, Ids, distances_from_squares, normalised
-from face128.gallery.index_sync import comparable_models, merge_nearest, metric_of
-from face128.gallery.statements import erased_ids, read_vectors, stored_models
-from face128.gallery.tables import faces, state
+from face128.gallery.index_sync import merge_nearest
+from face128.gallery.space_rows import erased_ids, ids_by_name, read_all_vectors
+from face128.gallery.stored_space import StoredSpace, metric_of
+from face128.gallery.tables import state
 
 log = logging.getLogger("face128")
 
@@ -95,14 +95,14 @@ class MilvusIndexSync:
         with _as_unavailable(), writing as writer:
             self._apply_changes(writer)
 
-    def search(self, vector: Descriptors, card: ModelCard, k: int) -> tuple[Ids, Distances]:
+    def search(self, vector: Descriptors, space: StoredSpace, k: int) -> tuple[Ids, Distances]:
         with _as_unavailable():
-            indexes = [self._index(name) for name in comparable_models(card) if self._exists(name)]
+            indexes = [self._index(name) for name in space.models if self._exists(name)]
             return merge_nearest([index.search(vector, k) for index in indexes], k)
 
     def sizes(self) -> dict[str, int]:
         with _as_unavailable(), self._database.reading() as connection:
-            return {name: len(self._index(name)) for name in stored_models(connection)}
+            return {name: len(self._index(name)) for name in ids_by_name(connection)}
 
     def _apply_changes(self, connection: sa.Connection) -> None:
         """Bring Milvus to the table's version. As the only writer, this transaction has Milvus alone, too."""
@@ -128,16 +128,15 @@ class MilvusIndexSync:
         self._add(connection)
 
     def _add(self, connection: sa.Connection, above: int | None = None) -> None:
-        for model, ids, vectors in read_vectors(connection, above):
-            self._index(model, vectors.shape[1]).add(ids, vectors)
+        for name, ids, vectors in read_all_vectors(connection, above):
+            self._index(name, vectors.shape[1]).add(ids, vectors.astype(np.float32, copy=False))
 
     def _equals_table(self, connection: sa.Connection) -> bool:
-        """Whether each model's collection has exactly the ids of the table."""
-        for model in stored_models(connection):
-            ids = connection.scalars(sa.select(faces.c.id).where(faces.c.model == model).order_by(faces.c.id)).all()
-            if not (self._exists(model) and np.array_equal(self._index(model).ids(), ids)):
-                return False
-        return True
+        """Whether each collection has exactly the ids of the table."""
+        return all(
+            self._exists(name) and np.array_equal(self._index(name).ids(), ids)
+            for name, ids in ids_by_name(connection).items()
+        )
 
     def _index(self, model: str, dimension: int | None = None) -> MilvusIndex:
         if model not in self._indexes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,10 +11,12 @@ import sqlalchemy as sa
 from face128.domain.descriptors import Matrix, Vector
 from face128.domain.model_card import ModelCard
 from face128.domain.template import Template
+from face128.domain.thresholds import Thresholds
 from face128.errors import ModelMismatch, NotFound
-from face128.gallery.index_sync import comparable_models
-from face128.gallery.records import RECORD_COLUMNS, Person, Record
+from face128.gallery.records import RECORD_COLUMNS, Person, Record, stored_vector
+from face128.gallery.space_rows import read_descriptors
 from face128.gallery.statements import of_user
+from face128.gallery.stored_space import StoredSpace, vectors_of
 from face128.gallery.tables import faces
 from face128.matching.templates import templates
 from face128.matching.verification import distance_to_person
@@ -27,7 +30,7 @@ class Verification:
     distance: float
     threshold: float
     model: str
-    """The probe's."""
+    """The probe's in the space that decides."""
 
     @property
     def verified(self) -> bool:
@@ -37,25 +40,31 @@ class Verification:
 def verify(
     connection: sa.Connection,
     user_id: str,
-    probe: Matrix | Vector,
-    card: ModelCard,
-    threshold: float | None,
+    probe: Sequence[tuple[ModelCard, Matrix | Vector]],
+    thresholds: Thresholds,
     template: Template,
 ) -> Verification:
-    """Compare the probe with one person, by their nearest face or their mean; a ``threshold`` replaces the card's.
+    """Compare the probe with one person, by their nearest face or their mean, in the first space that they share.
 
-    Raises NotFound, ModelMismatch if no face of the person is comparable, InvalidDescriptor as ``distance`` does.
+    ``probe`` is what it can be compared in, the preferred first. Raises NotFound, ModelMismatch if no face of the
+    person is comparable, InvalidDescriptor as ``distance`` does.
     """
     person, records = _faces_of_person(connection, user_id)
-    comparable = [record for record in records if record.model in comparable_models(card)]
-    if not comparable:
-        raise ModelMismatch(f"This person has no face of a model that is comparable with {card.name}.")
-    vectors = np.array([record.descriptor for record in comparable])
-    if template == "mean":  # one for each model
-        _, models = np.unique([record.model for record in comparable], return_inverse=True)
-        vectors = templates(vectors, models, card.metric, card.cohort_cap).vectors
-    distance = distance_to_person(vectors, probe, card.metric)
-    return Verification(person, distance, card.threshold if threshold is None else threshold, card.name)
+    rows = [(record.face_id, record.model, stored_vector(record.descriptor)) for record in records]
+    photos = read_descriptors(connection, rows)
+    for card, vector in probe:
+        space = StoredSpace.of(card)
+        comparable = [(name, photo) for photo in photos if (name := space.model_of(photo)) is not None]
+        if not comparable:
+            continue
+        vectors = vectors_of([name for name, _ in comparable], [photo for _, photo in comparable])
+        if template == "mean":  # one for each model
+            _, models = np.unique([name for name, _ in comparable], return_inverse=True)
+            vectors = templates(vectors, models, card.metric, card.cohort_cap).vectors
+        distance = distance_to_person(vectors, vector, card.metric)
+        return Verification(person, distance, thresholds.get(card.name, card.threshold), card.name)
+    names = ", ".join(card.name for card, _ in probe if "+" not in card.name)
+    raise ModelMismatch(f"This person has no face of a model that is comparable with {names}.")
 
 
 def _faces_of_person(connection: sa.Connection, user_id: str) -> tuple[Person, list[Record]]:

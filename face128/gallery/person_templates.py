@@ -17,14 +17,11 @@ import numpy.typing as npt
 import sqlalchemy as sa
 
 from face128.domain.descriptors import Vector
-from face128.domain.model_card import DLIB, find_card
-from face128.gallery.database import fetch_all
 from face128.gallery.index import Ids
-from face128.gallery.index_sync import metric_of
-from face128.gallery.statements import FaceBatch, FaceOwners
+from face128.gallery.space_rows import FaceBatch, FaceOwners, read_by_id, read_descriptors_in
+from face128.gallery.stored_space import StoredSpace, vectors_of
 from face128.matching.templates import templates
 
-MAX_QUERY_IDS = 500
 MAX_READ_FACES = 4096  # whose descriptors are in memory at once: 2 MB
 
 
@@ -79,6 +76,19 @@ class PersonTemplates:
         rows = np.minimum(np.searchsorted(known, ids), len(known) - 1)
         alone = np.array([face_id not in self._several for face_id in ids.tolist()], np.bool_)
         return np.asarray((known[rows] == ids) & (self._columns["templates"][rows] == ids) & alone)
+
+    def models_of_person(self, face_id: int) -> set[str]:
+        """The models of all faces of the person whose face this is; none if it is not known."""
+        rows = np.flatnonzero(self._columns["ids"] == face_id)
+        of_person = self._columns["keys"] == self._columns["keys"][rows[0]] if len(rows) else rows
+        return {self._models[number] for number in set(self._model_numbers[of_person].tolist())}
+
+    def models_in_use(self) -> list[str]:
+        return [self._models[number] for number in np.flatnonzero(np.bincount(self._model_numbers)).tolist()]
+
+    def people_of(self, model: str) -> Ids:
+        """For each face of the model the key of the person, which is the same for all their faces."""
+        return np.asarray(self._columns["keys"][self._model_numbers == self._models.index(model)])
 
     def update(self, erased: Ids, added: FaceOwners) -> TemplateChanges:
         """Remove the faces ``erased`` and add ``added``; a face that is there already is replaced."""
@@ -150,7 +160,9 @@ class PersonTemplates:
         )
 
 
-def template_batches(connection: sa.Connection, changes: TemplateChanges) -> Iterator[tuple[str, FaceBatch]]:
+def template_batches(
+    connection: sa.Connection, changes: TemplateChanges, space: StoredSpace
+) -> Iterator[tuple[str, FaceBatch]]:
     """The model, and the new templates as rows of a batch, read from the table; each batch is of one model.
 
     The vectors are float64; ``users`` and ``names`` are both the person's key.
@@ -163,7 +175,8 @@ def template_batches(connection: sa.Connection, changes: TemplateChanges) -> Ite
             groups = np.flatnonzero(of_model & (blocks == block))
             faces = [changes.face_ids[ends[group] - changes.counts[group] : ends[group]] for group in groups.tolist()]
             keys, ids = changes.keys[groups], np.array([own[0] for own in faces], np.int64)
-            yield model, FaceBatch(ids, _templates(connection, faces, model), keys, keys, np.zeros(len(ids), np.bool_))
+            vectors = _templates(connection, faces, model, space)
+            yield model, FaceBatch(ids, vectors, keys, keys, np.zeros(len(ids), np.bool_))
 
 
 def joined(batches: list[FaceBatch], dimension: int) -> FaceBatch:
@@ -174,14 +187,11 @@ def joined(batches: list[FaceBatch], dimension: int) -> FaceBatch:
     return FaceBatch(*(np.concatenate(column) for column in columns))
 
 
-def _templates(connection: sa.Connection, faces: list[Ids], model: str) -> Vector:
+def _templates(connection: sa.Connection, faces: list[Ids], model: str, space: StoredSpace) -> Vector:
     """(people, dimension) the templates of these people's faces."""
-    face_ids = np.concatenate(faces)
+    face_ids = np.concatenate(faces).tolist()
     people = np.arange(len(faces)).repeat([len(own) for own in faces])
-    stored: dict[int, bytes] = {}
-    for start in range(0, len(face_ids), MAX_QUERY_IDS):
-        block = ", ".join(map(str, face_ids[start : start + MAX_QUERY_IDS].tolist()))  # integers: safe in SQL
-        stored.update(fetch_all(connection, f"SELECT id, embedding FROM faces WHERE id IN ({block})"))  # noqa: S608
-    vectors = np.frombuffer(b"".join(stored[face_id] for face_id in face_ids.tolist()), "<f4")
-    card = find_card(model) or DLIB  # a model without a card (the fake engine's) is as dlib's
-    return templates(vectors.reshape(len(face_ids), -1), people, metric_of(model), card.cohort_cap).vectors
+    rows = read_by_id(connection, "id, model, embedding", face_ids)
+    stored = dict(zip([row[0] for row in rows], read_descriptors_in(connection, rows, space), strict=True))
+    vectors = vectors_of([model] * len(face_ids), [stored[face_id] for face_id in face_ids])
+    return templates(vectors, people, space.metric, space.cohort_cap).vectors

@@ -7,7 +7,7 @@ import json
 import re
 import unicodedata
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from face128.domain.descriptors import Vector
+from face128.domain.descriptors import Matrix, Vector
 from face128.domain.members import RegNo
-from face128.domain.model_card import ModelCard
+from face128.domain.model_card import CARDS, ModelCard, in_one_pair
 from face128.domain.strict_json import MAX_INTEGER_DIGITS, is_unicode
 from face128.errors import InvalidRequest, NotFound
 from face128.gallery.tables import faces
@@ -91,10 +91,26 @@ class NewFace:
     metadata: dict[str, Any] = field(default_factory=dict)
     photo_facts: dict[str, Any] = field(default_factory=dict)
     """See PHOTO_FACTS; a fact that is not known is left out."""
+    companions: Mapping[str, Matrix | Vector] = field(default_factory=dict)
+    """The photo's descriptors by further models, none comparable with another of the photo's."""
+
+    def by_model(self, card: ModelCard) -> dict[str, bytes]:
+        """The stored form of all its descriptors."""
+        return {
+            model: stored_vector(vector) for model, vector in {card.name: self.descriptor, **self.companions}.items()
+        }
+
+    def content_hashes(self, person: Person, card: ModelCard) -> list[str]:
+        """Its own, and those that its row may have if the photo came first by another network of a pair."""
+        partners = (other.name for other in CARDS.values() if in_one_pair(card, other))
+        return [self._content_hash(person, model) for model in dict.fromkeys((card.name, *self.companions, *partners))]
 
     def content_hash(self, person: Person, card: ModelCard) -> str:
+        return self._content_hash(person, card.name)
+
+    def _content_hash(self, person: Person, model: str) -> str:
         identity = f"name {person.name}" if person.by_name else f"user {person.user_id}"
-        parts = [identity.encode(), card.name.encode(), self.source]
+        parts = [identity.encode(), model.encode(), self.source]
         return hashlib.sha256(b"".join(len(part).to_bytes(8, "big") + part for part in parts)).hexdigest()
 
     def table_row(self, person: Person, card: ModelCard, version: int) -> dict[str, Any]:
@@ -102,7 +118,7 @@ class NewFace:
         return {
             "user_id": person.user_id,
             "name": person.name,
-            "embedding": self.descriptor.astype("<f4").tobytes(),
+            "embedding": stored_vector(self.descriptor),
             "created_at": datetime.now(UTC).replace(tzinfo=None),
             "record_id": person.user_id if person.by_name else str(uuid.uuid4()),
             "is_number": person.numeric,
@@ -127,6 +143,8 @@ class Record:
     model: str
     descriptor: Vector
     photo_facts: dict[str, Any]
+    companions: tuple[str, ...] = ()
+    """The models of its other descriptors, where they were asked for."""
 
     @classmethod
     def from_row(cls, row: Sequence[Any]) -> Record:
@@ -148,6 +166,11 @@ class Record:
 class SearchHit:
     record: Record
     distance: float
+
+
+def stored_vector(vector: Matrix | Vector) -> bytes:
+    """The stored form of a descriptor."""
+    return vector.astype("<f4").tobytes()
 
 
 def check_text(name: str, text: str) -> None:

@@ -1,19 +1,17 @@
-"""The SQL of several modules: what they read from the table of faces, and the changes, for ``Database.writing``."""
+"""The SQL of several modules: what they read, and the changes, for ``Database.writing``."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import sqlalchemy as sa
 
-from face128.domain.descriptors import Descriptors, Matrix
-from face128.domain.model_card import ModelCard
-from face128.gallery.index import Ids
+from face128.domain.model_card import ModelCard, find_card
 from face128.gallery.records import RECORD_COLUMNS, NewFace, Person, Record
-from face128.gallery.tables import erased, faces, state
+from face128.gallery.stored_space import Models, comparable_models
+from face128.gallery.tables import companions, erased, faces, state
 
 # Fewer rows than the garbage collector's threshold (700): a million faces are loaded in 5 s. With 10,000 rows, which
 # it scans again and again, it takes 8 s.
@@ -21,85 +19,13 @@ BATCH_ROWS = 500
 MAX_LISTED_VERSIONS = 10_000  # erasures of older versions are no longer listed: the whole table must be read
 
 
-@dataclass(frozen=True)
-class FaceBatch:
-    """Stored faces, one row of each array for each. ``users`` and ``names`` are hashes, to save memory."""
-
-    ids: Ids
-    vectors: Matrix
-    users: Ids
-    names: Ids
-    by_name: npt.NDArray[np.bool_]
-    """Whether the face is a record: its name identifies the person."""
-
-
-@dataclass(frozen=True)
-class FaceOwners:
-    """Who stored faces belong to: as FaceBatch, without descriptors."""
-
-    ids: Ids
-    users: Ids
-    names: Ids
-    by_name: npt.NDArray[np.bool_]
-    models: list[str]
-
-
 def stored_models(connection: sa.Connection) -> list[str]:
-    """In alphabetical order."""
+    """The models of the photos' rows, in alphabetical order."""
     return sorted(connection.scalars(sa.select(faces.c.model).distinct()))
 
 
 def count_faces(connection: sa.Connection, condition: sa.ColumnElement[bool] = sa.true()) -> int:
     return connection.scalars(sa.select(sa.func.count()).select_from(faces).where(condition)).one()
-
-
-def read_vectors(connection: sa.Connection, above: int | None = None) -> Iterator[tuple[str, Ids, Descriptors]]:
-    """Model, face ids and descriptors of all faces, or of those added above a version; each batch is of one model."""
-    wanted = sa.select(faces.c.id, faces.c.model, faces.c.embedding)
-    # New faces are not sorted: to sort them, SQLite would read the whole table instead of the index on version.
-    wanted = wanted.order_by(faces.c.id) if above is None else wanted.where(faces.c.version > above)
-    result = connection.execute(wanted.execution_options(stream_results=True))
-    for batch in result.partitions(BATCH_ROWS):
-        for model in {row[1] for row in batch}:
-            ids, _, embeddings = zip(*(row for row in batch if row[1] == model), strict=True)
-            yield model, np.array(ids, np.int64), np.frombuffer(b"".join(embeddings), "<f4").reshape(len(ids), -1)
-
-
-def read_faces(connection: sa.Connection, dimension: int, condition: sa.ColumnElement[bool]) -> FaceBatch:
-    """The faces that meet the condition, in any order."""
-    columns = (faces.c.id, faces.c.embedding, faces.c.user_id, faces.c.name, faces.c.record_id)
-    embeddings: list[bytes] = []
-    numbers: list[tuple[int, int, int, bool]] = []
-    wanted = sa.select(*columns).where(condition).execution_options(stream_results=True)
-    for face_id, embedding, *owner in connection.execute(wanted):
-        numbers.append((face_id, *_owner(*owner)))
-        embeddings.append(embedding)
-    vectors = np.frombuffer(b"".join(embeddings), "<f4").reshape(-1, dimension)
-    ids, users, names, by_name = np.array(numbers, np.int64).reshape(-1, 4).T.copy()
-    return FaceBatch(ids, vectors, users, names, by_name.astype(np.bool_))
-
-
-def read_owners(connection: sa.Connection, condition: sa.ColumnElement[bool] = sa.true()) -> FaceOwners:
-    """Who the faces that meet the condition belong to, without their descriptors; in any order."""
-    columns = (faces.c.id, faces.c.model, faces.c.user_id, faces.c.name, faces.c.record_id)
-    numbers: list[tuple[int, int, int, bool]] = []
-    models: list[str] = []
-    for face_id, model, *owner in connection.execute(sa.select(*columns).where(condition)):
-        numbers.append((face_id, *_owner(*owner)))
-        models.append(model)
-    ids, users, names, by_name = np.array(numbers, np.int64).reshape(-1, 4).T.copy()
-    return FaceOwners(ids, users, names, by_name.astype(np.bool_), models)
-
-
-def _owner(user_id: str, name: str | None, record_id: str) -> tuple[int, int, bool]:
-    # Python's hash has 64 bits and a secret of this process: two people do not collide.
-    user = hash(("user", user_id))
-    return user, hash(("name", name)) if name else user, user_id == record_id
-
-
-def erased_ids(connection: sa.Connection, above: int) -> Ids:
-    """The ids of the faces erased after a version."""
-    return np.array(connection.scalars(sa.select(erased.c.face_id).where(erased.c.version > above)).all(), np.int64)
 
 
 def last_erasure(connection: sa.Connection) -> int:
@@ -123,19 +49,78 @@ def next_version(connection: sa.Connection) -> int:
 
 
 def add_faces(connection: sa.Connection, person: Person, new: Sequence[NewFace], card: ModelCard) -> list[Record]:
-    """Store the faces that are not stored yet, and return the records of all of them, each once."""
-    by_hash = {face.content_hash(person, card): face for face in new}
-    records: dict[str, Record] = {}
-    hashes = list(by_hash)
-    for start in range(0, len(hashes), BATCH_ROWS):  # a database takes only so many values in one statement
-        batch = hashes[start : start + BATCH_ROWS]
-        wanted = sa.select(*RECORD_COLUMNS, faces.c.content_hash).where(faces.c.content_hash.in_(batch))
-        stored = {row.content_hash for row in connection.execute(wanted)}
-        if missing := [by_hash[content] for content in batch if content not in stored]:
-            version = next_version(connection)
-            connection.execute(sa.insert(faces), [face.table_row(person, card, version) for face in missing])
-        records |= {row.content_hash: Record.from_row(row) for row in connection.execute(wanted)}
-    return [records[content] for content in by_hash]
+    """Store the faces that are not stored yet, and return the records of all of them, each once.
+
+    A photo that is stored gets the descriptors that it lacks.
+    """
+    hashes = [face.content_hashes(person, card) for face in new]
+    records = _records_by_hash(connection, [content for own in hashes for content in own])
+    missing: dict[str, NewFace] = {}
+    for face, own in zip(new, hashes, strict=True):
+        if records.keys().isdisjoint(own):
+            missing.setdefault(own[0], face)
+    if missing:
+        version = next_version(connection)
+        connection.execute(sa.insert(faces), [face.table_row(person, card, version) for face in missing.values()])
+        records |= _records_by_hash(connection, list(missing))
+    photos: dict[int, tuple[Record, NewFace]] = {}
+    for face, own in zip(new, hashes, strict=True):
+        record = next(records[content] for content in own if content in records)
+        photos.setdefault(record.face_id, (record, face))
+    add_companions(connection, {face_id: face.by_model(card) for face_id, (_, face) in photos.items()})
+    return [record for record, _ in photos.values()]
+
+
+def add_companions(connection: sa.Connection, photos: Mapping[int, Mapping[str, bytes]]) -> int:
+    """Give stored photos the descriptors that they lack, by their ids; return how many were added.
+
+    One that is comparable with another of the photo's is left out: a photo has one descriptor in a space.
+    """
+    several = [face_id for face_id, own in photos.items() if len(own) > 1]
+    have: dict[int, set[str]] = {face_id: set() for face_id in several}
+    for block in _blocks(several):
+        for table, face_id in ((faces, faces.c.id), (companions, companions.c.face_id)):
+            for row in connection.execute(sa.select(face_id, table.c.model).where(face_id.in_(block))):
+                have[row[0]].add(row[1])
+    rows: list[dict[str, Any]] = []
+    for photo in several:
+        for model, embedding in photos[photo].items():
+            if have[photo].isdisjoint(_comparable(model)):
+                have[photo].add(model)
+                rows.append({"face_id": photo, "model": model, "embedding": embedding})
+    if rows:
+        version = next_version(connection)
+        connection.execute(sa.insert(companions), [row | {"version": version} for row in rows])
+    return len(rows)
+
+
+def _comparable(model: str) -> Models:
+    card = find_card(model)
+    return comparable_models(card) if card else frozenset({model})
+
+
+def _records_by_hash(connection: sa.Connection, hashes: Sequence[str]) -> dict[str, Record]:
+    wanted = sa.select(*RECORD_COLUMNS, faces.c.content_hash)
+    return {
+        row.content_hash: Record.from_row(row)
+        for block in _blocks(hashes)
+        for row in connection.execute(wanted.where(faces.c.content_hash.in_(block)))
+    }
+
+
+def ids_by_hash(connection: sa.Connection, hashes: Sequence[str]) -> dict[str, int]:
+    """The ids of stored photos, by their content hashes."""
+    wanted = sa.select(faces.c.content_hash, faces.c.id)
+    return {
+        content: face_id
+        for block in _blocks(hashes)
+        for content, face_id in connection.execute(wanted.where(faces.c.content_hash.in_(block)))
+    }
+
+
+def _blocks(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    """A database takes only so many values in one statement."""
+    return (values[start : start + BATCH_ROWS] for start in range(0, len(values), BATCH_ROWS))
 
 
 def resolve_person(connection: sa.Connection, person: Person, is_number: bool | None = None) -> Person:

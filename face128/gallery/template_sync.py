@@ -13,49 +13,33 @@ import numpy as np
 import sqlalchemy as sa
 
 from face128.domain.descriptors import Descriptors
-from face128.domain.model_card import ModelCard
-from face128.gallery.database import fetch_all
+from face128.gallery.follower import Follower
 from face128.gallery.index import Distances, FaissIndex, Ids
-from face128.gallery.index_sync import FaissIndexSync, Search, comparable_models, merge_nearest, metric_of
+from face128.gallery.index_sync import FaissIndexSync, Search, merge_nearest
 from face128.gallery.person_templates import PersonTemplates, template_batches
-from face128.gallery.rwlock import ReadWriteLock
-from face128.gallery.statements import erased_ids, read_owners
-from face128.gallery.tables import faces, state
-from face128.process_memory import OverwritingFreedMemory
+from face128.gallery.space_rows import erased_ids, read_owners
+from face128.gallery.stored_space import StoredSpace
 
-OptionalSearch = Callable[[Descriptors, ModelCard, int], tuple[Ids, Distances] | None]
+OptionalSearch = Callable[[Descriptors, int], tuple[Ids, Distances] | None]
 
 
-class TemplateSync:
-    """Thread-safe. ``face_search`` finds single faces; where it is FAISS's, ``face_index`` finds them at a version."""
+class TemplateSync(Follower):
+    """``face_search`` finds single faces; where it is FAISS's, ``face_index`` finds them at a version."""
 
-    def __init__(self, face_search: Search, face_index: FaissIndexSync | None) -> None:
-        self._face_search, self._face_index = face_search, face_index
+    def __init__(self, space: StoredSpace, face_search: Search, face_index: FaissIndexSync | None) -> None:
+        super().__init__()
+        self._space, self._face_search, self._face_index = space, face_search, face_index
         self._people = PersonTemplates()
         self._indexes: dict[str, FaissIndex] = {}
-        self._version = -1
-        self._lock = ReadWriteLock()
 
-    @property
-    def in_use(self) -> bool:
-        """Whether there has been a search; the templates are not read before."""
-        return self._version >= 0
-
-    def catch_up(self, connection: sa.Connection) -> None:
-        """Bring the templates to the version of the gallery that this transaction sees."""
-        if fetch_all(connection, "SELECT version FROM state")[0][0] <= self._version:
-            return
-        with self._lock.writing(), OverwritingFreedMemory():
-            self._apply_changes(connection)
-
-    def search(self, vector: Descriptors, card: ModelCard, k: int) -> tuple[Ids, Distances]:
-        """The ``k`` approximately nearest templates of all models comparable with ``card``, nearest first."""
+    def search(self, vector: Descriptors, k: int) -> tuple[Ids, Distances]:
+        """The ``k`` approximately nearest templates of the space, nearest first."""
         with self._lock.reading():
-            found = self._search(self._face_search, vector, card, k)
+            found = self._search(self._face_search, vector, k)
         assert found is not None
         return found
 
-    def search_at(self, version: int, vector: Descriptors, card: ModelCard, k: int) -> tuple[Ids, Distances] | None:
+    def search_at(self, version: int, vector: Descriptors, k: int) -> tuple[Ids, Distances] | None:
         """As ``search``, in the gallery at this version; None if it cannot be searched at this version."""
         index = self._face_index
         if index is None:
@@ -63,22 +47,19 @@ class TemplateSync:
         with self._lock.reading():
             if version != self._version:
                 return None
-            return self._search(lambda *asked: index.search_at(version, *asked), vector, card, k)
+            return self._search(lambda *asked: index.search_at(version, *asked), vector, k)
 
     def faces_of(self, template_ids: list[int]) -> list[Ids]:
         """The ids of the faces of each template."""
         with self._lock.reading():
             return [self._people.faces_of(template_id) for template_id in template_ids]
 
-    def _search(
-        self, face_search: OptionalSearch, vector: Descriptors, card: ModelCard, k: int
-    ) -> tuple[Ids, Distances] | None:
-        models = comparable_models(card) & self._indexes.keys()
-        templates = merge_nearest([self._indexes[name].search(vector, k) for name in models], k)
+    def _search(self, face_search: OptionalSearch, vector: Descriptors, k: int) -> tuple[Ids, Distances] | None:
+        templates = merge_nearest([index.search(vector, k) for index in self._indexes.values()], k)
         enough = float(templates[1][k - 1]) if len(templates[1]) >= k else math.inf
         asked = 4 * k  # most of them may be photos of people with several
         while True:
-            found = face_search(vector, card, asked)
+            found = face_search(vector, asked)
             if found is None:
                 return None
             ids, distances = found
@@ -90,29 +71,23 @@ class TemplateSync:
         ids, distances = merge_nearest([(ids[single], distances[single]), templates], k)
         return ids[:k], distances[:k]
 
-    def _apply_changes(self, connection: sa.Connection) -> None:
-        now = connection.execute(sa.select(state.c.version, state.c.complete_from)).one()
-        if now.version <= self._version:  # another thread has done it
-            return
+    def _update(self, connection: sa.Connection, known: int | None) -> None:
         try:
-            self._update(connection, self._version if self._version >= now.complete_from else None)
+            self._follow(connection, known)
         except BaseException:  # half of the changes: all is read again
             self._people, self._indexes, self._version = PersonTemplates(), {}, -1
             raise
-        self._version = now.version
 
-    def _update(self, connection: sa.Connection, known: int | None) -> None:
+    def _follow(self, connection: sa.Connection, known: int | None) -> None:
         if known is None:
             self._people, self._indexes = PersonTemplates(), {}
-            changes = self._people.update(np.empty(0, np.int64), read_owners(connection))
-        else:
-            gone = erased_ids(connection, known)
-            changes = self._people.update(gone, read_owners(connection, faces.c.version > known))
+        gone = np.empty(0, np.int64) if known is None else erased_ids(connection, known)
+        changes = self._people.update(gone, read_owners(connection, self._space, known))
         for index in self._indexes.values():
             index.remove(changes.gone)
-        for model, batch in template_batches(connection, changes.several()):
+        for model, batch in template_batches(connection, changes.several(), self._space):
             if model not in self._indexes:
-                self._indexes[model] = FaissIndex(batch.vectors.shape[1], metric_of(model))
+                self._indexes[model] = FaissIndex(self._space.dimension, self._space.metric)
             self._indexes[model].add(batch.ids, batch.vectors.astype(np.float32))
 
 

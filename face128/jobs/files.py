@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import filecmp
 import os
 import secrets
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,8 +45,10 @@ def holds_data(path: Path) -> bool:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[TextIOWrapper]:
+def replacing(path: Path, before: Path | None = None) -> Iterator[TextIOWrapper]:
     """A file to write, which takes the place of ``path`` at the end of the block, unless the block raises.
+
+    ``before``: where a file with other content is kept; one with the same content is left alone then.
 
     It has the permissions of the old file; a new one is its owner's alone. A stream is written to directly. Raises
     BadRequest if the file cannot be written; a stream that nobody reads any more raises BrokenPipeError.
@@ -65,6 +69,10 @@ def replacing(path: Path) -> Iterator[TextIOWrapper]:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
+            if before and holds_data(target):
+                if filecmp.cmp(part, target, shallow=False):
+                    return
+                _copy(target, before)
             part.replace(target)
         finally:
             part.unlink(missing_ok=True)
@@ -72,6 +80,16 @@ def replacing(path: Path) -> Iterator[TextIOWrapper]:
         raise
     except OSError as error:
         raise BadRequest(f"{path} cannot be written: {error.strerror}.") from None
+
+
+def _copy(path: Path, copy: Path) -> None:
+    """Copy a file with its permissions; ``copy`` appears when it is complete."""
+    part = copy.with_name(f".{copy.name}.{secrets.token_hex(4)}.part")
+    try:
+        shutil.copy2(path, part)
+        part.replace(copy)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def write_files(folder: Path, files: dict[str, bytes]) -> None:

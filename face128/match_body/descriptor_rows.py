@@ -5,7 +5,7 @@ The fast paths only accept valid descriptors. Everything else goes to ``descript
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import Any
 
@@ -39,16 +39,20 @@ class DescriptorRows:
     def __len__(self) -> int:
         return len(self._float64_owners) + len(self._float32_owners)
 
-    def add(self, value: Any, owner: int, *, in_list: bool = False) -> None:
-        """Add one descriptor in any wire form; owners must come in ascending order. Raises InvalidDescriptor."""
+    def add(self, value: Any, owner: int, *, in_list: bool = False) -> bytes:
+        """Add one descriptor in any wire form and return its bytes; owners must come in ascending order.
+
+        Raises InvalidDescriptor.
+        """
         if type(value) is Array:
             self._nested_lists += in_list
             if len(value) == self._dimension and not (self._strict and list in map(type, value.as_list())):
                 try:
-                    self._float64.append(value.as_buffer(of_type="d"))
+                    data = value.as_buffer(of_type="d")
+                    self._float64.append(data)
                     self._float64_owners.append(owner)
                     self._lists += 1
-                    return
+                    return data
                 except TypeError:
                     pass
         elif type(value) is str and not self._strict:
@@ -59,9 +63,25 @@ class DescriptorRows:
             if len(data) == 4 * self._dimension:
                 self._float32.append(data)
                 self._float32_owners.append(owner)
-                return
-        self._float64.append(descriptors.parse(to_python(value), self._dimension).tobytes())
+                return data
+        data = descriptors.parse(to_python(value), self._dimension).tobytes()
+        self._float64.append(data)
         self._float64_owners.append(owner)
+        return data
+
+    def merge_last_two(self, earlier: bytes, last: bytes) -> None:
+        """Remove ``earlier``, which was added just before ``last``, if it has the same numbers."""
+        one, other = self._numbers(earlier), self._numbers(last)
+        if not np.array_equal(one, other):
+            return
+        at = -2 if one.dtype == other.dtype else -1
+        if one.dtype == np.float32:
+            del self._float32[at], self._float32_owners[at]
+        else:
+            del self._float64[at], self._float64_owners[at]
+
+    def _numbers(self, data: bytes) -> Matrix:
+        return np.frombuffer(data, FLOAT32 if memoryview(data).nbytes == 4 * self._dimension else FLOAT64)
 
     def mark(self) -> tuple[int, int]:
         """The present size, for ``undo``."""
@@ -72,11 +92,10 @@ class DescriptorRows:
         del self._float64[mark[0] :], self._float64_owners[mark[0] :]
         del self._float32[mark[1] :], self._float32_owners[mark[1] :]
 
-    def add_all(self, values: list[Any]) -> bool:
-        """Add one descriptor for each owner 0, 1, ... if all are valid base64, or all valid lists; else add none."""
+    def add_all(self, values: list[Any], owners: list[int]) -> bool:
+        """Add one descriptor for each owner if all are valid base64, or all valid lists; else add none."""
         if self._strict:
             return False
-        owners = list(range(len(values)))
         try:
             if {str}.issuperset(map(type, values)):
                 self._float32 = [_decode_all(batch, 4 * self._dimension) for batch in _batches(values)]
@@ -92,17 +111,6 @@ class DescriptorRows:
         except (TypeError, ValueError):
             return False
         return True
-
-    def needs_strict_check(self, body: Body, other_lists: int, *, other_nested: int = 0) -> bool:
-        """Whether an invalid descriptor may have been accepted; only strict rows can tell, and name it.
-
-        ``other_lists`` is the number of lists that the body certainly has besides these descriptors; ``other_nested``
-        of them follow no field's name.
-        """
-        # simdjson's as_buffer flattens [[1, 2], 3]; base64 may contain NaN.
-        nested_lists, lists = self._nested_lists + other_nested, self._lists + other_lists
-        nested = bool(self._float64) and has_nested_lists(body, nested_lists, lists)
-        return nested or not np.isfinite(self._float32_rows).all()
 
     def to_arrays(self) -> tuple[Matrix, npt.NDArray[np.int64]]:
         """The descriptors in ascending order of their owners, (rows, dimension), and the owner of each row, (rows,)."""
@@ -121,6 +129,23 @@ class DescriptorRows:
     def _concatenate(self, rows: list[bytes], dtype: str) -> Matrix:
         """(n, dimension); each element of ``rows`` holds the bytes of one row or of several."""
         return np.frombuffer(b"".join(rows), dtype).reshape(-1, self._dimension)
+
+
+def need_strict_check(rows: Iterable[DescriptorRows], body: Body, other_lists: int, *, other_nested: int = 0) -> bool:
+    """Whether an invalid descriptor may have been accepted; only strict rows can tell, and name it.
+
+    ``other_lists`` is the number of lists that the body certainly has besides these descriptors; ``other_nested``
+    of them follow no field's name.
+    """
+    # simdjson's as_buffer flattens [[1, 2], 3]; base64 may contain NaN.
+    may_be_nested = False
+    for each in rows:
+        other_nested += each._nested_lists
+        other_lists += each._lists
+        may_be_nested |= bool(each._float64)
+        if each._float32 and not np.isfinite(each._float32_rows).all():
+            return True
+    return may_be_nested and has_nested_lists(body, other_nested, other_lists)
 
 
 def _batches(values: list[Any]) -> Iterator[list[Any]]:

@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 import simdjson
 
 from face128.domain import strict_json
+from face128.domain.descriptors import is_list_of_descriptors
+from face128.domain.model_card import MAX_MODELS
 from face128.errors import BadRequest
 
 T = TypeVar("T")
@@ -77,9 +79,24 @@ def to_python(value: Any) -> Any:
         return value.as_list()
     if isinstance(value, simdjson.Object):
         fields = value.as_dict()
-        # as_dict keeps the last of two fields with one name.
-        return fields if len(fields) == len(value) else {name: to_python(value[name]) for name in fields}
+        if len(fields) < len(value):  # as_dict keeps the last of two fields with one name
+            pairs: list[Any] = [*value.items()]
+            fields |= dict(reversed(pairs))
+        return fields
     return value
+
+
+def several_to_python(value: Any) -> Any:
+    """As ``to_python``, of an object or a list with several descriptors: in each the first of two fields counts too."""
+    if isinstance(value, simdjson.Object) and len(value) <= MAX_MODELS:  # looking up a name takes longer among many
+        return {name: _list_to_python(value[name]) for name in dict.fromkeys(value)}
+    return _list_to_python(value)
+
+
+def _list_to_python(value: Any) -> Any:
+    if isinstance(value, simdjson.Array) and is_list_of_descriptors(value):
+        return [to_python(each) for each in value]
+    return to_python(value)
 
 
 def has_nested_lists(body: Body, known_nested: int, known_lists: int = 0) -> bool:

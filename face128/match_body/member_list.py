@@ -1,25 +1,23 @@
 """Parses lists of members, in the body of /match or as the body of PUT /lists/{digest}.
 
 A member is ``{"regNo": 1029, "name": "Vicky T", "descriptor": D}``; they may have ``descriptors: [D, ...]`` and their
-own ``model``. Other fields are ignored.
+own ``model``, or descriptors of several models (``model_collector.py``). Other fields are ignored.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from simdjson import Array
-
-from face128.domain import descriptors
 from face128.domain.members import MemberList, RegNo, SkippedMember
-from face128.domain.model_card import ModelCard, find_card
+from face128.domain.model_card import ModelCard
 from face128.domain.strict_json import is_unicode
 from face128.errors import Face128Error, InvalidDescriptor, InvalidRequest, ModelMismatch, TooLarge
 from face128.match_body import json_document
-from face128.match_body.descriptor_rows import DescriptorRows
+from face128.match_body.descriptor_rows import DescriptorRows, need_strict_check
 from face128.match_body.json_document import ARRAYS, OBJECTS, Body
+from face128.match_body.model_collector import ModelCollector
 
 MEMBER_FIELDS = ("regNo", "name", "descriptor", "descriptors", "model")
 
@@ -30,7 +28,7 @@ def parse_list(body: Body, card: ModelCard, *, max_members: int, skip_invalid: b
     return json_document.parse(
         body,
         lambda root: member_list(
-            root, card, lambda rows: rows.needs_strict_check(body, 1, other_nested=1), max_members, skip_invalid
+            root, card, lambda rows: need_strict_check(rows, body, 1, other_nested=1), max_members, skip_invalid
         ),
         any_text=skip_invalid,
         root_name="enrolled",
@@ -40,7 +38,7 @@ def parse_list(body: Body, card: ModelCard, *, max_members: int, skip_invalid: b
 def member_list(
     members: Any,
     card: ModelCard,
-    needs_strict_check: Callable[[DescriptorRows], bool],
+    needs_strict_check: Callable[[Iterable[DescriptorRows]], bool],
     max_members: int,
     skip_invalid: bool = False,
 ) -> MemberList:
@@ -55,13 +53,13 @@ def member_list(
     parsed = _Members(card, strict=False)
     try:
         parsed.add_all(members)
-        strict = needs_strict_check(parsed.rows)
+        strict = needs_strict_check(parsed.descriptors.rows)
     except Face128Error:
         strict = True  # an earlier member may be invalid too: the error must name the first one
     if strict:
         parsed = _Members(card, strict=True)
         parsed.add_all(members, skip_invalid=skip_invalid)
-    _check_count(len(parsed.rows), max_members, "descriptors")
+    _check_count(max(map(len, parsed.descriptors.rows)), max_members, "descriptors")
     return parsed.to_list()
 
 
@@ -74,29 +72,28 @@ class _Members:
     """Collects the members of one list."""
 
     def __init__(self, card: ModelCard, *, strict: bool) -> None:
-        self._card = card
-        self.rows = DescriptorRows(card.dimension, strict=strict)
+        self.descriptors = ModelCollector(card, strict=strict)
         self._reg_nos: list[RegNo] = []
         self._names: list[str | None] = []
-        self._other_model: list[int] = []
         self._skipped: list[SkippedMember] = []
 
     def to_list(self) -> MemberList:
-        other_model, skipped = frozenset(self._other_model), tuple(self._skipped)
-        return MemberList(self._reg_nos, self._names, *self.rows.to_arrays(), other_model, skipped)
+        vectors, owners, of_models = self.descriptors.to_arrays()
+        skipped = tuple(self._skipped)
+        return MemberList(self._reg_nos, self._names, vectors, owners, skipped=skipped, of_models=of_models)
 
     def add_all(self, members: Any, *, skip_invalid: bool = False) -> None:
         """Raises InvalidRequest, InvalidDescriptor or ModelMismatch for the first invalid member."""
         if self._add_uniform(members):
             return
         for position, member in enumerate(members):
-            mark = self.rows.mark()
+            mark = self.descriptors.mark() if skip_invalid else None
             try:
                 self._add(member, position)
             except (InvalidRequest, ModelMismatch) as error:
-                if not skip_invalid:
+                if mark is None:
                     raise
-                self.rows.undo(mark)
+                self.descriptors.undo(mark)
                 field = error.context["field"]
                 self._skipped.append(SkippedMember(position, error.context.get("regNo"), field, error.code))
 
@@ -114,28 +111,12 @@ class _Members:
             for field, value in (("regNo", reg_no), ("name", name)):
                 if not is_unicode(value):
                     raise InvalidRequest("A member's text is Unicode.", field=f"{where}.{field}")
-        described = one is not None or several is not None
-        if model is not None and described and not ((other := find_card(model)) and self._card.comparable(other)):
-            raise ModelMismatch(field=f"{where}.model", regNo=reg_no)
-        index, field = len(self._reg_nos), "descriptor"
         try:
-            if one is not None and not _is_empty(one):
-                self.rows.add(one, index)
-            if several is not None and not _is_empty(several):
-                field = "descriptors"
-                if type(several) is str:
-                    several = descriptors.parse_json(several)
-                if not isinstance(several, ARRAYS):
-                    raise InvalidDescriptor("A member's descriptors are a list of them.")
-                for each, value in enumerate(several):
-                    field = f"descriptors[{each}]"
-                    self.rows.add(value, index, in_list=True)
-        except InvalidDescriptor as error:
-            raise InvalidDescriptor(str(error), field=f"{where}.{field}", regNo=reg_no) from None
+            self.descriptors.add(len(self._reg_nos), one, several, model)
+        except (InvalidDescriptor, ModelMismatch, InvalidRequest) as error:
+            raise type(error)(str(error), field=f"{where}.{error.context['field']}", regNo=reg_no) from None
         self._reg_nos.append(reg_no)
         self._names.append(name)
-        if model is not None and model != self._card.name:
-            self._other_model.append(index)
 
     def _add_uniform(self, members: Any) -> bool:
         """Add all if they have exactly three fields and valid descriptors of one form, in half the time; else none."""
@@ -153,15 +134,10 @@ class _Members:
             return False
         if not ({int, str}.issuperset(map(type, reg_nos)) and {str}.issuperset(map(type, names))):
             return False
-        if not self.rows.add_all(values):
+        if not self.descriptors.add_all(values):
             return False
         self._reg_nos, self._names = reg_nos, names
         return True
-
-
-def _is_empty(descriptor: Any) -> bool:
-    """Databases hand out an empty list or text for a member who is not enrolled yet."""
-    return (type(descriptor) in (str, Array, list)) and len(descriptor) == 0
 
 
 def _fields(member: Any) -> tuple[Any, ...]:

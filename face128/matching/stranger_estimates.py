@@ -31,13 +31,21 @@ class Estimate:
 def expected_fpir(cohort: Cohort, threshold: float) -> Estimate:
     """The share of strangers with a member within ``threshold``, estimated by the share of members with another one.
 
-    The interval is Wilson's (J. Am. Stat. Assoc. 22, 1927) for half as many trials: two members who look alike are one
-    event, counted twice. Raises TooFewMembers if there are fewer than two members.
+    Raises TooFewMembers if there are fewer than two members.
     """
     if cohort.member_count < 2:
         raise TooFewMembers(members=cohort.member_count, members_needed=2)
     share = float(cohort.weights[cohort.neighbour_distances[:, 0] <= threshold].sum()) / cohort.member_count
-    trials = cohort.member_count / 2
+    return share_of_strangers(share, cohort.member_count)
+
+
+def share_of_strangers(share: float, people: int) -> Estimate:
+    """The share with its interval, where each of ``people`` has played the stranger among the others.
+
+    The interval is Wilson's (J. Am. Stat. Assoc. 22, 1927) for half as many trials: two people who look alike are one
+    event, counted twice.
+    """
+    trials = people / 2
     square = NORMAL_QUANTILE_975**2 / trials
     middle = (share + square / 2) / (1 + square)
     half = math.sqrt(square * (share * (1 - share) + square / 4)) / (1 + square)

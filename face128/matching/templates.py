@@ -15,7 +15,7 @@ person and one model, in their order:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
@@ -86,21 +86,12 @@ def mean_members(members: MemberList, card: ModelCard) -> MemberList:
 
 def _mean_members(members: MemberList, card: ModelCard) -> MemberList:
     # The mean is of one model's descriptors: a person with those of another, comparable one has two templates.
-    other_model = np.isin(members.owners, list(members.other_model))
+    other_model = np.zeros(len(members.owners), np.bool_) if members.other_model is None else members.other_model
     keys = 2 * members.person_ids + other_model
     if len(np.unique(keys)) == len(keys):
         return members
     found = templates(members.vectors, keys, card.metric, card.cohort_cap)
-    entries = members.owners[found.first_rows].tolist()
-    return replace(
-        members,
-        reg_nos=[members.reg_nos[entry] for entry in entries],
-        names=[members.names[entry] for entry in entries],
-        vectors=found.vectors,
-        owners=np.arange(len(entries)),
-        other_model=frozenset(np.flatnonzero(other_model[found.first_rows]).tolist()),
-        derived={},
-    )
+    return members.with_rows(found.vectors, members.owners[found.first_rows], other_model[found.first_rows])
 
 
 def _means(descriptors: Vector, metric: Metric, limit: float) -> Vector:

@@ -11,8 +11,8 @@ from face128.domain.descriptors import NO_FINITE_DISTANCE, Matrix, Metric, Vecto
 from face128.domain.model_card import MODEL_NAMES, ModelCard, find_card
 from face128.errors import InvalidDescriptor, InvalidRequest, ModelMismatch
 
-METRIC_BY_DIMENSION: dict[int, Metric] = {128: "euclidean", 512: "cosine"}
-"""The metric of descriptors whose model is not named, as in the embeddings service."""
+METRIC_BY_DIMENSION: dict[int, Metric] = {128: "euclidean", 256: "cosine", 512: "cosine"}
+"""The metric of descriptors whose model is not named; 128 and 512 as in the embeddings service."""
 
 
 @dataclass(frozen=True)

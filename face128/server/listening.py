@@ -38,7 +38,8 @@ def bind(host: str, port: int) -> list[socket.socket]:
             raise failed
     except OSError as error:
         reason = error.strerror or str(error)
-        sentence = f"The service cannot listen on FACE128_HOST={host} and FACE128_PORT={port}: {reason}."
+        sentence = f"The service cannot listen on {host}, port {port}: {reason}."
+        sentence += " Name others with --host or FACE128_HOST, --port or FACE128_PORT."
         raise ConfigurationError(sentence) from None
     return bound
 

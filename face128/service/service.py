@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from anyio import CapacityLimiter
@@ -15,19 +16,19 @@ from anyio import CapacityLimiter
 from face128.domain.members import MatchRequest, MemberList
 from face128.domain.model_card import ModelCard
 from face128.encoding.encode import Encoding, encode
-from face128.encoding.passes import Passes, with_passes
 from face128.encoding.self_test import load_engines
 from face128.engines.base import Engine
-from face128.errors import Face128Error, InvalidRequest, NotReady, Overloaded
+from face128.errors import Face128Error, Overloaded
 from face128.events import listener
 from face128.match_body import parser
 from face128.match_body.json_document import Body
 from face128.match_body.list_cache import ListCache
 from face128.match_body.uploaded_list import UploadedList
-from face128.matching.decision import MAX_WAITING_REQUESTS, CohortBuilder
+from face128.matching.cohort_builder import MAX_WAITING_REQUESTS, CohortBuilder
 from face128.memory_limit import this_process
 from face128.photos.photo import Limits
 from face128.process_memory import freeze_heap, keep_freed_pages
+from face128.service.engines import LoadedEngines
 from face128.service.gallery_access import GalleryAccess
 from face128.settings import Settings
 from face128.workers.memory_budget import MemoryBudget
@@ -54,6 +55,7 @@ class Service:
         self.process_pool = process_pool or (ProcessPool(settings) if settings.process_isolation else None)
         call = self.process_pool.call if self.process_pool else MemoryBudget().call
         self.photo_pool = ThreadPool("images", settings.threads, settings.queue, call)
+        self.engines = LoadedEngines(settings)
         self.gallery = GalleryAccess(settings)
         self.list_cache = ListCache(settings.list_memory, settings.list_seconds)
         self.match_limiter = CapacityLimiter(2)
@@ -61,33 +63,11 @@ class Service:
         self.cohort_builder = CohortBuilder()
         self.cohort_limiter = CapacityLimiter(MAX_WAITING_REQUESTS + 1)
         """For decisions of the cohort rule: all that may wait for a cohort, and a thread for a list that has one."""
-        self.load_errors: dict[str, str] = {}  # why an engine could not be loaded, by its name
         self.body_timeouts: set[asyncio.Timeout] = set()  # the timeouts of the bodies that are being received
         self.stopping = False
         self._deadline = 0.0
-        self._engines: dict[str, Engine] = {}
         self._loading: asyncio.Task[None] | None = None
         self._dropping_idle_lists: asyncio.Task[None] | None = None
-
-    @property
-    def default_engine(self) -> str:
-        return self.settings.engines[0]
-
-    @property
-    def ready(self) -> bool:
-        """Whether the default engine is loaded and every thread has warmed it."""
-        return self.default_engine in self._engines
-
-    def engine_states(self) -> dict[str, str]:
-        """For each engine of the settings: "ready", "loading", or why it could not be loaded."""
-        return {
-            name: "ready" if name in self._engines else self.load_errors.get(name, "loading")
-            for name in self.settings.engines
-        }
-
-    def licences(self) -> dict[str, str]:
-        """The licence of the weights of each loaded model, by the model's name."""
-        return {engine.card.name: engine.card.licence for engine in tuple(self._engines.values())}
 
     def start(self) -> None:
         memory_bytes = this_process().total_bytes()
@@ -125,20 +105,6 @@ class Service:
         finally:
             if self.process_pool is not None:
                 self.process_pool.close()
-
-    def engine(self, name: str | None = None, passes: Passes | None = None) -> Engine:
-        """The engine of this name, or the default, with these passes, or those of the settings.
-
-        Raises NotReady while it loads, InvalidRequest if there is none.
-        """
-        name = self.default_engine if name is None else name
-        if name in self._engines:
-            return with_passes(self._engines[name], passes or self.settings.passes)
-        if name in self.load_errors:
-            raise NotReady(f"The engine {name} could not be loaded: {self.load_errors[name]}")
-        if name in self.settings.engines:
-            raise NotReady()
-        raise InvalidRequest(f"The loaded engines are: {', '.join(self.settings.engines)}.", field="engine")
 
     def parse_match(self, body: Body, owner: str, skip_invalid: bool, *, wait: bool = False) -> MatchRequest:
         """The request of a body of /match; ``owner`` may refer to the lists that they uploaded.
@@ -190,10 +156,15 @@ class Service:
             raise Overloaded("Too many large lists are waiting. Try again shortly.")
 
     async def encode_all(
-        self, engine: Engine, photos: Sequence[tuple[dict[str, Any], bytes]], *options: object
+        self,
+        engine: Engine,
+        photos: Sequence[tuple[dict[str, Any], bytes]],
+        *options: object,
+        companions: Sequence[Engine] = (),
     ) -> list[Encoding]:
         """Encode several photos, each with its context, at once. Raises the first one's error, with that context."""
-        jobs = [self.run(encode, engine, data, self.limits, *options) for _, data in photos]
+        job = partial(encode, companions=companions)
+        jobs = [self.run(job, engine, data, self.limits, *options) for _, data in photos]
         encodings = []
         for (context, _), outcome in zip(photos, await asyncio.gather(*jobs, return_exceptions=True), strict=True):
             if isinstance(outcome, Face128Error):
@@ -211,18 +182,21 @@ class Service:
     def _load_engines(self) -> None:
         try:
             for name, engine in self._load():
+                self.engines.add(name, engine)
                 if isinstance(engine, str):
-                    self.load_errors[name] = engine
                     log.error("engine %s: %s", name, engine)
                     continue
-                self._engines[name] = engine
-                listener().engine_loaded(name, self.engine(name).card)
+                listener().engine_loaded(name, self.engines.get(name).card)
                 log.info("engine %s is ready: model %s, licence: %s", name, engine.card.name, engine.card.licence)
         except Exception as error:  # without a reason here, /ready would answer "loading" until the service is stopped
             expected = isinstance(error, Face128Error)
             reason = str(error) if expected else Face128Error.sentence
             log.error("the engines could not be loaded: %s", reason, exc_info=None if expected else error)
-            self.load_errors = dict.fromkeys(self.settings.engines, reason) | self.load_errors
+            for name, state in self.engines.states().items():
+                if state == "loading":
+                    self.engines.add(name, reason)
+        if problem := self.engines.decision_problem():
+            log.warning("%s", problem)
         freeze_heap()
 
     def _load(self) -> Iterator[tuple[str, Engine | str]]:

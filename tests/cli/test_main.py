@@ -12,6 +12,7 @@ import httpx
 import insight_packs
 import pytest
 from command_line import face128
+from pseudo_terminal import pseudo_terminal
 from serving import PHOTOS, photo
 
 from face128 import __version__
@@ -114,8 +115,12 @@ def test_doctor_says_what_mends_a_damaged_weight_file(tmp_path: Path) -> None:
     )
 
 
-def test_doctor_says_how_to_get_insightface_and_what_is_in_use() -> None:
-    run = face128("doctor", FACE128_PROVIDERS="NoSuchExecutionProvider,CPUExecutionProvider", COLUMNS="300")
+def test_doctor_says_how_to_get_insightface_what_is_in_use_and_which_network_is_missing() -> None:
+    settings = {
+        "FACE128_PROVIDERS": "NoSuchExecutionProvider,CPUExecutionProvider",
+        "FACE128_DECISION_MODELS": "dlib+retail",
+    }
+    run = face128("doctor", COLUMNS="300", **settings)
     assert run.returncode == 1
     lines = run.stdout.splitlines()
     (providers,) = (line for line in lines if "providers" in line)
@@ -124,6 +129,9 @@ def test_doctor_says_how_to_get_insightface_and_what_is_in_use() -> None:
     (pack,) = (line for line in lines if "insightface" in line)
     assert "!!" not in pack
     assert "FACE128_INSIGHTFACE_PACK" in pack
+    (decisions,) = (line for line in lines if "decisions" in line)
+    assert "!!" in decisions
+    assert "FACE128_DECISION_MODELS=dlib+retail needs the engine retail in FACE128_ENGINES" in decisions
 
 
 def test_doctor_says_what_a_pack_allows() -> None:
@@ -147,6 +155,19 @@ def test_doctor_says_what_is_wrong_with_a_pack(tmp_path: Path) -> None:
     run = face128("doctor", FACE128_INSIGHTFACE_PACK=str(tmp_path), COLUMNS="300")
     assert run.returncode == 1
     assert any("!!" in line and "no detector" in line for line in run.stdout.splitlines())
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_doctor_fits_the_terminal(tmp_path: Path, columns: int) -> None:
+    settings = {"FACE128_DATA": str(tmp_path), "FACE128_ENGINE": "misspelt", "FACE128_HOST": "0.0.0.0"}
+    with pseudo_terminal(
+        tmp_path, "doctor", columns=columns, NO_COLOR="1" if columns == 80 else "", **settings
+    ) as doctor:
+        assert doctor.end() == 1, doctor.text
+    assert max(map(len, doctor.lines)) <= columns
+    assert doctor.lines[-1] == "2 things to mend, marked !! above."
+    assert [line.split()[1] for line in doctor.lines if line.startswith("!!")] == ["address", "FACE128_ENGINE"]
+    assert (b"38;5" in doctor.raw) == (columns != 80)
 
 
 @pytest.mark.parametrize("variables", [{"FACE128_PORT": "no"}, {"FACE128_HOST": "0.0.0.0"}])

@@ -68,7 +68,8 @@ def test_a_row_has_the_names_the_default_and_the_choices(name: str) -> None:
         assert field.default_factory is None
         assert default_of(default, field) == field.default
     if get_origin(field.annotation) is Literal:
-        assert {f"`{choice}`" for choice in get_args(field.annotation)} <= set(re.findall(r"`\w+`", default + meaning))
+        choices = {f"`{choice}`" for choice in get_args(field.annotation)}
+        assert choices <= set(re.findall(r"`[\w+]+`", default + meaning))
 
 
 def test_every_name_in_the_documents_is_a_setting() -> None:

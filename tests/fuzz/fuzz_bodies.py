@@ -21,6 +21,7 @@ from face128.match_body.list_cache import ListCache
 from face128.match_body.parser import parse
 
 NUMBERS = [round((i - 64) / 64, 2) for i in range(128)]
+DLIB, FACEAPI, RETAIL = "dlib-resnet-v1", "faceapi-resnet-v1", "retail-0095"
 JUNK: list[Any] = [
     None, True, False, 0, -0.0, 1, 0.38, 2, 2.5, -1, 1e308, 5e-324, 2**31, 2**53 + 1, 2**63, 2**64, -(2**64), 10**400,
     float("nan"), float("inf"), float("-inf"), "", "x", "\0", "é\U0001f600", "\ud800",
@@ -28,9 +29,24 @@ JUNK: list[Any] = [
     {"regNo": 1}, [0.5] * 128, [0.5] * 127, [[0.5] * 128], [0.5] * 126 + [[0.5, 0.5]], [*[0.5] * 127, None],
     [*[1] * 127, True], "dlib-resnet-v1", "faceapi-resnet-v1", "insightface-x-12345678", {"rule": "cohort"},
     {"rule": "cohort", "alpha": 0.05}, {"rule": "threshold"}, {"rule": "threshold", "alpha": 1},
+    {"retail-0095": [0.5] * 256}, {"dlib-resnet-v1": 0.5}, {"dlib-resnet-v1": [None, [0.5] * 128]}, [0.5] * 256,
+    {"dlib-resnet-v1+retail-0095": 0.5, "retail-0095": None}, {"x": [0.5]}, "retail-0095",
+    {str(i): 1 for i in range(128)},
 ]  # fmt: skip
 PLACEHOLDER = "the members"
-FIELDS = ("regNo", "name", "descriptor", "descriptors", "model", "enrolled", "threshold", "decision", "more")
+FIELDS = (
+    "regNo",
+    "name",
+    "descriptor",
+    "descriptors",
+    "model",
+    "enrolled",
+    "threshold",
+    "decision",
+    "more",
+    DLIB,
+    RETAIL,
+)
 TOKENS = [json.dumps(value).encode() for value in JUNK] + [
     b"1e400", b"-1e400", b"1E-400", b"-0", b"01", b"1.", b".5", b"+1", b"0x1", b"1e5", b"1.0", b"NaN", b"-Infinity",
     b"\xef\xbb\xbf", b"\xff", b"\xc3", b"\xed\xa0\x80", b"\0", b"\\u0000", b"\\ud83d\\ude00", b"\\ud800", b"\\x", b"\n",
@@ -56,7 +72,23 @@ def requests() -> list[dict[str, Any]]:
         {"regNo": -7, "name": "é", "descriptor": None, "model": None},
         {"regNo": 2**70, "name": "", "descriptor": b[2]},
     ]
+    d, e = (forms([*NUMBERS[i:], *NUMBERS, *NUMBERS[:i]]) for i in (0, 1))
+    of_models = [
+        {"regNo": 1, "name": "x", "descriptors": {DLIB: a[0], RETAIL: d[0]}},
+        {"regNo": 2, "name": "y", "descriptor": a[2], "descriptors": {RETAIL: [d[2], None], DLIB: [a[0], b[1]]}},
+        {"regNo": 3, "descriptor": e[1], "model": RETAIL, "descriptors": {FACEAPI: [None, c[2]], DLIB: []}},
+        {"regNo": 4, "descriptors": json.dumps({DLIB: [a[0]], RETAIL: json.dumps(e[0])})},
+        {"regNo": 5, "descriptor": c[0], "name": None},
+    ]
     return [
+        {
+            "descriptors": {DLIB: [a[0], b[2]], RETAIL: [d[0], e[1], d[2]]},
+            "enrolled": of_models,
+            "threshold": {RETAIL: 0.5},
+        },
+        {"descriptor": a[0], "descriptors": {DLIB: a[0], RETAIL: d[2]}, "enrolled": of_models[:2]},
+        {"descriptors": [a[0], b[0]], "enrolled": of_models[::2], "threshold": {DLIB: 1, RETAIL: None}},
+        {"descriptor": d[0], "model": RETAIL, "enrolled": [{"regNo": 1, "descriptor": e[0]}, of_models[2]]},
         *({"descriptor": a[form], "enrolled": members} for form, members in enumerate(usual)),
         {"descriptor": a[2], "enrolled": mixed, "threshold": 0.5, "model": "dlib-resnet-v1"},
         {"enrolled": mixed[:2], "descriptor": c[1], "decision": {"rule": "cohort", "alpha": 0.01}, "more": {"a": [1]}},
@@ -126,11 +158,20 @@ def _change(value: Any, dice: random.Random) -> None:
 
 def as_reading(request: MatchRequest) -> plain_reader.Reading:
     """The parser's result, in the form of plain_reader's."""
-    head = request.card.name, request.threshold, request.rule, request.probe.tolist()
+    probe = [(card.name, vector.tolist()) for card, vector in request.probe.descriptors]
+    head = request.card.name, dict(request.thresholds), request.rule, probe
     if (members := request.enrolled) is None:
         return *head, None
-    rows = plain_reader.owned(members.vectors.astype(float).tolist(), members.owners.tolist())
-    return *head, (members.reg_nos, members.names, rows, set(members.other_model))
+    rows: list[plain_reader.Row] = [
+        (owner, request.card.name, None, vector)
+        for owner, vector in zip(members.owners.tolist(), members.vectors.astype(float).tolist(), strict=True)
+    ]
+    for each in members.of_models:
+        photos, vectors = each.photos.tolist(), each.vectors.astype(float).tolist()
+        rows += [
+            (*row[:1], each.card.name, *row[1:]) for row in zip(each.owners.tolist(), photos, vectors, strict=True)
+        ]
+    return *head, (members.reg_nos, members.names, plain_reader.owned(rows))
 
 
 def check(body: bytes, list_cache: ListCache) -> str:

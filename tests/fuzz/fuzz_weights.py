@@ -1,4 +1,4 @@
-"""The targets fuzz_weights:dlib, :faceapi and :insightface: damaged weight files and their readers."""
+"""The targets fuzz_weights:dlib, :faceapi, :insightface and :retail: damaged weight files and their readers."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from pathlib import Path
 
 import insight_packs
 import numpy as np
+import retail_models
 from mutating import Mutator
 
 from face128.engines.dlib.dat_file import read_resnet
 from face128.engines.dlib.weight_files import RESNET_FILE, find_weights
 from face128.engines.faceapi import manifest as weight_manifest
 from face128.engines.insightface.pack import read_pack
+from face128.engines.retail.network import read_model
 from face128.errors import ConfigurationError
 
 Case = Callable[[random.Random], str]
@@ -129,8 +131,33 @@ def insightface(folder: Path) -> Case:
     return case
 
 
+def retail(folder: Path) -> Case:
+    logging.disable()  # the warning about unknown weights
+    retail_models.tiny_model(folder)
+    xml, weights = (folder / f"{retail_models.STEM}{suffix}" for suffix in (".xml", ".bin"))
+    data = weights.read_bytes()
+    tokens = [
+        b"<layer", b"</layer>", b"<edge", b'"0"', b'"1"', b'"-1"', b'"99999999999"', b'"1, 64, 1, 1"', b'"0, 0"',
+        b'"2, 2"', b"<dim>", b"</dim>", b'"Const"', b'"Result"', b'"Convert"', b'"PReLU"', b'"GroupConvolution"',
+        b'"f32"', b'"i64"', b"<!DOCTYPE net [", b"&lt;", b"&e;", b"<![CDATA[", b"\0", b"\xff", b'shape=""',
+        b"<a>" * 500, b'"9, 9, 9, 9, 9, 9"', b'version="10"',
+    ]  # fmt: skip
+    texts, bytes_ = Mutator([xml.read_bytes()], tokens), Mutator([data], [b"\0\x7c", b"\0\xfe"])
+
+    def case(dice: random.Random) -> str:
+        xml.write_bytes(texts(dice))
+        weights.write_bytes(bytes_(dice) if dice.random() < 0.2 else data)
+        try:
+            read_model(xml, weights)
+        except ConfigurationError:
+            return "refused"
+        return "read"
+
+    return case
+
+
 def prepare(reader: str) -> Case:
     if reader == "dlib":
         return dlib()
     folder = Path(tempfile.mkdtemp(dir="."))  # inside the parent's folder, which is removed
-    return face_api(folder) if reader == "faceapi" else insightface(folder)
+    return {"faceapi": face_api, "insightface": insightface, "retail": retail}[reader](folder)

@@ -8,7 +8,8 @@ import pytest
 
 @fuzzing.linux
 @pytest.mark.parametrize(
-    ("reader", "few", "many"), [("dlib", 100, 3000), ("faceapi", 600, 20_000), ("insightface", 200, 5000)]
+    ("reader", "few", "many"),
+    [("dlib", 100, 3000), ("faceapi", 600, 20_000), ("insightface", 200, 5000), ("retail", 400, 10_000)],
 )
 def test_damaged_weights_are_read_or_refused(reader: str, few: int, many: int) -> None:
     count = many if fuzzing.FULL_COUNTS else few

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import database_servers
 import pytest
@@ -45,7 +46,7 @@ def database_url(request: pytest.FixtureRequest, new_database: Callable[[str], s
 @pytest.fixture(params=[*DATABASES, "milvus"])
 def open_gallery(
     request: pytest.FixtureRequest, tmp_path: Path, new_database: Callable[[str], str]
-) -> Iterator[Callable[[], Gallery]]:
+) -> Iterator[Callable[..., Gallery]]:
     """Opens one gallery after the other on one database, as several workers do; with FAISS, and with Milvus."""
     opened: list[Gallery] = []
     with_milvus = request.param == "milvus"
@@ -55,8 +56,8 @@ def open_gallery(
         f"sqlite:///{tmp_path}/gallery.sqlite" if request.param in ("sqlite", "milvus") else new_database(request.param)
     )
 
-    def open_one() -> Gallery:
-        opened.append(Gallery(url, f"{tmp_path}/milvus.db" if with_milvus else None))
+    def open_one(**options: Any) -> Gallery:
+        opened.append(Gallery(url, f"{tmp_path}/milvus.db" if with_milvus else None, **options))
         return opened[-1]
 
     yield open_one
@@ -65,5 +66,5 @@ def open_gallery(
 
 
 @pytest.fixture
-def gallery(open_gallery: Callable[[], Gallery]) -> Gallery:
+def gallery(open_gallery: Callable[..., Gallery]) -> Gallery:
     return open_gallery()

@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 from fake_photos import create_record, fake_photo
-from people import add_record, at_distance, enrol, photo_descriptor, synthetic
+from people import add_record, at_distance, enrol, photo_descriptor, space_search, synthetic
 from serving import serving
 
 from face128.domain.decision_rule import THRESHOLD, Rule
 from face128.domain.descriptors import distances
 from face128.domain.model_card import DLIB, FACEAPI
+from face128.domain.probe import Probe
 from face128.engines.fake import FAKE
 from face128.errors import NotReady, TooFewMembers, TooLarge
 from face128.gallery import cohort_follower
@@ -40,7 +41,7 @@ Open = Callable[[], Gallery]
 
 
 def cohort_score(gallery: Gallery, probe: Any, rule: Rule = THRESHOLD) -> CohortScore | None:
-    return gallery.match(probe, DLIB, rule=rule, explain=True).cohort_score
+    return gallery.match(Probe.of(DLIB, probe), rule=rule, explain=True).cohort_score
 
 
 def recomputed(gallery: Gallery, probe: Any, rule: Rule = THRESHOLD) -> CohortScore | None:
@@ -127,21 +128,22 @@ def test_the_gallery_decides_as_for_a_posted_list_to_the_last_bit(gallery: Galle
     ]
     outcomes, tails = set(), set()
     for probe in probes:
-        by_threshold = [(one.record.id, one.distance) for one in gallery.search(probe, DLIB, 3)]
+        by_threshold = [(one.record.id, one.distance) for one in gallery.search(Probe.of(DLIB, probe), 3)]
         for rule in rules:
-            posted = decide(replace(request, probe=probe, rule=rule), explain=True)
-            assert gallery.match(probe, DLIB, rule=rule, explain=True) == posted
-            decided = gallery.match(probe, DLIB, rule=rule)
+            posted = decide(replace(request, probe=Probe.of(DLIB, probe), rule=rule), explain=True)
+            assert gallery.match(Probe.of(DLIB, probe), rule=rule, explain=True) == posted
+            decided = gallery.match(Probe.of(DLIB, probe), rule=rule)
             assert (decided.answer(), decided.runner_up) == (posted.answer(), posted.runner_up)
             if rule.name == "cohort":
                 assert decided.verdict == posted.verdict
-            recognised, best, found = gallery.recognise(probe, DLIB, 3, rule=rule, explain=True)
+            recognised, best, found = gallery.recognise(Probe.of(DLIB, probe), 3, rule=rule, explain=True)
             assert (recognised, best) == (posted, found[0])
-            assert gallery.recognise(probe, DLIB, 0, rule=rule)[0].matched == posted.matched
+            assert gallery.recognise(Probe.of(DLIB, probe), 0, rule=rule)[0].matched == posted.matched
             assert [(one.record.id, one.distance) for one in found] == by_threshold
             outcomes.add((rule.name, posted.verdict))
             tails.add(posted.cohort_score and posted.cohort_score.tail)
-        assert gallery.match(probe, DLIB, explain=True) == decide(replace(request, probe=probe), explain=True)
+        asked = replace(request, probe=Probe.of(DLIB, probe))
+        assert gallery.match(asked.probe, explain=True) == decide(asked, explain=True)
     assert outcomes == {(rule, verdict) for rule in ("cohort", "threshold") for verdict in ("yes", "look_again", "no")}
     assert tails == {"exact", "estimate"}
 
@@ -152,10 +154,10 @@ def test_faces_of_models_that_may_meet_are_one_crowd_and_others_none(gallery: Ga
         gallery.enrol(Person(None, str(index)), [NewFace(descriptor, descriptor.tobytes())], card, force=True)
     assert cohort_score(gallery, OBAMA) is not None
     with pytest.raises(TooFewMembers) as error:
-        gallery.match(OBAMA, DLIB, rule=COHORT)
+        gallery.match(Probe.of(DLIB, OBAMA), rule=COHORT)
     assert error.value.context == {"members": 14, "members_needed": 19}
     with pytest.raises(TooFewMembers) as error:
-        gallery.match(OBAMA, FAKE, rule=COHORT)
+        gallery.match(Probe.of(FAKE, OBAMA), rule=COHORT)
     assert error.value.context["members"] == 7
 
 
@@ -164,10 +166,10 @@ def test_several_faces_of_a_person_are_one_member(gallery: Gallery) -> None:
         enrol(gallery, str(index), [descriptor, at_distance(descriptor, 0.1)], f"Person {index}", force=True)
     add_record(gallery, "Person 3", BIDEN, force=True)
     with pytest.raises(TooFewMembers) as error:
-        gallery.match(OBAMA, DLIB, rule=COHORT)
+        gallery.match(Probe.of(DLIB, OBAMA), rule=COHORT)
     assert error.value.context["members"] == 18
     enrol(gallery, "3", synthetic(18)[3], "Another name", force=True)  # now the record is another person's
-    assert gallery.match(OBAMA, DLIB, rule=COHORT).cohort_score is not None
+    assert gallery.match(Probe.of(DLIB, OBAMA), rule=COHORT).cohort_score is not None
 
 
 def test_a_transaction_older_than_the_cohort_gets_no_score(gallery: Gallery) -> None:
@@ -177,9 +179,9 @@ def test_a_transaction_older_than_the_cohort_gets_no_score(gallery: Gallery) -> 
     assert cohort_score(gallery, OBAMA) is not None
     with gallery.database.reading() as connection:
         probe = OBAMA.astype(np.float64)
-        assert gallery._cohort(DLIB, "nearest").score(connection, probe, COHORT, None) is not None
+        assert space_search(gallery).cohort("nearest").score(connection, probe, COHORT, None) is not None
         enrol(gallery, "100", OBAMA, force=True)
-        assert gallery._cohort(DLIB, "nearest").score(connection, probe, COHORT, None) is None
+        assert space_search(gallery).cohort("nearest").score(connection, probe, COHORT, None) is None
 
 
 def test_no_more_faces_than_can_be_compared(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,11 +189,11 @@ def test_no_more_faces_than_can_be_compared(gallery: Gallery, monkeypatch: pytes
     for index, descriptor in enumerate(synthetic(31)):
         enrol(gallery, str(index), descriptor, force=True)
     with pytest.raises(TooLarge):
-        gallery.match(OBAMA, DLIB, rule=COHORT)
-    explained = gallery.match(OBAMA, DLIB, explain=True)
-    assert (explained.cohort_score, explained.nearest) == (None, gallery.match(OBAMA, DLIB).nearest)
+        gallery.match(Probe.of(DLIB, OBAMA), rule=COHORT)
+    explained = gallery.match(Probe.of(DLIB, OBAMA), explain=True)
+    assert (explained.cohort_score, explained.nearest) == (None, gallery.match(Probe.of(DLIB, OBAMA)).nearest)
     gallery.erase_user("3")
-    assert gallery.match(OBAMA, DLIB, rule=COHORT).cohort_score is not None
+    assert gallery.match(Probe.of(DLIB, OBAMA), rule=COHORT).cohort_score is not None
 
 
 def test_what_takes_too_long_is_not_waited_for(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,10 +201,10 @@ def test_what_takes_too_long_is_not_waited_for(gallery: Gallery, monkeypatch: py
         enrol(gallery, str(index), descriptor, force=True)
     monkeypatch.setattr(cohort_follower, "BUILD_TIMEOUT_S", 0.0)
     with pytest.raises(NotReady):
-        gallery.match(OBAMA, DLIB, rule=COHORT)
+        gallery.match(Probe.of(DLIB, OBAMA), rule=COHORT)
     while not gallery.build_cohorts(1.0):
         pass
-    assert gallery.match(OBAMA, DLIB, rule=COHORT).cohort_score is not None
+    assert gallery.match(Probe.of(DLIB, OBAMA), rule=COHORT).cohort_score is not None
     # One more face makes too many pairs: all are compared anew.
     monkeypatch.setattr(cohort_follower, "MAX_UPDATE_PAIRS", 10)
     enrol(gallery, "100", OBAMA, force=True)
@@ -285,22 +287,23 @@ def test_the_nearest_faces_decide_as_all_faces_do(gallery: Gallery, monkeypatch:
         enrol(gallery, str(index), descriptor, force=True)
     probes = [*(people[:20] + np.random.default_rng(3).normal(0, 0.02, (20, 128))), *synthetic(20, 9)]
     wanted = [recomputed(gallery, probe, COHORT) for probe in probes]
-    explained = [gallery.match(probe, DLIB, rule=COHORT, explain=True) for probe in probes]
+    explained = [gallery.match(Probe.of(DLIB, probe), rule=COHORT, explain=True) for probe in probes]
     assert [each.cohort_score for each in explained] == wanted
-    if not isinstance(gallery._index, FaissIndexSync):  # Milvus does not say at which version it is
+    index = space_search(gallery).index
+    if not isinstance(index, FaissIndexSync):  # Milvus does not say at which version it is
         return
     monkeypatch.setattr(CohortSnapshot, "_score_from_all", lambda *_: pytest.fail("it compared all"))
     for few in (4000, 60):  # with 60 what is known of a stranger is a bound
         monkeypatch.setattr("face128.matching.conformal.MAX_SCANNED_ROWS", few)
         for probe, whole in zip(probes, explained, strict=True):
-            decided = gallery.match(probe, DLIB, rule=COHORT)
+            decided = gallery.match(Probe.of(DLIB, probe), rule=COHORT)
             assert (decided.answer(), decided.runner_up) == (whole.answer(), whole.runner_up)
             if few > 60 or whole.matched:
                 assert decided == whole
     assert {each.matched for each in explained} == {True, False}
     for probe in probes:
-        estimate = gallery.match(probe, DLIB, rule=replace(COHORT, tail="estimate")).cohort_score
+        estimate = gallery.match(Probe.of(DLIB, probe), rule=replace(COHORT, tail="estimate")).cohort_score
         assert estimate == recomputed(gallery, probe, replace(COHORT, tail="estimate"))
-    many = gallery.recognise(probes[0], DLIB, 100, rule=COHORT)[2]
-    assert [found.record.id for found in many] == [f.record.id for f in gallery.search(probes[0], DLIB, 100)]
-    assert gallery._index.search_at(-1, OBAMA, DLIB, 1) is None
+    many = gallery.recognise(Probe.of(DLIB, probes[0]), 100, rule=COHORT)[2]
+    assert [found.record.id for found in many] == [f.record.id for f in gallery.search(Probe.of(DLIB, probes[0]), 100)]
+    assert index.search_at(-1, OBAMA, 1) is None

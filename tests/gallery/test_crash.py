@@ -16,6 +16,7 @@ import httpx
 from fake_photos import fake_photo
 from serving import environment, free_port
 
+from face128.domain.probe import Probe
 from face128.engines.fake import FAKE
 from face128.gallery.gallery import Gallery
 
@@ -50,7 +51,7 @@ def test_kills_lose_nothing_that_was_acknowledged(tmp_path: Path) -> None:
     total, records = gallery.page(0, 10_000)
     assert gallery.rebuild() == total == len(records)
     for record in records:
-        found = gallery.search(record.descriptor, FAKE, 1)[0]
+        found = gallery.search(Probe.of(FAKE, record.descriptor), 1)[0]
         assert (found.record.id, found.distance) == (record.id, 0)
     gallery.close()
 

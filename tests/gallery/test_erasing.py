@@ -76,8 +76,8 @@ def test_a_reader_does_not_hold_an_erasure_and_the_bytes_go_when_it_ends(tmp_pat
             assert answer == {"success": True, "message": sentence, "deleted_id": record["id"], "pending": True}
             erased = client.delete("/enroll_faces/44").json()
             assert erased == {"status": "success", "faces_deleted": 1, "pending": True}
-            erased = face128("gallery", "erase", "46", FACE128_DATA=str(tmp_path))
-            assert "1 faces erased; their bytes remain" in erased.stdout
+            erased = face128("gallery", "erase", "46", "--yes", FACE128_DATA=str(tmp_path))
+            assert "Erased: 46, Joe Biden, with 1 photo; their bytes remain" in erased.stdout
             assert time.monotonic() < start + 30  # each waited for 30 seconds or more
             assert client.get("/records").json()["total_count"] == 0
             assert all(in_files(tmp_path, trace) for trace in traces)

@@ -15,11 +15,12 @@ from people import add_record, at_distance, enrol, matched_reg_no, photo_descrip
 
 from face128.domain.descriptors import distance, distances
 from face128.domain.model_card import DLIB, FACEAPI
+from face128.domain.probe import Probe
 from face128.engines.fake import FAKE
 from face128.errors import Duplicate, InvalidRequest, NotFound, TooManyImages
 from face128.gallery.gallery import Gallery
 from face128.gallery.records import NewFace, Person
-from face128.gallery.tables import erased, faces, state
+from face128.gallery.tables import companions, erased, faces, state
 from face128.match_body import parser
 from face128.matching.decision import decide
 
@@ -34,8 +35,8 @@ def test_the_enrolled_person_is_found_and_a_stranger_is_not(gallery: Gallery) ->
 
 
 def test_a_gallery_without_anybody_finds_nobody(gallery: Gallery) -> None:
-    assert gallery.match(OBAMA, DLIB).answer() == {"match": False}
-    assert gallery.search(OBAMA, DLIB, 5) == []
+    assert gallery.match(Probe.of(DLIB, OBAMA)).answer() == {"match": False}
+    assert gallery.search(Probe.of(DLIB, OBAMA), 5) == []
     assert gallery.page(0, 10) == (0, [])
 
 
@@ -49,7 +50,7 @@ def test_a_search_and_a_posted_list_agree_to_the_last_bit(gallery: Gallery) -> N
     probes = [people[100], people[200], *(people[:20] + random.normal(0, 0.03, (20, 128)))]
     for probe in probes:
         posted = decide(parser.parse(json_of({"descriptor": probe.tolist(), "enrolled": members})), explain=True)
-        assert gallery.match(probe, DLIB, explain=True) == posted
+        assert gallery.match(Probe.of(DLIB, probe), explain=True) == posted
 
 
 def json_of(value: object) -> bytes:
@@ -60,14 +61,14 @@ def test_the_threshold_is_inclusive_to_the_last_bit(gallery: Gallery) -> None:
     enrol(gallery, "44", OBAMA)
     probe = OBAMA.astype(float) + 0.03
     exact = distance(OBAMA, probe, "euclidean")
-    assert gallery.match(probe, DLIB, exact).matched
-    assert not gallery.match(probe, DLIB, np.nextafter(exact, 0)).matched
+    assert gallery.match(Probe.of(DLIB, probe), {DLIB.name: exact}).matched
+    assert not gallery.match(Probe.of(DLIB, probe), {DLIB.name: float(np.nextafter(exact, 0))}).matched
 
 
 def test_the_runner_up_is_another_person_however_many_faces_the_nearest_has(gallery: Gallery) -> None:
     enrol(gallery, "44", [at_distance(OBAMA, 0.001 * step) for step in range(40)])
     enrol(gallery, "46", BIDEN)
-    decision = gallery.match(OBAMA, DLIB)
+    decision = gallery.match(Probe.of(DLIB, OBAMA))
     assert decision.runner_up is not None
     assert decision.runner_up.reg_no == "46"
     assert decision.runner_up.distance == distance(BIDEN, OBAMA, "euclidean")
@@ -78,7 +79,7 @@ def test_a_search_gives_each_face_in_the_order_of_distance(gallery: Gallery) -> 
     for index in range(0, 200, 4):
         enrol(gallery, str(index), people[index : index + 4], force=True)
     exact = np.array([distance(row, BIDEN, "euclidean") for row in people])
-    found = gallery.search(BIDEN, DLIB, 50)
+    found = gallery.search(Probe.of(DLIB, BIDEN), 50)
     assert [one.distance for one in found] == sorted(exact)[:50]
     assert [one.record.descriptor.tolist() for one in found] == people[np.argsort(exact)[:50]].tolist()
 
@@ -92,15 +93,15 @@ def test_the_order_is_exact_where_float32_cannot_tell_who_is_nearer(gallery: Gal
         probe = BIDEN + random.normal(0, 0.01, 128)
         exact = distances(people, probe, "euclidean")
         assert len(set(exact.astype(np.float32))) < 75  # else float32 could tell
-        found = gallery.search(probe, DLIB, 5)
+        found = gallery.search(Probe.of(DLIB, probe), 5)
         assert [one.distance for one in found] == sorted(exact)[:5]
 
 
 def test_another_models_descriptors_are_never_compared(gallery: Gallery) -> None:
     gallery.enrol(Person("Barack Obama", "44"), [NewFace(OBAMA, b"photo")], FAKE)
-    assert gallery.search(OBAMA, DLIB, 5) == []
+    assert gallery.search(Probe.of(DLIB, OBAMA), 5) == []
     assert enrol(gallery, "another", OBAMA)  # not a duplicate either: the models are not comparable
-    assert [one.record.person.user_id for one in gallery.search(OBAMA, FAKE, 5)] == ["44"]
+    assert [one.record.person.user_id for one in gallery.search(Probe.of(FAKE, OBAMA), 5)] == ["44"]
 
 
 def test_comparable_models_are_compared_and_the_nearest_of_both_comes_first(gallery: Gallery) -> None:
@@ -110,7 +111,7 @@ def test_comparable_models_are_compared_and_the_nearest_of_both_comes_first(gall
         gallery.enrol(Person("Somebody", str(index)), [NewFace(descriptor, b"photo")], card, force=True)
     order = np.argsort(distances(people, OBAMA, "euclidean"))
     for card in (DLIB, FACEAPI):
-        found = gallery.search(OBAMA, card, 20)
+        found = gallery.search(Probe.of(card, OBAMA), 20)
         assert [one.record.person.user_id for one in found] == [str(index) for index in order[:20]]
     with pytest.raises(Duplicate):
         gallery.enrol(Person("Another", "x"), [NewFace(people[1], b"photo")], DLIB)
@@ -206,7 +207,7 @@ def test_the_erased_are_gone_from_rows_and_index_at_once(gallery: Gallery) -> No
 def test_nothing_of_the_erased_remains_in_any_table(gallery: Gallery, tmp_path: Path) -> None:
     gallery.enrol(Person("Wilhelmina", "id-of-hers"), [NewFace(OBAMA, b"photo", {"of": "metadata-of-hers"})], DLIB)
     enrol(gallery, "46", BIDEN)
-    stored = gallery.search(OBAMA, DLIB, 1)[0].record
+    stored = gallery.search(Probe.of(DLIB, OBAMA), 1)[0].record
     gallery.erase_user("id-of-hers")
     traces = ["Wilhelmina", "id-of-hers", "metadata-of-hers", stored.id, OBAMA.tobytes()]
     with gallery.database.reading() as connection:
@@ -286,8 +287,8 @@ def test_of_two_that_enrol_one_face_at_once_one_is_refused(open_gallery: Open) -
 def test_the_migrations_make_the_tables_that_the_code_knows(gallery: Gallery) -> None:
     with gallery.database.reading() as connection:
         inspector = sa.inspect(connection)
-        assert set(inspector.get_table_names()) == {"faces", "erased", "state", "alembic_version"}
-        for table in (faces, erased, state):
+        assert set(inspector.get_table_names()) == {"faces", "companions", "erased", "state", "alembic_version"}
+        for table in (faces, companions, erased, state):
             assert [column["name"] for column in inspector.get_columns(table.name)] == table.c.keys()
 
 

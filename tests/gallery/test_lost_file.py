@@ -18,6 +18,7 @@ from people import enrol, photo_descriptor
 from serving import serving
 
 from face128.domain.model_card import DLIB
+from face128.domain.probe import Probe
 from face128.errors import DatabaseUnavailable
 from face128.gallery.database import REOPEN_AFTER_S
 from face128.gallery.gallery import Gallery
@@ -99,7 +100,7 @@ def test_nothing_is_acknowledged_and_the_reason_is_named(
     checkpoint(path)
     fault(path, backup)
     actions = {
-        "search": lambda: gallery.search(probe, DLIB, 1),
+        "search": lambda: gallery.search(Probe.of(DLIB, probe), 1),
         "enrol": lambda: enrol(gallery, "new", probe),
         "erase": lambda: gallery.erase_user("person 1"),
         "check": lambda: gallery.database.check(),
@@ -152,7 +153,7 @@ def test_a_checkpoint_in_the_midst_of_which_a_process_was_killed_is_no_damage(tm
     subprocess.run(["dd", *arguments], check=True, capture_output=True, timeout=30)
     gallery.database.check()
     enrol(gallery, "new", probe)
-    assert gallery.search(probe, DLIB, 1)[0].record.person.user_id == "new"
+    assert gallery.search(Probe.of(DLIB, probe), 1)[0].record.person.user_id == "new"
     gallery.close()
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)

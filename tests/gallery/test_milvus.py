@@ -10,6 +10,7 @@ from people import at_distance, enrol, matched_reg_no, photo_descriptor
 from pymilvus import MilvusClient
 
 from face128.domain.model_card import DLIB
+from face128.domain.probe import Probe
 from face128.errors import DatabaseUnavailable
 from face128.gallery.gallery import Gallery
 
@@ -60,7 +61,7 @@ def test_changes_made_without_milvus_are_caught_up(url: str, milvus: str) -> Non
 def test_a_new_gallery_never_finds_the_vectors_of_an_older_one(tmp_path: Path, milvus: str) -> None:
     enrol(Gallery(f"sqlite:///{tmp_path}/old.sqlite", milvus), "44", OBAMA)
     new = Gallery(f"sqlite:///{tmp_path}/new.sqlite", milvus)
-    assert new.search(OBAMA, DLIB, 5) == []
+    assert new.search(Probe.of(DLIB, OBAMA), 5) == []
     assert matched_reg_no(new, OBAMA) is None
 
 

@@ -14,6 +14,7 @@ from people import add_record, at_distance, enrol, photo_descriptor, synthetic
 
 from face128.domain.descriptors import distance
 from face128.domain.model_card import DLIB, FACEAPI, insightface_card
+from face128.domain.probe import Probe
 from face128.domain.template import Template
 from face128.engines.fake import FAKE
 from face128.errors import InvalidDescriptor, InvalidRequest, ModelMismatch, NotFound
@@ -28,12 +29,12 @@ def test_the_nearest_of_a_persons_faces_decides_and_the_threshold_is_inclusive(g
     enrol(gallery, "44", [at_distance(OBAMA, 0.3), OBAMA_TOO, at_distance(OBAMA, 0.9)], "Barack Obama", force=True)
     enrol(gallery, "other", at_distance(OBAMA, 0.01), force=True)
     exact = min(distance(face, OBAMA, "euclidean") for face in (at_distance(OBAMA, 0.3), OBAMA_TOO))
-    found = gallery.verify("44", OBAMA, DLIB)
+    found = gallery.verify("44", Probe.of(DLIB, OBAMA))
     assert (found.person.user_id, found.person.name) == ("44", "Barack Obama")
     assert (found.distance, found.threshold, found.model, found.verified) == (exact, 0.38, "dlib-resnet-v1", True)
-    assert gallery.verify("44", OBAMA, DLIB, exact).verified
-    assert not gallery.verify("44", OBAMA, DLIB, float(np.nextafter(exact, 0))).verified
-    assert not gallery.verify("other", BIDEN, DLIB).verified
+    assert gallery.verify("44", Probe.of(DLIB, OBAMA), {DLIB.name: exact}).verified
+    assert not gallery.verify("44", Probe.of(DLIB, OBAMA), {DLIB.name: float(np.nextafter(exact, 0))}).verified
+    assert not gallery.verify("other", Probe.of(DLIB, BIDEN)).verified
 
 
 @pytest.mark.parametrize("template", ["nearest", "mean"])
@@ -48,9 +49,9 @@ def test_with_each_template_a_match_and_a_verification_agree_to_the_last_bit(
     add_record(gallery, "Person 6", people[60], force=True)
     distances = []
     for probe in people[:30] + np.random.default_rng(1).normal(0, 0.03, (30, 128)):
-        decision = gallery.match(probe, DLIB)
+        decision = gallery.match(Probe.of(DLIB, probe))
         assert decision.nearest is not None
-        assert gallery.verify(str(decision.nearest.reg_no), probe, DLIB).distance == decision.nearest.distance
+        assert gallery.verify(str(decision.nearest.reg_no), Probe.of(DLIB, probe)).distance == decision.nearest.distance
         distances.append(decision.nearest.distance)
     gallery.close()
     assert (max(distances) > 0.45) == (template == "mean")  # three synthetic faces of a person are far from their mean
@@ -62,41 +63,42 @@ def test_a_record_s_person_is_its_name_and_a_user_is_their_id(gallery: Gallery) 
     add_record(gallery, "Another", at_distance(BIDEN, 0.1), force=True)
     enrol(gallery, "user", at_distance(BIDEN, 0.2), "John Doe", force=True)
     enrol(gallery, "namesake", at_distance(BIDEN, 0.3), "John Doe", force=True)
-    assert gallery.verify(first.person.user_id, BIDEN, DLIB).distance == 0
-    assert gallery.verify(first.person.user_id, at_distance(BIDEN, 0.2), DLIB).distance == 0
-    assert gallery.verify("user", BIDEN, DLIB).distance == 0  # the record of that name
-    assert gallery.verify("user", at_distance(BIDEN, 0.3), DLIB).distance > 0.05  # not another user of that name
+    assert gallery.verify(first.person.user_id, Probe.of(DLIB, BIDEN)).distance == 0
+    assert gallery.verify(first.person.user_id, Probe.of(DLIB, at_distance(BIDEN, 0.2))).distance == 0
+    assert gallery.verify("user", Probe.of(DLIB, BIDEN)).distance == 0  # the record of that name
+    near_another = Probe.of(DLIB, at_distance(BIDEN, 0.3))  # who has that name too
+    assert gallery.verify("user", near_another).distance > 0.05
     with pytest.raises(NotFound):
-        gallery.verify("John Doe", BIDEN, DLIB)  # no user_id, as for an erasure
+        gallery.verify("John Doe", Probe.of(DLIB, BIDEN))  # no user_id, as for an erasure
 
 
 @pytest.mark.parametrize("user_id", ["nobody", "4", "44 ", "", "\x00", "x" * 256])
 def test_who_is_not_enrolled_is_not_found(gallery: Gallery, user_id: str) -> None:
     enrol(gallery, "44", OBAMA)
     with pytest.raises((NotFound, InvalidRequest)):
-        gallery.verify(user_id, OBAMA, DLIB)
+        gallery.verify(user_id, Probe.of(DLIB, OBAMA))
 
 
 def test_the_erased_are_not_found_at_once(gallery: Gallery) -> None:
     enrol(gallery, "44", OBAMA)
     gallery.erase_user("44")
     with pytest.raises(NotFound):
-        gallery.verify("44", OBAMA, DLIB)
+        gallery.verify("44", Probe.of(DLIB, OBAMA))
 
 
 def test_only_comparable_models_count(gallery: Gallery) -> None:
     gallery.enrol(Person("Barack Obama", "44"), [NewFace(OBAMA, b"photo")], FAKE)
     for card in (DLIB, insightface_card("insightface-x-00000000")):
         with pytest.raises(ModelMismatch):
-            gallery.verify("44", np.ones(card.dimension), card)
+            gallery.verify("44", Probe.of(card, np.ones(card.dimension)))
     gallery.enrol(Person("Barack Obama", "44"), [NewFace(OBAMA_TOO, b"photo")], FACEAPI)
-    assert gallery.verify("44", OBAMA, DLIB).distance == distance(OBAMA_TOO, OBAMA, "euclidean")
+    assert gallery.verify("44", Probe.of(DLIB, OBAMA)).distance == distance(OBAMA_TOO, OBAMA, "euclidean")
 
 
 def test_a_probe_without_a_finite_distance_is_refused(gallery: Gallery) -> None:
     enrol(gallery, "44", OBAMA)
     with pytest.raises(InvalidDescriptor):
-        gallery.verify("44", np.full(128, 1e200), DLIB)
+        gallery.verify("44", Probe.of(DLIB, np.full(128, 1e200)))
 
 
 @pytest.mark.parametrize("of_record", [False, True], ids=["user", "record"])
@@ -106,14 +108,14 @@ def test_nobody_else_is_read(open_gallery: Callable[[], Gallery], of_record: boo
         enrol(gallery, str(index), descriptor, "John Doe" if index % 2 else f"Person {index}", force=True)
         add_record(gallery, f"Record {index}", at_distance(descriptor, 0.2), force=True)
     user_id = add_record(gallery, "Jane Smith", OBAMA, force=True).person.user_id if of_record else "1"
-    expected = gallery.verify(user_id, OBAMA, DLIB)
+    expected = gallery.verify(user_id, Probe.of(DLIB, OBAMA))
     others = sa.update(faces).where(faces.c.user_id != user_id)
     with gallery.database.writing() as connection:
         connection.execute(others.values(embedding=b"unreadable"))
     anew = open_gallery()  # nothing of it is loaded
-    assert anew.verify(user_id, OBAMA, DLIB) == expected
+    assert anew.verify(user_id, Probe.of(DLIB, OBAMA)) == expected
     with pytest.raises(ValueError, match="size"):
-        anew.search(OBAMA, DLIB, 1)  # so it would have been noticed
+        anew.search(Probe.of(DLIB, OBAMA), 1)  # so it would have been noticed
 
 
 @pytest.mark.parametrize("of_record", [False, True], ids=["user", "record"])
@@ -128,7 +130,7 @@ def test_the_statements_name_the_person_and_use_an_index(tmp_path: Path, of_reco
 
     sa.event.listen(sa.Engine, "before_cursor_execute", remember)
     try:
-        gallery.verify(user_id, OBAMA, DLIB)
+        gallery.verify(user_id, Probe.of(DLIB, OBAMA))
     finally:
         sa.event.remove(sa.Engine, "before_cursor_execute", remember)
     of_faces = [(statement, parameters) for statement, parameters in executed if "faces" in statement]

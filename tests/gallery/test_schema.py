@@ -10,6 +10,7 @@ from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
 
+import numpy as np
 import pytest
 import sqlalchemy as sa
 from alembic import command
@@ -18,12 +19,14 @@ from command_line import face128
 from people import enrol, matched_reg_no, photo_descriptor
 from serving import serving
 
-from face128.domain.model_card import DLIB
+from face128.domain.model_card import DLIB, RETAIL
+from face128.domain.probe import Probe
 from face128.errors import GallerySchema
 from face128.gallery.gallery import Gallery
-from face128.gallery.records import NewFace, Person
+from face128.gallery.records import NewFace, Person, Record
 from face128.gallery.schema import released_versions
 from face128.gallery.tables import faces
+from face128.gallery.transfer import statistics
 
 HOPPER = photo_descriptor("hopper-1984.jpg")
 
@@ -33,6 +36,7 @@ RELEASED_MIGRATIONS = {
     "0001_faces.py": "350f4bcc83b820bc01c10298e929bd0c33ee04b6d0045825c9056e0ca94f94d2",
     "0002_photo_facts.py": "7f65b8ede33b086fc3690c866e515bad412e3958cc475860b9e92144d999ba8b",
     "0003_name_index.py": "b815501ca9f58ccfb664b9ec0468be24ae4d2366f38bfae41b34119c3ceff252",
+    "0004_companions.py": "5823c2e6ebcfc0ec3b11e67ad9759cb5a5f9f1c0f94fc24a716415c854e51067",
 }
 RELEASED_GALLERIES = sorted((Path(__file__).parent / "released").glob("*.sql"))
 
@@ -57,12 +61,22 @@ def test_a_gallery_of_each_released_version_is_opened_and_keeps_everything(tmp_p
     total, records = gallery.page(0, 10)
     assert (total, [record.person.name for record in records]) == (2, ["Barack Obama", "Grace Hopper"])
     assert matched_reg_no(gallery, photo_descriptor("obama-2012.jpg")) == "44"
+    complete(gallery, records[0], 2)
     assert enrol(gallery, "46", photo_descriptor("biden-2010.jpg"), "Joe Biden")
     assert len(gallery.erase_user("44").records) == 1
     gallery.close()
     with closing(sqlite3.connect(path)) as connection:
         (version,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     assert version == released_versions()[-1]
+
+
+def complete(gallery: Gallery, record: Record, photos: int) -> None:
+    """Enrol a photo of an older version again: it gets the second network's descriptor."""
+    vector, second = record.descriptor.astype(np.float32), np.linspace(-1, 1, 256, dtype=np.float32)
+    face = NewFace(vector, vector.tobytes(), companions={RETAIL.name: second})
+    assert [one.id for one in gallery.enrol(record.person, [face], DLIB, force=True)] == [record.id]
+    found = statistics(gallery)
+    assert (found["faces"], found["models"]) == (photos, {DLIB.name: photos, RETAIL.name: 1})
 
 
 @pytest.mark.parametrize("released", RELEASED_GALLERIES, ids=lambda path: path.stem)
@@ -84,12 +98,14 @@ def test_each_database_is_brought_up_to_date_from_each_released_version(database
             connection.execute(sa.insert(faces).values(row))
     engine.dispose()
     with closing(Gallery(database_url)) as gallery:
-        before = [record.photo_facts for record in gallery.page(0, 10)[1]]
+        records = gallery.page(0, 10)[1]
+        complete(gallery, records[0], 2)
+        before = [record.photo_facts for record in records]
         assert before == [json.loads(row.get("photo_facts") or "{}") for row in rows]
         turned = NewFace(HOPPER, b"photo", photo_facts={"adjusted": {"turned": 90}, "unknown": {}})
         (record,) = gallery.enrol(Person("Grace", "45"), [turned], DLIB, force=True)
         assert record.photo_facts == {"adjusted": {"turned": 90}}
-        assert [hit.record.photo_facts for hit in gallery.search(HOPPER, DLIB, 2)] == [{}, record.photo_facts]
+        assert [hit.record.photo_facts for hit in gallery.search(Probe.of(DLIB, HOPPER), 2)] == [{}, record.photo_facts]
 
 
 def test_a_gallery_of_a_later_version_is_refused_and_not_touched(tmp_path: Path) -> None:
@@ -125,6 +141,7 @@ def test_tables_that_vanish_under_a_running_gallery_are_named(database_url: str)
     gallery = Gallery(database_url)
     engine = sa.create_engine(database_url)
     with engine.begin() as connection:
+        connection.execute(sa.text("DROP TABLE companions"))
         connection.execute(sa.text("DROP TABLE faces"))
     engine.dispose()
     with pytest.raises(GallerySchema):

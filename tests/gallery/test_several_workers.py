@@ -12,13 +12,13 @@ import httpx
 import numpy as np
 import pytest
 from fake_photos import create_record, fake_photo
-from people import enrol, photo_descriptor
+from people import enrol, photo_descriptor, space_search
 from serving import serving
 
 from face128.domain.model_card import DLIB
+from face128.domain.probe import Probe
 from face128.errors import DatabaseUnavailable
 from face128.gallery.gallery import Gallery
-from face128.gallery.index_sync import FaissIndexSync
 
 ROUNDS = 63  # of enrol, match, delete, match from each side: 504 requests
 
@@ -86,17 +86,17 @@ def test_a_connection_that_breaks_during_a_search_is_reported_and_replaced(
     gallery = Gallery(server.new_database())
     stored = enrol(gallery, "44", photo_descriptor("obama-2012.jpg"))[0]
 
-    class Breaking(FaissIndexSync):
-        def search(self, *arguments: Any) -> Any:
-            server.stop()
-            server.start()
-            return super().search(*arguments)
+    def breaking(*arguments: Any) -> Any:
+        server.stop()
+        server.start()
+        return faces(*arguments)
 
-    index, gallery._index = gallery._index, Breaking()
+    searched = space_search(gallery)
+    faces, searched._faces = searched._faces, breaking
     with pytest.raises(DatabaseUnavailable):
-        gallery.search(stored.descriptor, DLIB, 1)
-    gallery._index = index
-    assert gallery.search(stored.descriptor, DLIB, 1)[0].record.id == stored.id
+        gallery.search(Probe.of(DLIB, stored.descriptor), 1)
+    searched._faces = faces
+    assert gallery.search(Probe.of(DLIB, stored.descriptor), 1)[0].record.id == stored.id
     gallery.close()
 
 

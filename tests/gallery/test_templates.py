@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,22 +14,23 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 from paths import FIXTURES
-from people import add_record, at_distance, enrol, photo_descriptor, synthetic
+from people import add_record, at_distance, enrol, photo_descriptor, space_search, synthetic
 from serving import serving
 
 from face128.domain import descriptors
-from face128.domain.decision_rule import THRESHOLD
 from face128.domain.descriptors import distance, distances
 from face128.domain.members import MatchRequest, MemberList
 from face128.domain.model_card import DLIB, FACEAPI
+from face128.domain.probe import Probe
 from face128.gallery.gallery import Gallery
 from face128.gallery.records import NewFace, Person
 from face128.gallery.tables import faces
-from face128.matching.decision import Decision, decide
+from face128.matching.decision import decide
+from face128.matching.outcome import Decision
 from face128.matching.templates import mean_members
 
 OBAMA = [photo_descriptor(f"obama-{year}.jpg") for year in (2009, 2010, 2012)]
-Open = Callable[[], Gallery]
+Open = Callable[..., Gallery]
 
 
 def people_of(gallery: Gallery) -> MemberList:
@@ -39,13 +41,14 @@ def people_of(gallery: Gallery) -> MemberList:
     records = {row.name for row in rows if row.record_id == row.user_id}
     keys = [f"name {row.name}" if row.name in records else f"user {row.user_id}" for row in rows]
     vectors = np.array([np.frombuffer(row.embedding, "<f4") for row in rows]).reshape(-1, 128)
-    other = frozenset(place for place, row in enumerate(rows) if row.model == FACEAPI.name)
+    other = np.array([row.model == FACEAPI.name for row in rows], np.bool_)
     return MemberList(list(keys), [row.name for row in rows], vectors, np.arange(len(rows)), other)
 
 
 def model_keys(people: MemberList) -> list[tuple[Any, bool]]:
     """For each face its person, and whether it is of the other model."""
-    return [(reg_no, place in people.other_model) for place, reg_no in enumerate(people.reg_nos)]
+    other = people.other_model
+    return [(reg_no, other is not None and bool(other[place])) for place, reg_no in enumerate(people.reg_nos)]
 
 
 def key_facts(decision: Decision) -> tuple[Any, ...]:
@@ -83,28 +86,23 @@ def change_and_compare(workers: list[Gallery], changes: int, every: int) -> None
             several = max(several, len(people.owners) - len(set(people.reg_nos)))
             for probe in (synthetic(1, step)[0], people.vectors[random.integers(len(people.vectors))]):
                 probe = probe.astype(np.float64)
-                asked = MatchRequest(probe, DLIB, None, people, template="mean")
+                asked = MatchRequest(Probe.of(DLIB, probe), DLIB, {}, people, template="mean")
                 wanted = key_facts(decide(asked, explain=True))
                 for each in workers:
-                    assert key_facts(each.match(probe, DLIB, explain=True)) == wanted
-                    assert key_facts(each.match(probe, DLIB))[:3] == wanted[:3]
+                    assert key_facts(each.match(Probe.of(DLIB, probe), explain=True)) == wanted
+                    assert key_facts(each.match(Probe.of(DLIB, probe)))[:3] == wanted[:3]
     assert several > changes / 25
     for each in workers:  # nothing of the erased is left in the index
         each.load()
         people = mean_members(people_of(each), DLIB)
         singly = sum(count == 1 for count in Counter(model_keys(people_of(each))).values())
-        indexed = sum(map(len, each._templates._indexes.values()))
+        indexed = sum(map(len, space_search(each).templates._indexes.values()))
         assert indexed == len(people.owners) - singly
 
 
 @pytest.fixture
 def open_templates(open_gallery: Open) -> Open:
-    def open_one() -> Gallery:
-        gallery = open_gallery()
-        gallery._template = "mean"
-        return gallery
-
-    return open_one
+    return partial(open_gallery, template="mean")
 
 
 @pytest.fixture
@@ -121,7 +119,7 @@ def test_after_two_thousand_changes_two_workers_find_the_templates_computed_anew
     change_and_compare(two, 2000, every=250)
     late = Gallery(f"sqlite:///{tmp_path}/gallery.sqlite", template="mean")  # reads all at once
     for probe in synthetic(5, 99).astype(np.float64):
-        assert len({key_facts(each.match(probe, DLIB, explain=True)) for each in (*two, late)}) == 1
+        assert len({key_facts(each.match(Probe.of(DLIB, probe), explain=True)) for each in (*two, late)}) == 1
     for worker in (*two, late):
         worker.close()
 
@@ -146,7 +144,8 @@ def test_the_gallery_answers_the_contracts_questions_about_templates(tmp_path: P
                     person = Person(name, str(member["regNo"]), True)
                     gallery.enrol(person, [NewFace(row, row.tobytes())], DLIB, force=True)
         explain, template = "query" in vector, request["template"] or "nearest"
-        asked = np.array(request["descriptor"]), DLIB, request.get("threshold")
+        thresholds = {DLIB.name: request["threshold"]} if "threshold" in request else {}
+        asked = Probe.of(DLIB, np.array(request["descriptor"])), thresholds
         answer = gallery.match(*asked, template=template, explain=explain).answer(explain=explain)
         gallery.close()
         if "equal to the threshold" not in vector["name"] and "next double" not in vector["name"]:
@@ -167,13 +166,17 @@ def test_people_with_one_face_are_found_beside_any_number_with_several(gallery: 
         enrol(gallery, f"one {index}", descriptor, force=True)
     for index, descriptor in enumerate(crowd):
         wanted = f"several {index}" if index < 50 else f"one {index - 50}"
-        assert gallery.match(descriptor, DLIB).nearest.reg_no == wanted  # type: ignore[union-attr]
+        assert gallery.match(Probe.of(DLIB, descriptor)).nearest.reg_no == wanted  # type: ignore[union-attr]
     people, probe = people_of(gallery), synthetic(1, 8)[0].astype(np.float64)
-    with gallery._candidates(probe, DLIB, THRESHOLD, "mean") as (hits, _):
+    searched = space_search(gallery)
+    with gallery.database.reading() as connection:
+        searched.catch_up(connection, "mean")
+        hits = searched.nearest(connection, probe, "mean", 8)
         found = [(hit.record.person.user_id, hit.distance) for hit in hits]
     members = mean_members(people, DLIB)
     exact = distances(members.vectors, probe, "euclidean").tolist()
-    assert sorted((d, f"user {user}") for user, d in found) == sorted(zip(exact, members.reg_nos, strict=True))  # type: ignore[arg-type]
+    users = [str(members.reg_nos[owner]) for owner in members.owners.tolist()]
+    assert sorted((d, f"user {user}") for user, d in found) == sorted(zip(exact, users, strict=True))
     assert [d for _, d in found] == sorted(exact)
 
 
@@ -181,23 +184,23 @@ def test_a_search_may_name_another_template_than_the_gallery_has(gallery: Galler
     enrol(gallery, "7", OBAMA[:2], "Barack")
     probe = OBAMA[2].astype(np.float64)
     mean = (OBAMA[0].astype(np.float64) + OBAMA[1]) / 2
-    assert gallery.match(probe, DLIB).distance == distance(mean, probe, "euclidean")
+    assert gallery.match(Probe.of(DLIB, probe)).distance == distance(mean, probe, "euclidean")
     for name, wanted in (
         ("mean", distance(mean, probe, "euclidean")),
         ("nearest", min(distance(row, probe, "euclidean") for row in OBAMA[:2])),
     ):
-        assert gallery.match(probe, DLIB, template=name).distance == wanted  # type: ignore[arg-type]
+        assert gallery.match(Probe.of(DLIB, probe), template=name).distance == wanted  # type: ignore[arg-type]
 
 
 def test_an_erased_face_leaves_the_template(gallery: Gallery) -> None:
     records = enrol(gallery, "7", OBAMA, "Barack")
     probe = OBAMA[0].astype(np.float64)
-    assert 0 < gallery.match(probe, DLIB).distance < 0.38  # type: ignore[operator]
+    assert 0 < gallery.match(Probe.of(DLIB, probe)).distance < 0.38  # type: ignore[operator]
     gallery.erase_record(records[1].id)
     gallery.erase_record(records[2].id)
-    assert gallery.match(probe, DLIB).distance == 0
+    assert gallery.match(Probe.of(DLIB, probe)).distance == 0
     gallery.erase_user("7")
-    assert gallery.match(probe, DLIB).nearest is None
+    assert gallery.match(Probe.of(DLIB, probe)).nearest is None
 
 
 @pytest.fixture(scope="module")

@@ -102,12 +102,12 @@ def test_the_reg_no_keeps_its_type_and_a_running_service_sees_each_change(tmp_pa
         assert client.post("/enroll_faces/1029", **more).status_code == 200
         near_2009 = photo_descriptor("obama-2009.jpg").tolist()
         assert client.post("/match", json={"descriptor": near_2009}).json()["regNo"] == 1029
-        assert ran(url, "erase", "1029") == "2 faces erased\n"
+        assert ran(url, "erase", "1029", "--yes") == "Erased: 1029, Barack Obama, with 2 photos\n"
         assert client.post("/match", json=question).json() == {"match": False}
     assert json.loads(ran(url, "stats"))["faces"] == 1
     listed = [json.loads(line) for line in ran(url, "list").splitlines()]
     assert [(line["regNo"], line["name"]) for line in listed] == [("A-7", "Somebody")]
-    assert "nobody" in refused(url, "erase", "1029").lower()
+    assert "nobody" in refused(url, "erase", "1029", "--yes").lower()
 
 
 @pytest.mark.parametrize(

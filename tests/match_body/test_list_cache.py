@@ -17,21 +17,26 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from match_bodies import GOOD, PROBE, as_base64, ask, member, the_same
+from match_bodies import GOOD, PROBE, RETAIL, as_base64, ask, member, the_same
 from serving import serving
 
 from face128.domain.decision_rule import THRESHOLD
 from face128.domain.members import MatchRequest
+from face128.domain.model_card import DLIB, pair_card
+from face128.domain.model_card import RETAIL as RETAIL_CARD
 from face128.errors import Face128Error, InvalidDescriptor
 from face128.match_body.incoming_body import IncomingBody
 from face128.match_body.list_cache import MAX_CACHED_LISTS, MAX_FRAME_BYTES, ListCache
 from face128.match_body.parser import parse
+from face128.matching.spaces import members_in
 
+PAIR = pair_card(DLIB, RETAIL_CARD)
 MEMBERS = [
     member(1),
     member(2, as_base64),
     {"regNo": "a", "descriptors": [GOOD, PROBE], "name": None, "more": [{}]},
     member(3),
+    {"regNo": 4, "descriptor": GOOD, "name": None, "descriptors": {"retail-0095": [as_base64(RETAIL), None]}},
 ]
 
 
@@ -59,7 +64,10 @@ def cache_of(*texts: bytes) -> ListCache:
 
 
 @pytest.mark.parametrize("separators", [(",", ":"), (", ", ": "), (" ,\n\t", " : ")])
-@pytest.mark.parametrize("more", [{}, {"threshold": 0.5}, {"model": "dlib-resnet-v1"}, {"more": [{}, 1]}])
+@pytest.mark.parametrize(
+    "more",
+    [{}, {"threshold": 0.5}, {"model": "dlib-resnet-v1"}, {"descriptors": {"retail-0095": RETAIL}}, {"more": [{}, 1]}],
+)
 def test_a_cached_list_is_found_in_any_frame(separators: tuple[str, str], more: dict[str, Any]) -> None:
     def write(document: dict[str, Any]) -> bytes:
         return json.dumps(document, separators=separators).encode()
@@ -122,6 +130,8 @@ values = st.sampled_from(
         "[]",
         "0.5",
         '"faceapi-resnet-v1"',
+        json.dumps({"retail-0095": [RETAIL, None]}),
+        json.dumps({"dlib-resnet-v1": PROBE}),
         "18446744073709551616",
         *map(json.dumps, TRAPS),
         *(json.dumps(trap + LIST) for trap in TRAPS),
@@ -129,7 +139,9 @@ values = st.sampled_from(
     ]
 )
 usual = st.sampled_from([("descriptor", json.dumps(GOOD)), ("descriptor", json.dumps(PROBE)), ("enrolled", LIST)])
-others = st.tuples(st.sampled_from(["descriptor", "enrolled", "enrolle\\u0064", "more", "threshold", "model"]), values)
+others = st.tuples(
+    st.sampled_from(["descriptor", "descriptors", "enrolled", "enrolle\\u0064", "more", "threshold", "model"]), values
+)
 roots = st.lists(usual | others, min_size=1, max_size=5)
 
 
@@ -222,6 +234,10 @@ HEAVY = {
         {"regNo": f"\N{GRINNING FACE}{i:0500}", "name": "\N{GRINNING FACE}" + 500 * "a"} for i in range(500)
     ],
     "base64": [member(i, as_base64) for i in range(500)],
+    "of two models": [
+        {"regNo": i, "descriptors": {"dlib-resnet-v1": as_base64(GOOD), "retail-0095": as_base64(RETAIL)}}
+        for i in range(500)
+    ],
     "of a model that is comparable": [{**member(i), "model": "faceapi-resnet-v1"} for i in range(500)],
 }
 
@@ -238,6 +254,10 @@ def test_the_memory_of_a_list_is_counted(members: list[dict[str, Any]]) -> None:
         asked = parse(body)
         assert asked.enrolled is not None
         assert len(asked.enrolled.person_ids) == len(asked.enrolled.vectors)
+        if asked.enrolled.of_models:
+            derived = members_in(PAIR if len(asked.enrolled.of_models) > 1 else DLIB, asked.enrolled, DLIB)
+            assert len(derived.person_ids) == len(members)
+            del derived
         gc.collect()
         truth = tracemalloc.get_traced_memory()[0]
         counted = sys.getsizeof(body) + asked.enrolled.nbytes

@@ -11,7 +11,7 @@ import pytest
 from dlib_truth import descriptors
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from match_bodies import GOOD, as_base64, as_base64_url, as_object, ask
+from match_bodies import GOOD, as_base64, as_base64_url, as_object, ask, vector_of
 
 from face128.domain import model_card
 from face128.domain.members import MemberList
@@ -36,8 +36,8 @@ def refusal(body: bytes, kind: type[Face128Error]) -> dict[str, Any]:
 
 def test_a_request_becomes_arrays() -> None:
     request = parse(ask({"regNo": 1029, "name": "Vicky T", "descriptor": GOOD}, threshold=0.5))
-    assert request.probe.tolist() == GOOD
-    assert (request.card, request.threshold) == (DLIB, 0.5)
+    assert vector_of(request) == GOOD
+    assert (request.card, request.thresholds) == (DLIB, {DLIB.name: 0.5})
     assert request.enrolled is not None
     assert (request.enrolled.reg_nos, request.enrolled.names) == ([1029], ["Vicky T"])
     assert request.enrolled.vectors.tolist() == [GOOD]
@@ -156,7 +156,8 @@ def test_nan_in_member_17_of_many_is_named(form: Any, nan: float | None, count: 
 @pytest.mark.parametrize("threshold", [0, -1, 2.000001, True, "0.38", [], {}, math.nan, math.inf, 10**400])
 def test_a_threshold_is_a_number_above_0_and_up_to_2(threshold: Any) -> None:
     assert refusal(ask(threshold=threshold), InvalidRequest) == {"field": "threshold"}
-    assert [parse(ask(threshold=t)).threshold for t in (2, 0.38, 1e-9, None)] == [2.0, 0.38, 1e-9, None]
+    assert [parse(ask(threshold=t)).thresholds for t in (2, 0.38, 1e-9)] == [{DLIB.name: t} for t in (2.0, 0.38, 1e-9)]
+    assert parse(ask(threshold=None)).thresholds == {}
 
 
 @pytest.mark.parametrize("reg_no", [None, True, [1], {"a": 1}, math.nan, math.inf])
@@ -180,14 +181,14 @@ def test_models_that_cannot_be_compared_are_refused(monkeypatch: pytest.MonkeyPa
     def member(model: Any, descriptor: Any = GOOD) -> dict[str, Any]:
         return {"regNo": 5, "name": "x", "descriptor": descriptor, "model": model}
 
-    assert len(read(ask(member(DLIB.name), member("near"), member(None), model=DLIB.name)).vectors) == 3
+    assert read(ask(member(DLIB.name), member("near"), member(None), model=DLIB.name)).descriptor_count == 3
     for model in ("wide", "nobody's", 7, {"a": 1}):
         place = {"field": "enrolled[1].model", "regNo": 5}
         assert refusal(ask(member(DLIB.name), member(model), model=DLIB.name), ModelMismatch) == place
     assert refusal(ask(model="nobody's"), InvalidRequest) == {"field": "model"}
     assert refusal(ask(model=["near"]), InvalidRequest) == {"field": "model"}
     request = parse(ask(member("wide", [1, 2, 3]), probe=[1, 2, 3], model="wide"))
-    assert (request.card, request.probe.tolist()) == (wide, [1, 2, 3])
+    assert (request.card, vector_of(request)) == (wide, [1, 2, 3])
     assert refusal(ask(probe=GOOD, model="wide"), InvalidDescriptor) == {"field": "descriptor"}
 
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from face128.domain.members import MemberList
 from face128.errors import Overloaded
+from face128.matching.cohort_builder import MAX_WAITING_REQUESTS, CohortBuilder
 from face128.matching.conformal import Cohort
-from face128.matching.decision import MAX_WAITING_REQUESTS, CohortBuilder
 
 
 def member_list(vectors: Any, person_ids: Any) -> MemberList:

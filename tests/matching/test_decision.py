@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from face128.domain.descriptors import Vector
 from face128.domain.members import MatchRequest, MemberList, RegNo
 from face128.domain.model_card import DLIB
+from face128.domain.probe import Probe
 from face128.errors import InvalidRequest
-from face128.matching.decision import Decision, decide
+from face128.matching.decision import decide
+from face128.matching.outcome import Decision
 
 COSINE = replace(DLIB, name="cosine", metric="cosine", threshold=0.45)
 
@@ -34,7 +36,8 @@ def decision_for(
     reg_nos = list(range(max(owners, default=-1) + 1)) if reg_nos is None else reg_nos
     names: list[str | None] = [f"name {i}" for i in range(len(reg_nos))]
     members = MemberList(reg_nos, names, vectors, np.array(owners, np.int64))
-    return decide(MatchRequest(np.asarray(probe, np.float64), card, threshold, members), explain=True)
+    asked = Probe(((card, np.asarray(probe, np.float64)),))
+    return decide(MatchRequest(asked, card, {card.name: threshold} if threshold else {}, members), explain=True)
 
 
 def in_index_order(a: Any, b: Any) -> float:
@@ -180,7 +183,7 @@ def test_an_empty_list_is_no_match_and_a_missing_one_is_an_error() -> None:
     nobody = {"distance": None, "threshold": 0.38, "model": "dlib-resnet-v1", "runner_up": None, "margin": None}
     assert decision_for([0.0], []).answer(explain=True) == {"match": False, **nobody}
     with pytest.raises(InvalidRequest) as refused:
-        decide(MatchRequest(np.zeros(1), DLIB, None, None))
+        decide(MatchRequest(Probe(((DLIB, np.zeros(1)),)), DLIB, {}, None))
     assert refused.value.context == {"field": "enrolled"}
 
 

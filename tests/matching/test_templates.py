@@ -15,6 +15,7 @@ from people import photo_descriptor
 from face128.domain.decision_rule import Rule
 from face128.domain.members import MatchRequest, MemberList, RegNo
 from face128.domain.model_card import DLIB
+from face128.domain.probe import Probe
 from face128.matching.decision import decide
 from face128.matching.templates import MAX_CENTRES, far_from_the_others, kept, mean_members, templates
 
@@ -95,7 +96,7 @@ def test_descriptors_without_a_finite_distance_leave_the_others_alone(card: Any)
     found = templates(np.array([bad, good, good]), np.zeros(3, np.intp), card.metric, LIMIT)
     assert found.vectors.tolist() == [good.tolist()]
     members = MemberList([1, 1], ["x", "x"], np.full((2, 128), 1.5e308), np.arange(2))
-    decision = decide(MatchRequest(good, DLIB, None, members, template="mean"))
+    decision = decide(MatchRequest(Probe.of(DLIB, good), DLIB, {}, members, template="mean"))
     assert decision.nearest is None
 
 
@@ -110,25 +111,27 @@ def test_members_with_one_photo_are_decided_as_by_nearest_to_the_last_bit(dtype:
     members = member_list(random.normal(0, 0.09, (300, 128)).astype(dtype), list(range(300)), list(range(300)))
     for rule in (Rule(), Rule("cohort", 0.02)):
         for probe in (*members.vectors[:5].astype(np.float64) + 0.01, *random.normal(0, 0.09, (5, 128))):
-            by_nearest = decide(MatchRequest(probe, DLIB, None, members, rule), explain=True)
-            assert decide(MatchRequest(probe, DLIB, None, members, rule, template="mean"), explain=True) == by_nearest
+            asked = MatchRequest(Probe.of(DLIB, probe), DLIB, {}, members, rule)
+            assert decide(replace(asked, template="mean"), explain=True) == decide(asked, explain=True)
 
 
 def test_entries_of_one_reg_no_are_one_person_with_the_first_ones_name() -> None:
     vectors = np.array([photo_descriptor(f"obama-{year}.jpg") for year in (2009, 2010, 2012)], np.float64)
     members = member_list(vectors, [1, 3, 4], [7, 1029, 8, 9, 1029.0])
     found = mean_members(members, DLIB)
-    assert (found.reg_nos, found.names) == ([1029, 9], ["name 1", "name 3"])
+    named = [(found.reg_nos[owner], found.names[owner]) for owner in found.owners]
+    assert named == [(1029, "name 1"), (9, "name 3")]
     assert found.vectors.tolist() == [((vectors[0] + vectors[2]) / 2).tolist(), vectors[1].tolist()]
     assert mean_members(members, DLIB) is found
 
 
 def test_a_person_with_descriptors_of_two_models_has_a_template_of_each() -> None:
     vectors = np.array([photo_descriptor(f"obama-{year}.jpg") for year in (2009, 2010, 2012)], np.float64)
-    members = replace(member_list(vectors, [0, 1, 2], [5, 5, 5]), other_model=frozenset([1]))
+    members = replace(member_list(vectors, [0, 1, 2], [5, 5, 5]), other_model=np.array([False, True, False]))
     found = mean_members(members, DLIB)
     assert found.vectors.tolist() == [((vectors[0] + vectors[2]) / 2).tolist(), vectors[1].tolist()]
-    assert (found.other_model, found.person_ids.tolist()) == (frozenset([1]), [0, 0])
+    assert found.other_model is not None
+    assert (found.other_model.tolist(), found.person_ids.tolist()) == ([False, True], [0, 0])
 
 
 def test_with_templates_each_person_is_one_row_of_the_cohort() -> None:
@@ -139,5 +142,5 @@ def test_with_templates_each_person_is_one_row_of_the_cohort() -> None:
     )
     means = member_list(mean_members(members, DLIB).vectors, list(range(120)), list(range(120)))
     for probe in (people[5] + 0.01, random.normal(0, 0.09, 128)):
-        asked = MatchRequest(probe, DLIB, None, members, Rule("cohort", 0.05), template="mean")
+        asked = MatchRequest(Probe.of(DLIB, probe), DLIB, {}, members, Rule("cohort", 0.05), template="mean")
         assert decide(asked, explain=True) == decide(replace(asked, enrolled=means, template=None), explain=True)

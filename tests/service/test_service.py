@@ -28,10 +28,10 @@ def test_whatever_stops_the_loading_is_the_reason_that_ready_gives(
         monkeypatch.setattr(service.photo_pool, "warm", fail)
         service.start()
         async with asyncio.timeout(20):
-            while service.engine_states() == {"fake": "loading"}:  # noqa: ASYNC110  (a thread sets no asyncio.Event)
+            while service.engines.states() == {"fake": "loading"}:  # noqa: ASYNC110  (a thread sets no asyncio.Event)
                 await asyncio.sleep(0.01)
-        assert service.engine_states() == {"fake": reason}
-        assert not service.ready
+        assert service.engines.states() == {"fake": reason}
+        assert not service.engines.ready
         await service.stop()
 
     asyncio.run(scenario())

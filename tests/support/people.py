@@ -8,9 +8,12 @@ import dlib_truth
 import numpy as np
 import numpy.typing as npt
 
-from face128.domain.model_card import DLIB
+from face128.domain.model_card import DLIB, ModelCard
+from face128.domain.probe import Probe
 from face128.gallery.gallery import Gallery
 from face128.gallery.records import NewFace, Person, Record
+from face128.gallery.space_search import SpaceSearch
+from face128.gallery.stored_space import StoredSpace
 
 Descriptor = npt.NDArray[np.float32]
 
@@ -34,6 +37,11 @@ def at_distance(descriptor: Descriptor, distance: float) -> Descriptor:
     return (descriptor + away).astype(np.float32)
 
 
+def space_search(gallery: Gallery, card: ModelCard = DLIB) -> SpaceSearch:
+    """What the gallery keeps for searches in the space of this model."""
+    return gallery._spaces.space(StoredSpace.of(card))
+
+
 def enrol(
     gallery: Gallery,
     user_id: str,
@@ -51,5 +59,5 @@ def add_record(gallery: Gallery, name: str, descriptor: Descriptor, **options: b
 
 def matched_reg_no(gallery: Gallery, descriptor: Descriptor) -> str | int | float | None:
     """The regNo that a match answers."""
-    decision = gallery.match(descriptor, DLIB)
+    decision = gallery.match(Probe.of(DLIB, descriptor))
     return decision.nearest.reg_no if decision.matched and decision.nearest else None

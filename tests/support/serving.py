@@ -71,7 +71,7 @@ def started(
     process = subprocess.Popen(command, env=environment(PORT=str(port), **settings), stderr=log)
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
-            assert _ready(client, process, wait), _text(log)
+            assert ready(client, process, wait), _text(log)
         yield process, port
         assert stderr or "Traceback" not in _text(log), _text(log)
     finally:
@@ -87,7 +87,7 @@ def _text(log: IO[bytes]) -> str:
     return log.read().decode(errors="replace")
 
 
-def _ready(client: httpx.Client, process: subprocess.Popen[bytes], path: str) -> bool:
+def ready(client: httpx.Client, process: subprocess.Popen[bytes], path: str) -> bool:
     deadline = time.monotonic() + STARTUP_TIMEOUT_S
     while time.monotonic() < deadline and process.poll() is None:
         try:

@@ -9,6 +9,8 @@ import type { Verification } from './results.js';
 export interface EncodedFace {
   readonly descriptor: Float32Array;
   readonly model: string;
+  /** With the option `companions`: the descriptors by the service's other networks. Keep them with the descriptor. */
+  readonly companions?: Readonly<Record<string, Float32Array>>;
   /** What was done to the photo first; absent where nothing was. A photo that was turned, for one, should be kept so. */
   readonly adjusted?: Adjusted;
   /** With the option `quality`. */
@@ -51,14 +53,25 @@ export interface Adjusted {
 /** The digits of a whole number, which JSON.parse rounds beyond 2^53. A quote within a JSON text is escaped. */
 const WHOLE_REG_NO = /"regNo":\s*(-?\d+)\s*[,}]/g;
 
+/** A match with what the service says about it if it is asked to explain. */
+export interface ExplainedMatch<Id extends MemberId> extends MatchAnswer<Id> {
+  readonly model?: string;
+  readonly models?: readonly string[];
+}
+
 /** The answer of `/match`. Throws a ServiceFailure unless it is none, or a member of the list. */
 export function readMatch<Id extends MemberId>(
   answer: Json,
   text: string,
   list: PreparedList<Id> | undefined,
-): MatchAnswer<Id> {
+): ExplainedMatch<Id> {
   const distance = typeof answer['distance'] === 'number' ? answer['distance'] : null;
-  const said = isVerdict(answer['verdict']) ? { verdict: answer['verdict'] } : {};
+  const { verdict, model, models } = answer;
+  const said = {
+    ...(isVerdict(verdict) && { verdict }),
+    ...(typeof model === 'string' && { model }),
+    ...(Array.isArray(models) && { models: models.map(String) }),
+  };
   if (answer['match'] === false) return { match: null, distance, ...said };
   const { name } = answer;
   const regNo = exactRegNo(answer['regNo'], text);
@@ -70,17 +83,29 @@ export function readMatch<Id extends MemberId>(
 }
 
 /** The answer of `/encode-image`. Throws a ServiceFailure unless it has a descriptor of its model. */
-export function readFace({ descriptor, model, adjusted, quality }: Json): EncodedFace {
-  if (typeof model !== 'string' || !Array.isArray(descriptor)) throw badAnswer();
-  if (descriptor.length === 0 || descriptor.length !== (dimensionOf(model) ?? descriptor.length)) throw badAnswer();
-  if (!descriptor.every((x) => typeof x === 'number' && Number.isFinite(Math.fround(x)))) throw badAnswer();
-  const face = { descriptor: Float32Array.from(descriptor as number[]), model };
+export function readFace({ descriptor, model, companions, adjusted, quality }: Json): EncodedFace {
+  if (typeof model !== 'string') throw badAnswer();
   const known = { adjusted: readAdjusted(adjusted), quality: readQuality(quality) };
   return {
-    ...face,
+    descriptor: readDescriptor(descriptor, model),
+    model,
+    ...(companions !== undefined && { companions: readCompanions(companions) }),
     ...(known.adjusted && { adjusted: known.adjusted }),
     ...(known.quality && { quality: known.quality }),
   };
+}
+
+function readDescriptor(descriptor: unknown, model: string): Float32Array {
+  if (!Array.isArray(descriptor) || descriptor.length === 0) throw badAnswer();
+  if (descriptor.length !== (dimensionOf(model) ?? descriptor.length)) throw badAnswer();
+  if (!descriptor.every((x) => typeof x === 'number' && Number.isFinite(Math.fround(x)))) throw badAnswer();
+  return Float32Array.from(descriptor as number[]);
+}
+
+function readCompanions(companions: unknown): Record<string, Float32Array> {
+  if (typeof companions !== 'object' || companions === null || Array.isArray(companions)) throw badAnswer();
+  const read = Object.entries(companions).map(([model, each]) => [model, readDescriptor(each, model)] as const);
+  return Object.fromEntries(read);
 }
 
 /** For information, as `adjusted`. */

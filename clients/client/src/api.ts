@@ -1,8 +1,25 @@
+import type {
+  DetectOptions,
+  EncodeOptions,
+  EnrolOptions,
+  ExtractOptions,
+  MatchFaceOptions,
+  NewPerson,
+  NewRecord,
+  OneFaceOptions,
+  PhotoOptions,
+  RecordMatchOptions,
+  ReplaceOptions,
+  StoredList,
+  VerifyOptions,
+} from './api-options.js';
 import type { CallOptions, Calls } from './call.js';
 import { FaceError } from './errors.js';
+import { enrolmentFields, form } from './forms.js';
 import type { Query, Transport } from './http.js';
 import type { MemberId } from './matcher.js';
 import type { paths } from './openapi.js';
+import { isBytes, type Photo } from './photo.js';
 
 /** The 200 answer of an endpoint, from the service's OpenAPI document. */
 export type Answer<Path extends keyof paths, Method extends string> =
@@ -17,60 +34,8 @@ export type Question<Path extends keyof paths> = paths[Path] extends {
   ? Body
   : never;
 
-type VerifyByDescriptor = Extract<Question<'/verify/{user_id}'>, { descriptor: unknown }>;
-
-export interface PhotoOptions extends CallOptions {
-  /** One of the service's loaded engines. */
-  readonly engine?: string | undefined;
-}
-export interface OneFaceOptions extends PhotoOptions {
-  /** Of several faces, instead of an error: the largest, or the one with the highest confidence ('best'). */
-  readonly faces?: 'one' | 'largest' | 'best' | undefined;
-}
-export interface EncodeOptions extends OneFaceOptions {
-  readonly numJitters?: number | undefined;
-  /** 'mirror': the mean of the face and its mirror image. */
-  readonly passes?: 'one' | 'mirror' | undefined;
-  /** Also judge the photo. */
-  readonly quality?: boolean | undefined;
-}
-export interface DetectOptions extends PhotoOptions {
-  /** Also judge the photo, for each face. */
-  readonly quality?: boolean | undefined;
-}
-export interface VerifyOptions extends PhotoOptions {
-  readonly threshold?: number | undefined;
-}
-export interface EnrolOptions extends PhotoOptions {
-  /** Also a face within the threshold of another person's. */
-  readonly force?: boolean | undefined;
-}
-export interface ReplaceOptions extends EnrolOptions {
-  /** First erase the faces that the person has. */
-  readonly replace?: boolean | undefined;
-}
-export interface RecordMatchOptions extends PhotoOptions {
-  readonly topK?: number | undefined;
-  readonly threshold?: number | undefined;
-}
-export interface NewRecord {
-  readonly photo: Uint8Array;
-  readonly name: string;
-  readonly metadata?: object | undefined;
-}
-export interface NewPerson {
-  readonly name: string;
-  /** One to four. */
-  readonly photos: readonly Uint8Array[];
-}
-/** A list that the service keeps. */
-export interface StoredList {
-  readonly digest: string;
-  readonly members: number;
-  readonly descriptors: number;
-  readonly skipped: readonly object[];
-  readonly expires_in: number;
-}
+type VerifyQuestion = Question<'/verify/{user_id}'>;
+type VerifyByDescriptor = Extract<VerifyQuestion, { descriptor: unknown } | { descriptors: unknown }>;
 
 type Method = 'get' | 'post' | 'delete';
 interface Parts {
@@ -96,27 +61,30 @@ export class FaceApi {
     return this.call('post', '/match', options, { query: { explain }, body: JSON.stringify(question) });
   }
 
-  encodeImage(photo: Uint8Array, { faces, engine, numJitters, passes, quality, ...options }: EncodeOptions = {}) {
-    const query = { faces, engine, num_jitters: numJitters, passes, quality };
+  encodeImage(
+    photo: Photo,
+    { faces, engine, numJitters, passes, quality, companions, ...options }: EncodeOptions = {},
+  ) {
+    const query = { faces, engine, num_jitters: numJitters, passes, quality, companions };
     return this.call('post', '/encode-image', options, { query, body: form({ image: [photo] }) });
   }
 
-  detect(photo: Uint8Array, { engine, quality, ...options }: DetectOptions = {}) {
+  detect(photo: Photo, { engine, quality, ...options }: DetectOptions = {}) {
     return this.call('post', '/detect', options, { query: { engine, quality }, body: form({ image: [photo] }) });
   }
 
-  verifyFace(photo: Uint8Array, { engine, ...options }: PhotoOptions = {}) {
+  verifyFace(photo: Photo, { engine, ...options }: PhotoOptions = {}) {
     return this.call('post', '/verify-face', options, { query: { engine }, body: form({ image: [photo] }) });
   }
 
-  extractEmbedding(photo: Uint8Array, { faces, engine, ...options }: OneFaceOptions = {}) {
+  extractEmbedding(photo: Photo, { faces, engine, companions, ...options }: ExtractOptions = {}) {
     return this.call('post', '/extract-embedding', options, {
-      query: { faces, engine },
+      query: { faces, engine, companions },
       body: form({ image: [photo] }),
     });
   }
 
-  compare(photo1: Uint8Array, photo2: Uint8Array, { faces, engine, ...options }: OneFaceOptions = {}) {
+  compare(photo1: Photo, photo2: Photo, { faces, engine, ...options }: OneFaceOptions = {}) {
     const body = form({ image1: [photo1], image2: [photo2] });
     return this.call('post', '/compare', options, { query: { faces, engine }, body });
   }
@@ -125,13 +93,13 @@ export class FaceApi {
     return this.call('post', '/compare-faces', options, { body: JSON.stringify(question) });
   }
 
-  batchExtract(question: Question<'/batch-extract'>, { faces, engine, ...options }: OneFaceOptions = {}) {
-    return this.call('post', '/batch-extract', options, { query: { faces, engine }, body: JSON.stringify(question) });
+  batchExtract(question: Question<'/batch-extract'>, { faces, engine, companions, ...options }: ExtractOptions = {}) {
+    const query = { faces, engine, companions };
+    return this.call('post', '/batch-extract', options, { query, body: JSON.stringify(question) });
   }
 
   createRecord(record: NewRecord, { force, engine, ...options }: EnrolOptions = {}) {
-    const metadata = record.metadata && JSON.stringify(record.metadata);
-    const body = form({ image: [record.photo] }, { name: record.name, metadata });
+    const body = form({ image: [record.photo] }, { name: record.name, metadata: record.metadata });
     return this.call('post', '/records', options, { query: { force, engine }, body });
   }
 
@@ -147,9 +115,9 @@ export class FaceApi {
     return this.call('delete', '/records/{record_id}', options, { id });
   }
 
-  matchRecords(photo: Uint8Array, { topK, threshold, engine, ...options }: RecordMatchOptions = {}) {
+  matchRecords(photo: Photo, { topK, threshold, engine, companions, ...options }: RecordMatchOptions = {}) {
     const body = form({ image: [photo] }, { top_k: topK, threshold });
-    return this.call('post', '/records/match', options, { query: { engine }, body });
+    return this.call('post', '/records/match', options, { query: { engine, companions }, body });
   }
 
   rebuildIndex(options: CallOptions = {}) {
@@ -169,21 +137,19 @@ export class FaceApi {
     return this.call('delete', '/enroll_faces/{user_id}', options, { id: userId });
   }
 
-  matchFace(photo: Uint8Array, { engine, ...options }: PhotoOptions = {}) {
-    return this.call('post', '/match_face', options, { query: { engine }, body: form({ image: [photo] }) });
+  matchFace(photo: Photo, { engine, companions, ...options }: MatchFaceOptions = {}) {
+    return this.call('post', '/match_face', options, { query: { engine, companions }, body: form({ image: [photo] }) });
   }
 
   /** Is this the face of this person? By a photo, or by a descriptor and its model. */
   verifyPerson(
     userId: MemberId,
-    probe: Uint8Array | Omit<VerifyByDescriptor, 'threshold'>,
-    { threshold, engine, ...options }: VerifyOptions = {},
+    probe: Photo | Omit<VerifyByDescriptor, 'threshold'>,
+    { threshold, engine, companions, ...options }: VerifyOptions = {},
   ) {
-    return this.call('post', '/verify/{user_id}', options, {
-      id: userId,
-      query: { engine },
-      body: verifyBody(probe, threshold),
-    });
+    const isPhoto = typeof probe === 'string' || isBytes(probe);
+    const body = isPhoto ? form({ image: [probe] }, { threshold }) : JSON.stringify({ ...probe, threshold });
+    return this.call('post', '/verify/{user_id}', options, { id: userId, query: { engine, companions }, body });
   }
 
   /** The service keeps this JSON array of members for a while: `/match` takes its digest as `enrolled_ref`. */
@@ -248,35 +214,4 @@ export class FaceApi {
       }
     });
   }
-}
-
-/** The body of `/verify/{user_id}`. */
-export function verifyBody(
-  probe: Uint8Array | Omit<VerifyByDescriptor, 'threshold'>,
-  threshold: number | undefined,
-): string | FormData {
-  return probe instanceof Uint8Array
-    ? form({ image: [probe] }, { threshold })
-    : JSON.stringify({ ...probe, threshold });
-}
-
-/** The texts of an enrolment: `/match` then answers with the type of `regNo` that is given here. */
-export function enrolmentFields(regNo: MemberId, name: string): Readonly<Record<string, string | undefined>> {
-  return { name, reg_no_type: typeof regNo === 'string' ? undefined : 'number' };
-}
-
-/** A multipart body: photos by the name of their field, and texts. */
-export function form(
-  photos: Readonly<Record<string, readonly Uint8Array[]>>,
-  fields: Readonly<Record<string, string | number | undefined>> = {},
-): FormData {
-  const body = new FormData();
-  for (const [name, value] of Object.entries(fields)) if (value !== undefined) body.set(name, String(value));
-  for (const [name, images] of Object.entries(photos)) {
-    // Copied for the types: a Uint8Array may be in shared memory, a part of a Blob may not.
-    images.forEach((image, i) => {
-      body.append(name, new Blob([Uint8Array.from(image)]), `image-${i}`);
-    });
-  }
-  return body;
 }

@@ -8,8 +8,8 @@ import { LOCAL_DIMENSION } from './models.js';
  */
 export type Descriptor = Float32Array | Float64Array | readonly number[] | Readonly<Record<string, number>> | string;
 
-/** Any form of a descriptor, or a database's BLOB of little-endian float32: a Buffer or Uint8Array. */
-export type StoredDescriptor = Descriptor | Uint8Array;
+/** Any form of a descriptor, or a database's BLOB of little-endian float32: a Buffer, Uint8Array or ArrayBuffer. */
+export type StoredDescriptor = Descriptor | Uint8Array | ArrayBuffer;
 
 /**
  * Any form of a descriptor as doubles, exactly.
@@ -52,11 +52,52 @@ function newVector(length: number): Float64Array {
 
 /** Whether a member's descriptor is one that says "not enrolled yet", as databases store it: null, or empty. */
 export function isAbsent(value: unknown): boolean {
-  return value == null || value === '' || ((Array.isArray(value) || value instanceof Uint8Array) && value.length === 0);
+  if (value == null || value === '') return true;
+  if (Array.isArray(value) || value instanceof Uint8Array) return value.length === 0;
+  return value instanceof ArrayBuffer && value.byteLength === 0;
+}
+
+/** One of several descriptors, and its place among them. */
+export interface Placed {
+  readonly place: number;
+  readonly vector: Float64Array;
+}
+
+/**
+ * The descriptors in a value that is one, or a list of them, which may be JSON text; empty places are left out.
+ *
+ * Throws `invalid_descriptor`, as `parseDescriptor`.
+ */
+export function parseDescriptors(
+  value: unknown,
+  dimension: number | undefined,
+  field: string,
+  context: object = {},
+): Placed[] {
+  const given = parsedText(value, field, context);
+  if (isAbsent(given)) return [];
+  if (!isListOfDescriptors(given)) return [{ place: 0, vector: parseDescriptor(given, dimension, field, context) }];
+  return given.flatMap((each: unknown, place) =>
+    isAbsent(each) ? [] : [{ place, vector: parseDescriptor(each, dimension, `${field}[${place}]`, context) }],
+  );
+}
+
+/** The value of JSON text, or what is no JSON text as it is. Throws `invalid_descriptor`. */
+export function parsedText(value: unknown, field: string, context: object = {}): unknown {
+  if (typeof value !== 'string' || !isJsonText(value)) return value;
+  const parsed = parseJson(value);
+  if (parsed === undefined) throw invalid('invalid_descriptor', 'A text is JSON or base64.', { field, ...context });
+  return parsed;
+}
+
+/** Not a list of the numbers of one. */
+function isListOfDescriptors(value: unknown): value is readonly unknown[] {
+  return Array.isArray(value) && value.length > 0 && typeof value[0] !== 'number' && typeof value[0] !== 'boolean';
 }
 
 /** Used again for each descriptor, for the same reason. */
 let float32 = new Float32Array(LOCAL_DIMENSION);
+const listed: number[] = [];
 const IS_LITTLE_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
 
 /**
@@ -68,7 +109,10 @@ export function wireText(vector: Float64Array): string {
   float32.set(vector);
   const isExact = IS_LITTLE_ENDIAN && vector.every((number, i) => float32[i] === number);
   if (isExact) return `"${toBase64(new Uint8Array(float32.buffer))}"`;
-  return JSON.stringify(Array.from(vector));
+  // A quarter faster than a new list for each.
+  listed.length = vector.length;
+  for (let i = 0; i < vector.length; i++) listed[i] = vector[i] ?? 0;
+  return JSON.stringify(listed);
 }
 
 type Numbers = Float32Array | Float64Array | readonly unknown[];
@@ -76,6 +120,7 @@ type Numbers = Float32Array | Float64Array | readonly unknown[];
 function numbersOf(value: unknown): Numbers | undefined {
   if (value instanceof Float32Array || value instanceof Float64Array || Array.isArray(value)) return value;
   if (value instanceof Uint8Array) return float32Of(value);
+  if (value instanceof ArrayBuffer) return float32Of(new Uint8Array(value));
   if (typeof value === 'string') return isJsonText(value) ? numbersOf(parseJson(value)) : fromText(value);
   if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return undefined;
   const fields = value as Readonly<Record<string, unknown>>;

@@ -1,22 +1,21 @@
 import type { EncodedFace } from './answers.js';
 import { FaceApi } from './api.js';
-import type { StateChange } from './breaker.js';
 import { type Call, CALL_OPTION_NAMES, type CallOptions, Calls } from './call.js';
-import { Emitter } from './emitter.js';
 import { FaceError, ServiceFailure, unavailable } from './errors.js';
 import { Transport } from './http.js';
 import { ListCache, type Version } from './list-cache.js';
-import { type FlowListener, MatchFlow } from './match-flow.js';
+import { MatchFlow } from './match-flow.js';
 import type { Match, MemberId } from './matcher.js';
 import type { AnyMember, Member } from './members.js';
 import { checkNames, type FaceOptions, type FaceSettings, settingsFrom } from './options.js';
 import { type IdOf, type Members, prepare, PreparedMembers, type PrepareOptions } from './prepare.js';
-import { checkImage, parseProbe, type Probe } from './probe.js';
-import { RemoteService, type Task } from './remote-service.js';
-import type { FaceCounters, FaceEvents, FaceHealth, LocalReason, MatchResult, Verification } from './results.js';
+import { parseProbe, type Probe } from './probe.js';
+import { type Photo, photoBlob, photoBlobs } from './photo.js';
+import { RemoteService } from './remote-service.js';
+import { Reporter } from './reporter.js';
+import type { FaceCounters, FaceHealth, MatchResult, Verification } from './results.js';
 import type { ShadowReport } from './shadow.js';
 import { type GalleryMember, syncGallery, type SyncOptions, type SyncReport } from './sync.js';
-import { Warnings } from './warnings.js';
 
 export interface MatchCallOptions extends CallOptions {
   /** An array of members is read again only when this value changes; without it, when its rows change. */
@@ -28,6 +27,8 @@ export interface MatchCallOptions extends CallOptions {
 export interface EncodeCallOptions extends CallOptions {
   /** Also judge the photo: `quality`. */
   readonly quality?: boolean | undefined;
+  /** Also describe it by the service's other networks: `companions`. */
+  readonly companions?: boolean | undefined;
 }
 
 export interface VerifyCallOptions extends CallOptions {
@@ -36,45 +37,37 @@ export interface VerifyCallOptions extends CallOptions {
 }
 
 const MATCH_OPTION_NAMES = { ...CALL_OPTION_NAMES, version: true, explain: true } as const;
-const MEANWHILE: Readonly<Record<Task, string>> = {
-  match: 'Matching locally.',
-  image: 'Only descriptors are matched.',
-};
 
 /** Whose face is this? Asks face128 if it is available, and otherwise matches locally, by exactly the same rule. */
 export class FaceClient {
-  readonly events = new Emitter<FaceEvents>((error) => {
-    this.warnings.warn('listener', `A listener of the face client failed: ${String(error)}`);
-  });
+  readonly events: Reporter['events'];
   /** The service's endpoints without fallback; undefined if no URL is set. */
   readonly api: FaceApi | undefined;
 
   private readonly settings: FaceSettings;
-  private readonly warnings: Warnings;
+  private readonly reporter: Reporter;
   private readonly calls = new Calls();
   private readonly remote: RemoteService | undefined;
   private readonly lists: ListCache;
-  private readonly reported = new WeakSet<object>();
   private readonly flow: MatchFlow;
-  private readonly flowListener = this.listener();
-  private readonly counts = { service: 0, local: {} as Partial<Record<LocalReason, number>>, failed: 0, skipped: 0 };
 
   /** Throws for an option that does not exist or is wrong. */
   constructor(options: FaceOptions = {}) {
     this.settings = settingsFrom(options);
     const { url, mode, onInvalid, logger, imageTimeoutMs } = this.settings;
-    this.warnings = new Warnings(logger);
+    this.reporter = new Reporter(logger, () => this.remote?.states.match !== 'closed');
+    this.events = this.reporter.events;
     if (url !== undefined) {
       const transport = new Transport(url, this.settings);
       this.api = new FaceApi(transport, this.calls, imageTimeoutMs);
       if (mode !== 'local') {
         this.remote = new RemoteService(transport, this.settings, this.calls, (task, change) => {
-          this.stateChanged(task, change);
+          this.reporter.stateChanged(task, change);
         });
       }
     }
     this.lists = new ListCache({ onInvalid, forService: this.remote !== undefined });
-    this.flow = new MatchFlow(this.settings, this.remote, this.calls, this.flowListener);
+    this.flow = new MatchFlow(this.settings, this.remote, this.calls, this.reporter);
     if (!this.remote) logger.info('No face service is in use: matching locally.');
   }
 
@@ -107,8 +100,7 @@ export class FaceClient {
       const members = enrolled === undefined ? undefined : this.lists.prepared(enrolled, version);
       const keepsList = enrolled instanceof PreparedMembers;
       const answer = await this.flow.answer(call, { probe: parseProbe(probe), members, keepsList, explain });
-      if (answer.reason) this.counts.local[answer.reason] = (this.counts.local[answer.reason] ?? 0) + 1;
-      else this.counts.service++;
+      this.reporter.answered(answer.reason);
       // The match is one of the members.
       return { ...answer, durationMs: performance.now() - began } as MatchResult<IdOf<T>>;
     });
@@ -120,26 +112,26 @@ export class FaceClient {
     options: PrepareOptions = {},
   ): Promise<PreparedMembers<M['regNo']>> {
     const prepared = await prepare(members, { onInvalid: this.settings.onInvalid, ...options });
-    this.flowListener.list(await prepared.list(options.model));
+    this.reporter.list(await prepared.list(options.model));
     return prepared;
   }
 
   /** The one face in the photo. Throws a FaceError: `no_face`, `multiple_faces`, `unavailable` ... */
-  encodeImage(image: Uint8Array, { quality, ...options }: EncodeCallOptions = {}): Promise<EncodedFace> {
+  encodeImage(photo: Photo, { quality, companions, ...options }: EncodeCallOptions = {}): Promise<EncodedFace> {
     const sentence = 'A photo cannot be described without the face service.';
     return this.withService(sentence, options, (remote, call) =>
-      remote.encode(call, checkImage(image), { wait: true, quality }),
+      remote.encode(call, photoBlob(photo), { wait: true, quality, companions }),
     );
   }
 
   /** Store one to four photos of a member in the service's gallery: all of them, or it throws. Returns their number. */
   enrol(
     member: { readonly regNo: MemberId; readonly name: string },
-    images: readonly Uint8Array[],
+    photos: readonly Photo[],
     { replace = false, ...options }: CallOptions & { readonly replace?: boolean | undefined } = {},
   ): Promise<number> {
     return this.withService('Nobody can be enrolled without the face service.', options, (remote, call) =>
-      remote.enrol(call, member, images.map(checkImage), replace),
+      remote.enrol(call, member, photoBlobs(photos), replace),
     );
   }
 
@@ -195,7 +187,7 @@ export class FaceClient {
   }
 
   counters(): FaceCounters {
-    return { ...this.counts, local: { ...this.counts.local }, uploads: this.remote?.uploads.count ?? 0 };
+    return { ...this.reporter.counters(), uploads: this.remote?.uploads.count ?? 0 };
   }
 
   /** The comparisons of mode 'shadow' since this client was made. */
@@ -223,59 +215,13 @@ export class FaceClient {
     });
   }
 
-  /** A wrong key or URL is this application's mistake, which its log must name at once. */
   private async run<T>(options: CallOptions, timeoutMs: number, make: (call: Call) => Promise<T>): Promise<T> {
     try {
       return await this.calls.run(options, timeoutMs, make);
     } catch (error) {
-      this.counts.failed++;
-      if (error instanceof FaceError) this.warnOfMistake(error);
+      this.reporter.failed();
+      if (error instanceof FaceError) this.reporter.refused(error);
       throw error;
     }
-  }
-
-  private warnOfMistake({ status, code, message }: FaceError): void {
-    if (status !== 401 && status !== 403 && code !== 'throttled') return;
-    this.warnings.warn(code, `The face service refuses the API key (${code}), and nobody is recognised: ${message}`);
-  }
-
-  private listener(): FlowListener {
-    return {
-      fallback: (reason, detail, requestId) => {
-        // While the breaker is not closed, its own line has said so.
-        if (this.remote?.states.match === 'closed') {
-          this.warnings.warn('fallback', `The face service did not answer a call: ${detail}. Matching locally.`);
-        }
-        this.events.emit('fallback', { reason, detail, requestId });
-      },
-      list: (list) => {
-        const { skipped, skippedCount } = list;
-        if (skippedCount === 0 || this.reported.has(list)) return;
-        this.reported.add(list);
-        this.counts.skipped += skippedCount;
-        const [first] = skipped;
-        const example = `the first is ${String(first?.regNo)} (${first?.field ?? ''}: ${first?.code ?? ''})`;
-        this.warnings.warn('skipped', `${skippedCount} members cannot be read and are passed over; ${example}.`);
-        this.events.emit('skipped', { skipped, skippedCount });
-      },
-      compared: (comparison) => {
-        this.events.emit('shadow', comparison);
-      },
-      error: (error) => {
-        this.warnings.warn('shadow', `A comparison failed: ${String(error)}`);
-      },
-    };
-  }
-
-  private stateChanged(task: Task, change: StateChange): void {
-    const { logger } = this.settings;
-    const at = task === 'match' ? '/match' : 'images';
-    if (change.state === 'open' && change.from === 'closed') {
-      logger.warn(`The face service fails at ${at}: ${change.reason}. ${MEANWHILE[task]}`);
-    }
-    if (change.state === 'closed') {
-      logger.info(`The face service is back at ${at} after ${(change.downMs / 1000).toFixed(1)} s.`);
-    }
-    this.events.emit('state', { ...change, task });
   }
 }

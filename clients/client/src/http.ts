@@ -1,5 +1,5 @@
 import type { Call } from './call.js';
-import { badAnswer, FaceError, type FaceErrorBody, ServiceFailure } from './errors.js';
+import { badAnswer, FaceError, type FaceErrorBody, type FaceErrorCode, ServiceFailure } from './errors.js';
 import type { FaceSettings } from './options.js';
 
 export const VERSION = '0.1.0';
@@ -157,13 +157,15 @@ function parse(text: string): Json | undefined {
   }
 }
 
-/** An answer to HEAD has no body. */
-function headError(status: number): Json {
-  const codes: Readonly<Record<number, string>> = {
-    ...{ 401: 'unauthorized', 403: 'forbidden', 404: 'not_found', 429: 'throttled' },
-  };
-  const code = codes[status] ?? 'invalid_request';
-  return { error: `The service answered with status ${status}.`, code };
+/** An answer to HEAD has no body: its status says the code. A 5xx, which says nothing about the request, has none. */
+const CODE_OF_STATUS: Readonly<Record<number, FaceErrorCode>> = {
+  ...{ 400: 'bad_request', 401: 'unauthorized', 403: 'forbidden', 404: 'not_found', 405: 'method_not_allowed' },
+  ...{ 413: 'too_large', 415: 'unsupported_format', 422: 'invalid_request', 429: 'throttled', 431: 'head_too_large' },
+};
+
+function headError(status: number): FaceErrorBody | undefined {
+  const code = CODE_OF_STATUS[status];
+  return code && { error: `The service answered with status ${status}.`, code };
 }
 
 function isErrorBody(body: Json | undefined): body is Json & FaceErrorBody {

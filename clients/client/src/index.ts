@@ -1,19 +1,21 @@
 export type { Adjusted, EncodedFace, Quality, QualityMeasure, QualityReason } from './answers.js';
+export type { Answer, FaceApi, Question } from './api.js';
 export type {
-  Answer,
+  CompanionOptions,
+  DetectOptions,
   EncodeOptions,
   EnrolOptions,
-  FaceApi,
+  ExtractOptions,
+  MatchFaceOptions,
   NewPerson,
   NewRecord,
   OneFaceOptions,
   PhotoOptions,
-  Question,
   RecordMatchOptions,
   ReplaceOptions,
   StoredList,
   VerifyOptions,
-} from './api.js';
+} from './api-options.js';
 export type { BreakerState, StateChange } from './breaker.js';
 export type { CallOptions } from './call.js';
 export type { Descriptor, StoredDescriptor } from './descriptor.js';
@@ -37,15 +39,18 @@ export {
   type VectorRows,
   type Verdict,
 } from './matcher.js';
-export type { AnyMember, Member } from './members.js';
-export { DLIB, FACE_API } from './models.js';
+export type { AnyMember, Member, StoredByModel } from './members.js';
+export { DLIB, FACE_API, RETAIL } from './models.js';
 export type { components, paths } from './openapi.js';
 export type { FaceLogger, FaceMode, FaceOptions } from './options.js';
 export { type IdOf, type Members, prepare, PreparedMembers, type PrepareOptions } from './prepare.js';
 export type { OnInvalid, PreparedList, SkippedMember } from './prepared-list.js';
-export type { Probe } from './probe.js';
+export type { Photo } from './photo.js';
+export type { DescriptorsByModel, Probe, ProbeParts } from './probe.js';
 export type { Task } from './remote-service.js';
 export type { FaceCounters, FaceEvents, FaceHealth, LocalReason, MatchResult, Verification } from './results.js';
 export type { ShadowComparison, ShadowReport } from './shadow.js';
-export type { Template } from './templates.js';
+export type { DecisionModels } from './spaces.js';
 export type { GalleryMember, SyncOptions, SyncReport } from './sync.js';
+export type { Template } from './templates.js';
+export type { Thresholds } from './thresholds.js';

@@ -1,15 +1,14 @@
 import { type Call, type Calls } from './call.js';
 import { FaceError, type FailureReason, ServiceFailure, unavailable } from './errors.js';
-import { decide, type MatchAnswer, type MemberId } from './matcher.js';
-import { hasLocalRule } from './models.js';
+import { decideLocally, hasLocalRule } from './local-decision.js';
+import type { MatchAnswer, MemberId } from './matcher.js';
 import type { FaceSettings } from './options.js';
 import { PreparedMembers } from './prepare.js';
 import type { PreparedList } from './prepared-list.js';
-import type { DescribedFace, ParsedProbe } from './probe.js';
+import { type Described, type DescribedFace, type ParsedProbe, withCompanions } from './probe.js';
 import type { RemoteService } from './remote-service.js';
 import type { LocalReason, MatchResult } from './results.js';
 import { type ShadowComparison, ShadowLedger } from './shadow.js';
-import { templateRows } from './templates.js';
 
 /** Lists whose text is not longer are sent with the question: naming them takes a second request. */
 const MAX_INLINE_BYTES = 16_384;
@@ -29,7 +28,7 @@ export interface FlowListener {
   fallback(reason: FailureReason, detail: string, requestId: string): void;
   list(list: PreparedList<MemberId>): void;
   compared(comparison: ShadowComparison): void;
-  error(error: unknown): void;
+  comparisonFailed(error: unknown): void;
 }
 
 /** Decides who answers a match: the service, the local rule, or in mode 'shadow' both. */
@@ -53,7 +52,7 @@ export class MatchFlow {
     if (settings.mode === 'service') return this.serviceFirst(remote, call, question);
     const answer = await this.locally(call, question, face, 'shadow_mode', "in mode 'shadow' it is only compared");
     this.compare(remote, call, answer, question).catch((error: unknown) => {
-      this.listener.error(error);
+      this.listener.comparisonFailed(error);
     });
     return answer;
   }
@@ -64,10 +63,10 @@ export class MatchFlow {
     question: Question<Id>,
   ): Promise<Answered<Id>> {
     let local = question.probe.face;
-    const wait = (): boolean => !(local && question.members && hasLocalRule(local.model));
+    const wait = (): boolean => !(local && question.members && hasLocalRule(local));
     try {
       const face = await this.describe(remote, call, question.probe, wait());
-      if (hasLocalRule(face.model)) local = face;
+      if (hasLocalRule(face)) local = face;
       return await this.ask(remote, call, question, face, wait());
     } catch (error) {
       if (!(error instanceof ServiceFailure)) throw error;
@@ -110,8 +109,13 @@ export class MatchFlow {
     wait: boolean,
   ): Promise<DescribedFace> {
     if (image === undefined) return face;
-    const { descriptor, model } = await remote.encode(call, image, { wait });
-    return { vector: Float64Array.from(descriptor), model };
+    const companions = this.settings.decisionModels !== 'dlib';
+    const encoded = await remote.encode(call, image, { wait, companions });
+    const described = (model: string, descriptor: Float32Array): Described => {
+      return { model, vector: Float64Array.from(descriptor) };
+    };
+    const others = Object.entries(encoded.companions ?? {}).map((each) => described(...each));
+    return withCompanions(described(encoded.model, encoded.descriptor), others);
   }
 
   /** `/match` with `face` and the members' descriptors of its model; if no member has one, with the probe's own face. */
@@ -124,13 +128,14 @@ export class MatchFlow {
   ): Promise<Answered<Id>> {
     const { members, keepsList, explain, probe } = question;
     const list = members && !this.settings.gallery ? await this.list(call, members, face) : undefined;
-    if (list?.owners.length === 0 && probe.face && probe.face !== face) {
+    if (list?.ofModels.every(({ owners }) => owners.length === 0) && probe.face && probe.face !== face) {
       return this.ask(remote, call, question, probe.face, wait);
     }
+    if (list) checkIsShared(list);
     const byReference = list !== undefined && (keepsList || list.body.length > MAX_INLINE_BYTES);
     const answer = await remote.match(call, face, list, { explain, byReference, wait });
     const skippedCount = list?.skippedCount ?? 0;
-    return { ...answer, source: 'service', reason: null, detail: null, model: face.model, skippedCount };
+    return { model: face.model, ...answer, source: 'service', reason: null, detail: null, skippedCount };
   }
 
   private async locally<Id extends MemberId>(
@@ -141,24 +146,31 @@ export class MatchFlow {
     detail: string,
   ): Promise<Answered<Id>> {
     if (!face) throw unavailable('A photo cannot be recognised without the face service.', detail);
-    if (!hasLocalRule(face.model)) throw unavailable('Only the face service can compare this model.', detail);
+    if (!hasLocalRule(face)) throw unavailable('Only the face service can compare this model.', detail);
     if (!members) throw unavailable('The gallery cannot be searched without the face service.', detail);
     const list = await this.list(call, members, face);
-    const rows = this.settings.template === 'mean' ? await templateRows(list) : list;
-    const answer = decide(face.vector, rows, this.settings.threshold, this.settings.review);
-    const { model, skippedCount } = list;
-    return { ...answer, source: 'local', reason, detail, model, skippedCount, requestId: call.requestId };
+    checkIsShared(list);
+    const decided = await decideLocally(list, face, this.settings);
+    return { ...decided, source: 'local', reason, detail, skippedCount: list.skippedCount, requestId: call.requestId };
   }
 
   private async list<Id extends MemberId>(
     { deadline }: Call,
     members: PreparedMembers<Id>,
-    { model, vector }: DescribedFace,
+    { model, vector, companions }: DescribedFace,
   ): Promise<PreparedList<Id>> {
     const began = performance.now();
-    const list = await members.list(model, vector.length);
+    const models = [model, ...companions.map((each) => each.model)];
+    const list = await members.list(models, vector.length);
     deadline.addOwnTime(performance.now() - began);
     this.listener.list(list);
     return list;
   }
+}
+
+/** Nobody could be recognised, and a door must not say that nobody was. Throws `model_mismatch`, as the service does. */
+function checkIsShared({ isForeign }: PreparedList<MemberId>): void {
+  if (!isForeign) return;
+  const error = 'No member has a descriptor of a model that the probe has.';
+  throw new FaceError({ error, code: 'model_mismatch', field: 'descriptors' }, 409);
 }

@@ -1,7 +1,6 @@
-import { invalid } from './errors.js';
-
-/** The threshold of the original service; face_recognition itself suggests 0.6, which is far looser. */
-export const DEFAULT_THRESHOLD = 0.38;
+import type { LocalModel } from './models.js';
+import { rowDistance } from './vectors.js';
+import { idKey } from './wire.js';
 
 /** BigInt where a database's ids are 64 bits. */
 export type MemberId = number | string | bigint;
@@ -42,13 +41,28 @@ export interface VectorRows<Id extends MemberId = number | string> {
   readonly otherModel?: ReadonlySet<number>;
 }
 
+/** The rows of one model, or of pairs, and the probe and the threshold to search them with. */
+export interface Search<Id extends MemberId = number | string> {
+  readonly rows: VectorRows<Id>;
+  readonly probe: Float64Array;
+  readonly metric: LocalModel['metric'];
+  readonly threshold: number;
+}
+
+/** The nearest row of a search. */
+interface Found<Id extends MemberId> {
+  readonly search: Search<Id>;
+  readonly distance: number;
+  readonly owner: number;
+}
+
 /**
  * Euclidean distance: the square root of the sum of the squared differences, added as doubles in index order.
  *
  * The service adds in the same order, so that both get the same result bit for bit.
  */
 export function distance(a: Float64Array, b: Float64Array): number {
-  return rowDistance(a, b, 0);
+  return rowDistance('euclidean', a, b, 0);
 }
 
 /** Whether a value of the service's answer is a verdict. */
@@ -57,7 +71,7 @@ export function isVerdict(value: unknown): value is Verdict {
 }
 
 /**
- * The nearest member, if at most `threshold` away; of equal distances the first in the list.
+ * The nearest member by Euclidean distance, if at most `threshold` away; of equal distances the first in the list.
  *
  * With `review`, a match that another member nearly shares is 'look_again', and no match.
  */
@@ -67,53 +81,63 @@ export function decide<Id extends MemberId>(
   threshold: number,
   review = false,
 ): MatchAnswer<Id> {
+  return decideAmong<Id, Search<Id>>([{ probe, rows, threshold, metric: 'euclidean' }], review).answer;
+}
+
+/**
+ * As `decide`, among the people of several searches, and the search that decides: distances of two cannot be compared,
+ * so the nearest is the one with the least distance / threshold.
+ */
+export function decideAmong<Id extends MemberId, S extends Search<Id>>(
+  searches: readonly S[],
+  review: boolean,
+): { readonly answer: MatchAnswer<Id>; readonly search: S | undefined } {
+  const found = searches.flatMap((search) => nearestOf<Id>(search) ?? []);
+  const best = nearestFound(found);
+  if (!best) return { answer: { match: null, distance: null }, search: undefined };
+  const search = searches.find((each) => each === best.search);
+  const { distance } = best;
+  const match = distance <= best.search.threshold ? memberOf(best) : null;
+  if (!review || !match) return { answer: { match, distance }, search };
+  if (distance >= NEARLY_AS_NEAR * runnerUpDistance(found, best)) {
+    return { answer: { match: null, distance, verdict: 'look_again' }, search };
+  }
+  return { answer: { match, distance, verdict: 'yes' }, search };
+}
+
+function memberOf<Id extends MemberId>({ search, owner }: Found<Id>): Match<Id> | null {
+  return search.rows.members[owner] ?? null;
+}
+
+/** Of equally near ones the first in the list. */
+function nearestFound<Id extends MemberId>(found: readonly Found<Id>[]): Found<Id> | undefined {
+  const share = ({ distance, search }: Found<Id>): number => distance / search.threshold;
+  return found.toSorted((a, b) => share(a) - share(b) || a.owner - b.owner)[0];
+}
+
+/** The distance of the nearest other person; of another search as the same multiple of the threshold of `best`. */
+function runnerUpDistance<Id extends MemberId>(found: readonly Found<Id>[], best: Found<Id>): number {
+  const sameSearch = nearestOf(best.search, memberOf(best)?.regNo);
+  const runnerUp = nearestFound([...found.filter((each) => each !== best), ...(sameSearch ? [sameSearch] : [])]);
+  if (!runnerUp) return Infinity;
+  if (runnerUp.search === best.search) return runnerUp.distance;
+  return runnerUp.distance * (best.search.threshold / runnerUp.search.threshold);
+}
+
+/** The nearest row; `except` is a person who is left out, all of whose entries have this regNo. */
+function nearestOf<Id extends MemberId>(search: Search<Id>, except?: Id): Found<Id> | undefined {
+  const { probe, metric, rows } = search;
   const { vectors, owners, members } = rows;
+  const left = except === undefined ? undefined : idKey(except);
   let nearest = -1;
   let smallest = Infinity;
   for (let row = 0; row < owners.length; row++) {
-    const candidate = rowDistance(probe, vectors, row);
+    const candidate = rowDistance(metric, probe, vectors, row);
     if (candidate < smallest) {
+      if (left !== undefined && idKey(members[owners[row] ?? 0]?.regNo ?? '') === left) continue;
       nearest = row;
       smallest = candidate;
     }
   }
-  if (nearest < 0) return { match: null, distance: null };
-  const member = members[owners[nearest] ?? -1] ?? null;
-  const match = smallest <= threshold ? member : null;
-  if (!review || !match) return { match, distance: smallest };
-  if (smallest >= NEARLY_AS_NEAR * distanceOfOthers(probe, rows, match)) {
-    return { match: null, distance: smallest, verdict: 'look_again' };
-  }
-  return { match, distance: smallest, verdict: 'yes' };
-}
-
-/** The distance of the nearest member with another regNo: one may be listed several times. */
-function distanceOfOthers<Id extends MemberId>(
-  probe: Float64Array,
-  { vectors, owners, members }: VectorRows<Id>,
-  { regNo }: Match<Id>,
-): number {
-  let smallest = Infinity;
-  owners.forEach((owner, row) => {
-    if (members[owner]?.regNo !== regNo) smallest = Math.min(smallest, rowDistance(probe, vectors, row));
-  });
-  return smallest;
-}
-
-function rowDistance(probe: Float64Array, vectors: Float64Array, row: number): number {
-  const start = row * probe.length;
-  let sum = 0;
-  for (let i = 0; i < probe.length; i++) {
-    // The indices are in range; a default instead of the assertion would cost a fifth of the time.
-    // eslint-disable-next-line @typescript-eslint/no-non-null-assertion
-    const difference = probe[i]! - vectors[start + i]!;
-    sum += difference * difference;
-  }
-  return Math.sqrt(sum);
-}
-
-/** Returns the threshold if it is a number in (0, 2]. Throws `invalid_request`. */
-export function checkThreshold(threshold: unknown): number {
-  if (typeof threshold === 'number' && threshold > 0 && threshold <= 2) return threshold;
-  throw invalid('invalid_request', 'A threshold is a number above 0 and at most 2.', { field: 'threshold' });
+  return nearest < 0 ? undefined : { search, distance: smallest, owner: owners[nearest] ?? 0 };
 }

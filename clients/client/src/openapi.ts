@@ -42,6 +42,8 @@ export interface paths {
         /**
          * Encode image
          * @description A photo of one face in, its descriptor out. Multipart `image` or `file`, or JSON `{"image_base64": ...}`.
+         *
+         *     With `?companions=true` `companions` has the descriptors of the same face by other networks, by their models' names.
          */
         post: operations["encode_image"];
         delete?: never;
@@ -172,7 +174,7 @@ export interface paths {
         put?: never;
         /**
          * Compare faces
-         * @description The distance of two descriptors: Euclidean for 128 numbers, cosine for 512. Needs no engine.
+         * @description The distance of two descriptors: Euclidean for 128 numbers, cosine for 256 and 512. Needs no engine.
          */
         post: operations["compare_faces"];
         delete?: never;
@@ -359,7 +361,8 @@ export interface paths {
          * Verify person
          * @description Is this the face of this person? Compares with the faces of this person alone, and looks for nobody else.
          *
-         *     A photo, or JSON with a `descriptor` (and its `model`). `verified` is `distance <= threshold`.
+         *     A photo, or JSON with a `descriptor` (and its `model`), or with `descriptors` by their models. `verified` is
+         *     `distance <= threshold`.
          */
         post: operations["verify_person"];
         delete?: never;
@@ -419,6 +422,7 @@ export interface paths {
          * Ready
          * @description The engine is loaded, and the gallery, if there is one, can be used: send photos now. Otherwise 503.
          *
+         *     `decision_models` says what keeps FACE128_DECISION_MODELS from being used; it is absent where that is `dlib`.
          *     With FACE128_READY_NEEDS_GALLERY=0 the gallery's problem is told beside `"status": "ready"`.
          */
         get: operations["ready"];
@@ -470,6 +474,10 @@ export interface components {
             face_detected: boolean;
             /** Embedding */
             embedding?: number[] | null;
+            /** Companions */
+            companions?: {
+                [key: string]: number[];
+            } | null;
             /** Bbox */
             bbox?: number[] | null;
             /** Confidence */
@@ -540,6 +548,8 @@ export interface components {
             threshold?: number | null;
             /** Model */
             model?: string | null;
+            /** Models */
+            models?: string[] | null;
             /** Margin */
             margin?: number | null;
             /** Score */
@@ -586,6 +596,10 @@ export interface components {
             face_count: number;
             /** Roll */
             roll: number | null;
+            /** Companions */
+            companions?: {
+                [key: string]: number[];
+            } | null;
             adjusted?: components["schemas"]["Adjusted"] | null;
             quality?: components["schemas"]["Quality"] | null;
         };
@@ -638,6 +652,10 @@ export interface components {
             face_detected: true;
             /** Model */
             model: string;
+            /** Companions */
+            companions?: {
+                [key: string]: number[];
+            } | null;
         };
         /** FaceRecord */
         FaceRecord: {
@@ -675,6 +693,8 @@ export interface components {
             threshold?: number | null;
             /** Model */
             model?: string | null;
+            /** Models */
+            models?: string[] | null;
             /** Margin */
             margin?: number | null;
             /** Score */
@@ -720,6 +740,8 @@ export interface components {
             threshold?: number | null;
             /** Model */
             model?: string | null;
+            /** Models */
+            models?: string[] | null;
             /** Margin */
             margin?: number | null;
             /** Score */
@@ -749,6 +771,8 @@ export interface components {
             threshold?: number | null;
             /** Model */
             model?: string | null;
+            /** Models */
+            models?: string[] | null;
             /** Margin */
             margin?: number | null;
             /** Score */
@@ -840,6 +864,8 @@ export interface components {
             engines: {
                 [key: string]: string;
             };
+            /** Decision Models */
+            decision_models?: string | null;
             /** Database */
             database?: string | null;
             /** Database Error */
@@ -928,6 +954,10 @@ export interface components {
             name: string | null;
             /** Distance */
             distance: number;
+            /** Model */
+            model?: string | null;
+            /** Threshold */
+            threshold?: number | null;
         };
         /** SkippedEntry */
         SkippedEntry: {
@@ -985,15 +1015,19 @@ export interface components {
             /** Model */
             model: string;
         };
-        /** @description 128 numbers (512 for an InsightFace model), the object that JSON.stringify(Float32Array) makes, base64 of little-endian float32, or the first two as JSON text. */
+        /** @description 128 numbers (256 of retail, 512 of an InsightFace model), the object that JSON.stringify(Float32Array) makes, base64 of little-endian float32, or the first two as JSON text. */
         Descriptor: number[] | {
             [key: string]: number;
         } | string;
+        /** @description Several descriptors: a list of one model's, or an object with those of each model, by its name. In its lists, those at the same place are of one photo; null keeps a place empty. */
+        Descriptors: components["schemas"]["Descriptor"][] | {
+            [key: string]: components["schemas"]["Descriptor"] | (components["schemas"]["Descriptor"] | null)[] | null;
+        } | null;
         Member: {
             regNo: number | string;
             name?: string | null;
             descriptor?: components["schemas"]["Descriptor"] | number[] | ("" | null);
-            descriptors?: components["schemas"]["Descriptor"][] | null;
+            descriptors?: components["schemas"]["Descriptors"];
             model?: string | null;
         };
     };
@@ -1047,9 +1081,37 @@ export interface operations {
                  */
                 "application/json": {
                     descriptor: components["schemas"]["Descriptor"];
+                    descriptors?: components["schemas"]["Descriptors"];
                     enrolled_ref?: string | null;
                     enrolled?: components["schemas"]["Member"][];
-                    threshold?: number | null;
+                    /** @description The greatest distance: a number for the probe's own model, or an object with one for each model; a pair is dlib-resnet-v1+retail-0095. */
+                    threshold?: number | {
+                        [key: string]: number | null;
+                    } | null;
+                    model?: string | null;
+                    decision?: {
+                        /** @constant */
+                        rule: "threshold";
+                        alpha?: null;
+                        tail?: ("exact" | "estimate") | null;
+                        review_alpha?: number | null;
+                    } | {
+                        /** @constant */
+                        rule: "cohort";
+                        alpha?: number | null;
+                        tail?: ("exact" | "estimate") | null;
+                        review_alpha?: number | null;
+                    } | null;
+                    template?: ("nearest" | "mean") | null;
+                } | {
+                    descriptor?: components["schemas"]["Descriptor"];
+                    descriptors: components["schemas"]["Descriptors"];
+                    enrolled_ref?: string | null;
+                    enrolled?: components["schemas"]["Member"][];
+                    /** @description The greatest distance: a number for the probe's own model, or an object with one for each model; a pair is dlib-resnet-v1+retail-0095. */
+                    threshold?: number | {
+                        [key: string]: number | null;
+                    } | null;
                     model?: string | null;
                     decision?: {
                         /** @constant */
@@ -1206,6 +1268,8 @@ export interface operations {
                 passes?: ("one" | "mirror") | null;
                 /** @description Also judge the photo: `quality`. */
                 quality?: boolean;
+                /** @description Also describe the face by the other loaded networks that look at the same faces. */
+                companions?: boolean;
                 /** @description One of the loaded engines; the first by default. */
                 engine?: "dlib";
             };
@@ -1965,6 +2029,8 @@ export interface operations {
             query?: {
                 /** @description If there are several faces: refuse, take the largest, or the one with the highest confidence. */
                 faces?: "one" | "largest" | "best";
+                /** @description Also describe the face by the other loaded networks that look at the same faces. */
+                companions?: boolean;
                 /** @description One of the loaded engines; the first by default. */
                 engine?: "dlib";
             };
@@ -2396,6 +2462,8 @@ export interface operations {
             query?: {
                 /** @description If there are several faces: refuse, take the largest, or the one with the highest confidence. */
                 faces?: "one" | "largest" | "best";
+                /** @description Also describe the face by the other loaded networks that look at the same faces. */
+                companions?: boolean;
                 /** @description One of the loaded engines; the first by default. */
                 engine?: "dlib";
             };
@@ -2778,6 +2846,8 @@ export interface operations {
     match_records: {
         parameters: {
             query?: {
+                /** @description Whether the other networks look at the photo, too. Default: as FACE128_DECISION_MODELS needs. */
+                companions?: boolean | null;
                 /** @description One of the loaded engines; the first by default. */
                 engine?: "dlib";
             };
@@ -3421,6 +3491,8 @@ export interface operations {
             query?: {
                 /** @description Also say how near, and how far away the next person is. */
                 explain?: boolean;
+                /** @description Whether the other networks look at the photo, too. Default: as FACE128_DECISION_MODELS needs. */
+                companions?: boolean | null;
                 /** @description One of the loaded engines; the first by default. */
                 engine?: "dlib";
             };
@@ -3559,6 +3631,8 @@ export interface operations {
     verify_person: {
         parameters: {
             query?: {
+                /** @description Whether the other networks look at the photo, too. Default: as FACE128_DECISION_MODELS needs. */
+                companions?: boolean | null;
                 /** @description One of the loaded engines; the first by default. */
                 engine?: "dlib";
             };
@@ -3578,12 +3652,27 @@ export interface operations {
                 };
                 "application/json": {
                     image_base64: string;
-                    threshold?: number | null;
-                } | {
+                    /** @description The greatest distance: a number for the probe's own model, or an object with one for each model; a pair is dlib-resnet-v1+retail-0095. */
+                    threshold?: number | {
+                        [key: string]: number | null;
+                    } | null;
+                } | ({
                     descriptor: components["schemas"]["Descriptor"];
+                    descriptors?: components["schemas"]["Descriptors"];
                     model?: string | null;
-                    threshold?: number | null;
-                };
+                    /** @description The greatest distance: a number for the probe's own model, or an object with one for each model; a pair is dlib-resnet-v1+retail-0095. */
+                    threshold?: number | {
+                        [key: string]: number | null;
+                    } | null;
+                } | {
+                    descriptor?: components["schemas"]["Descriptor"];
+                    descriptors: components["schemas"]["Descriptors"];
+                    model?: string | null;
+                    /** @description The greatest distance: a number for the probe's own model, or an object with one for each model; a pair is dlib-resnet-v1+retail-0095. */
+                    threshold?: number | {
+                        [key: string]: number | null;
+                    } | null;
+                });
             };
         };
         responses: {

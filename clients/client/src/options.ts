@@ -1,6 +1,8 @@
-import { checkThreshold, DEFAULT_THRESHOLD } from './matcher.js';
+import { DEFAULT_THRESHOLD } from './models.js';
 import type { OnInvalid } from './prepared-list.js';
+import type { DecisionModels } from './spaces.js';
 import { checkTemplate, type Template } from './templates.js';
+import { checkThresholds, type Thresholds } from './thresholds.js';
 
 /** 'service': the service, with the local fallback. 'local': this process only. 'shadow': local answers, compared with the service's. */
 export type FaceMode = 'service' | 'local' | 'shadow';
@@ -15,8 +17,16 @@ export interface FaceOptions {
   /** Where face128 listens; by default the environment's FACE_SERVICE_URL. Without either, matching is local. */
   readonly url?: string | undefined;
   readonly apiKey?: string | undefined;
-  /** The greatest Euclidean distance of a match, inclusive; 0.38. */
-  readonly threshold?: number | undefined;
+  /**
+   * The greatest Euclidean distance of a match, inclusive; 0.38. A number is for dlib's and face-api.js's descriptors.
+   * An object has one for each model, or pair of two, that it names; others keep the model's own.
+   */
+  readonly threshold?: Thresholds | undefined;
+  /**
+   * Which networks' descriptors decide where the probe and a member have several: set it as the service's
+   * FACE128_DECISION_MODELS. Unless it is 'dlib', both networks of the service describe a probe's photo; 'dlib'.
+   */
+  readonly decisionModels?: DecisionModels | undefined;
   /**
    * How several photos of a member count: 'nearest', each by itself; 'mean', as the mean of their descriptors. By
    * default each by itself, and in the service's gallery as its FACE128_TEMPLATE says.
@@ -57,6 +67,7 @@ const NAMES: Readonly<Record<keyof FaceOptions, true>> = {
     url: true,
     apiKey: true,
     threshold: true,
+    decisionModels: true,
     template: true,
     review: true,
     timeoutMs: true,
@@ -73,7 +84,8 @@ export function settingsFrom(options: FaceOptions): FaceSettings {
   return {
     url: url ? baseUrl(url) : undefined,
     apiKey: options.apiKey === undefined ? undefined : text('apiKey', options.apiKey),
-    threshold: checkThreshold(options.threshold ?? DEFAULT_THRESHOLD),
+    threshold: checkThresholds(options.threshold ?? DEFAULT_THRESHOLD),
+    decisionModels: oneOf('decisionModels', options.decisionModels ?? 'dlib', ['dlib', 'retail', 'dlib+retail']),
     template: checkTemplate(options.template),
     review: oneOf('review', options.review ?? false, [true, false]),
     timeoutMs: milliseconds('timeoutMs', options.timeoutMs ?? 1000),

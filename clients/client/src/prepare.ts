@@ -7,9 +7,15 @@ import { buildList, type OnInvalid, type PreparedList } from './prepared-list.js
 export interface PrepareOptions {
   /** 'skip'. */
   readonly onInvalid?: OnInvalid | undefined;
-  /** The model of the probes; face-api.js's. Lists for other models are prepared when they are needed. */
-  readonly model?: string | undefined;
+  /**
+   * The model of the probes, or their models, their own first; face-api.js's. Lists for others are prepared when they
+   * are needed.
+   */
+  readonly model?: string | readonly string[] | undefined;
 }
+
+/** Lists that are kept for probes of different models: a probe from the network may name any. */
+const MAX_LISTS = 8;
 
 /** Members that were read once, for any number of calls. They are not read again when the rows change: prepare anew. */
 export class PreparedMembers<Id extends MemberId = number | string> {
@@ -26,13 +32,20 @@ export class PreparedMembers<Id extends MemberId = number | string> {
     return this.rows.length;
   }
 
-  /** The list for probes of this model. Throws the error of the first invalid row if `onInvalid` is 'throw'. */
-  list(model: string = FACE_API, dimension = dimensionOf(model)): Promise<PreparedList<Id>> {
-    const key = `${model} ${dimension ?? ''}`;
+  /**
+   * The list for probes of this model, or of these, their own first; `dimension` is that of a model that only the
+   * service knows. Throws the error of the first invalid row if `onInvalid` is 'throw'.
+   */
+  list(model: string | readonly string[] = FACE_API, dimension?: number): Promise<PreparedList<Id>> {
+    const models = typeof model === 'string' ? [model] : model;
+    const ownDimension = dimensionOf(models[0] ?? '') ?? dimension;
+    const key = `${models.join(' ')} ${ownDimension ?? ''}`;
     const known = this.lists.get(key);
     if (known) return known;
-    const list = buildList(this.rows, model, dimension, this.options);
+    const list = buildList(this.rows, models, ownDimension, this.options);
     this.lists.set(key, list);
+    const [oldest = ''] = this.lists.keys();
+    if (this.lists.size > MAX_LISTS) this.lists.delete(oldest);
     return list;
   }
 }

@@ -1,21 +1,23 @@
-import { type EncodedFace, readFace, readMatch, readVerification } from './answers.js';
-import { enrolmentFields, form } from './api.js';
+import { type EncodedFace, type ExplainedMatch, readFace, readMatch, readVerification } from './answers.js';
+import { enrolmentFields, form } from './forms.js';
 import { Breaker, type BreakerState, type StateChange } from './breaker.js';
 import type { Call, Calls } from './call.js';
 import { wireText } from './descriptor.js';
 import { badAnswer } from './errors.js';
 import type { FaceRequest, Json, Transport } from './http.js';
 import { inlineBody, ListUploads } from './lists.js';
-import type { MatchAnswer, MemberId } from './matcher.js';
-import { hasLocalRule, LOCAL_DIMENSION } from './models.js';
+import type { MemberId } from './matcher.js';
+import { LOCAL_DIMENSION } from './models.js';
 import type { FaceSettings } from './options.js';
 import type { PreparedList } from './prepared-list.js';
 import type { DescribedFace, ParsedProbe } from './probe.js';
 import type { Verification } from './results.js';
 import { Slots } from './slots.js';
+import { spaceNames } from './spaces.js';
+import { thresholdFor } from './thresholds.js';
 
 /** The answer with the id that the service logged. */
-export interface RemoteMatch<Id extends MemberId> extends MatchAnswer<Id> {
+export interface RemoteMatch<Id extends MemberId> extends ExplainedMatch<Id> {
   readonly requestId: string;
 }
 
@@ -26,6 +28,15 @@ export interface MatchOptions {
   readonly byReference: boolean;
   /** Wait for the outcome of the test whether the service is back: for calls without a local answer. */
   readonly wait: boolean;
+}
+
+export interface DescribeOptions {
+  /** As `MatchOptions`. */
+  readonly wait: boolean;
+  /** Also judge the photo. */
+  readonly quality?: boolean | undefined;
+  /** Also describe it by the service's other networks. */
+  readonly companions?: boolean | undefined;
 }
 
 /** What is not busy with photos may still match, so each has a breaker. */
@@ -59,15 +70,13 @@ export class RemoteService {
   /** `POST /match`. A match that is not in the list is an invalid answer; without a list the gallery is searched. */
   match<Id extends MemberId>(
     call: Call,
-    { vector, model }: DescribedFace,
+    face: DescribedFace,
     list: PreparedList<Id> | undefined,
     { explain, byReference, wait }: MatchOptions,
   ): Promise<RemoteMatch<Id>> {
-    // The configured threshold is Euclidean: for a model of another metric the service's own applies.
-    const threshold = hasLocalRule(model) ? `,"threshold":${this.settings.threshold}` : '';
     // Without a template, the service's own applies to its gallery.
     const template = this.settings.template && `,"template":"${this.settings.template}"`;
-    const question = `{"descriptor":${wireText(vector)},"model":${JSON.stringify(model)}${threshold}${template ?? ''}`;
+    const question = `{${faceText(face)}${this.thresholdText(face)}${template ?? ''}`;
     const ask = (call: Call): Promise<RemoteMatch<Id>> => {
       const send = async (body: string | Uint8Array<ArrayBuffer>): Promise<RemoteMatch<Id>> => {
         const query = { explain: explain || undefined };
@@ -83,14 +92,10 @@ export class RemoteService {
   }
 
   /** `POST /encode-image`. */
-  encode(
-    call: Call,
-    image: Uint8Array,
-    { wait, quality }: { readonly wait: boolean; readonly quality?: boolean | undefined },
-  ): Promise<EncodedFace> {
+  encode(call: Call, image: Blob, { wait, quality, companions }: DescribeOptions): Promise<EncodedFace> {
     const ask = async (call: Call): Promise<EncodedFace> => {
       const body = form({ image: [image] });
-      const query = { quality: quality || undefined };
+      const query = { quality: quality || undefined, companions: companions || undefined };
       const request = { method: 'POST', path: '/encode-image', query, body, patient: wait } as const;
       return readFace((await this.transport.json(call, request)).json);
     };
@@ -101,15 +106,13 @@ export class RemoteService {
   verify(call: Call, regNo: MemberId, probe: ParsedProbe, threshold: number | undefined): Promise<Verification> {
     const { image, face } = probe;
     const limit = threshold === undefined ? '' : `,"threshold":${threshold}`;
-    const body = image
-      ? form({ image: [image] }, { threshold })
-      : `{"descriptor":${wireText(face.vector)},"model":${JSON.stringify(face.model)}${limit}}`;
+    const body = image ? form({ image: [image] }, { threshold }) : `{${faceText(face)}${limit}}`;
     const path = `/verify/${encodeURIComponent(String(regNo))}`;
     return this.run(image ? 'image' : 'match', call, true, this.settings.imageTimeoutMs, async (call) => {
       const { json, requestId } = await this.transport.json(call, { method: 'POST', path, body, patient: true });
       const answer = readVerification(json);
-      const own = hasLocalRule(answer.model) ? this.settings.threshold : answer.threshold;
-      const applied = threshold ?? own;
+      const own = threshold === undefined ? thresholdFor(this.settings.threshold, answer.model) : undefined;
+      const applied = own ?? answer.threshold;
       return { ...answer, verified: answer.distance <= applied, threshold: applied, source: 'service', requestId };
     });
   }
@@ -118,7 +121,7 @@ export class RemoteService {
   enrol(
     call: Call,
     { regNo, name }: { readonly regNo: MemberId; readonly name: string },
-    images: readonly Uint8Array[],
+    images: readonly Blob[],
     replace: boolean,
   ): Promise<number> {
     const query = { replace: replace || undefined };
@@ -145,6 +148,21 @@ export class RemoteService {
     return json;
   }
 
+  /** The settings' thresholds for what this face can be compared in; the service's own apply to the rest. */
+  private thresholdText({ model, companions }: DescribedFace): string {
+    const { threshold, decisionModels } = this.settings;
+    const names = spaceNames([model, ...companions.map((each) => each.model)], decisionModels);
+    const set = names.flatMap((name) => {
+      const value = thresholdFor(threshold, name);
+      return value === undefined ? [] : [[name, value] as const];
+    });
+    const [only] = set;
+    if (!only) return '';
+    // A number is for the probe's own model.
+    const isOwn = set.length === 1 && only[0] === model;
+    return `,"threshold":${isOwn ? only[1] : JSON.stringify(Object.fromEntries(set))}`;
+  }
+
   private images(call: Call, request: FaceRequest, field: string): Promise<number> {
     return this.run('image', call, true, this.settings.imageTimeoutMs, async (call) => {
       const count = (await this.transport.json(call, request)).json[field];
@@ -165,6 +183,12 @@ export class RemoteService {
     const trial = (): Promise<T> => this.calls.run({ requestId, traceparent }, timeoutMs, make);
     return this.breakers[task].run(() => make(call), wait ? undefined : trial);
   }
+}
+
+/** The fields of a body that describe a face. */
+function faceText({ vector, model, companions }: DescribedFace): string {
+  const others = companions.map((each) => `${JSON.stringify(each.model)}:${wireText(each.vector)}`).join(',');
+  return `"descriptor":${wireText(vector)},"model":${JSON.stringify(model)}${others && `,"descriptors":{${others}}`}`;
 }
 
 function enrolmentPath(regNo: MemberId): string {

@@ -15,8 +15,13 @@ export interface MatchResult<Id extends MemberId = number | string> extends Matc
   readonly reason: LocalReason | null;
   /** The reason in words. */
   readonly detail: string | null;
-  /** The model of the descriptor that was compared. */
+  /**
+   * The model of the descriptors that were compared; of a pair, both names joined by "+". Where probe and members have
+   * several, the one that decided; the service says it with `explain`, and else it is the probe's own.
+   */
   readonly model: string;
+  /** The models that decided, where the probe has descriptors of several; the service says them with `explain`. */
+  readonly models?: readonly string[];
   /** Rows of the list that could not be read and were passed over. */
   readonly skippedCount: number;
   /** The id in the service's log; of a local answer, the id of the call. */

@@ -1,6 +1,7 @@
 import type { CallOptions } from './call.js';
 import { FaceError, type FaceErrorCode, invalid } from './errors.js';
 import type { MemberId } from './matcher.js';
+import { type Photo, photoBlob } from './photo.js';
 
 /** Members that are sent at the same time: the service describes photos on all its cores. */
 const CONCURRENT_MEMBERS = 4;
@@ -10,7 +11,7 @@ export interface GalleryMember<Id extends MemberId = number | string> {
   readonly regNo: Id;
   readonly name: string;
   /** One to four; or a function that loads them, called only where they are needed. */
-  readonly photos: readonly Uint8Array[] | (() => Promise<readonly Uint8Array[]>);
+  readonly photos: readonly Photo[] | (() => Promise<readonly Photo[]>);
   /** Changes when the photos do. Without it they are loaded and compared by their content. */
   readonly version?: string | number | undefined;
 }
@@ -36,7 +37,7 @@ export interface SyncReport<Id extends MemberId = number | string> {
 interface Gallery {
   enrol(
     member: { readonly regNo: MemberId; readonly name: string },
-    photos: readonly Uint8Array[],
+    photos: readonly Photo[],
     options: CallOptions & { readonly replace: boolean },
   ): Promise<number>;
   remove(regNo: MemberId, options: CallOptions): Promise<number>;
@@ -106,9 +107,9 @@ function fingerprintOf({ regNo, name }: GalleryMember<MemberId>, content: string
   return JSON.stringify([typeof regNo === 'string' ? 'text' : 'number', name, content]);
 }
 
-async function contentOf(photos: readonly Uint8Array[]): Promise<string> {
+async function contentOf(photos: readonly Photo[]): Promise<string> {
   const hashes = photos.map(async (photo) => {
-    const hash = new Uint8Array(await crypto.subtle.digest('SHA-256', Uint8Array.from(photo)));
+    const hash = new Uint8Array(await crypto.subtle.digest('SHA-256', await photoBlob(photo).arrayBuffer()));
     return Array.from(hash, (byte) => byte.toString(16).padStart(2, '0')).join('');
   });
   return (await Promise.all(hashes)).join(' ');

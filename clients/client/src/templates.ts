@@ -1,27 +1,27 @@
 import { invalid } from './errors.js';
 import { Slices } from './event-loop.js';
-import { distance, type MemberId, type VectorRows } from './matcher.js';
+import type { MemberId, VectorRows } from './matcher.js';
+import type { LocalModel } from './models.js';
+import { mean, rowDistance } from './vectors.js';
 import { idKey } from './wire.js';
 
 /** How several photos of a member count: 'nearest', each by itself; 'mean', as the mean of their descriptors. */
 export type Template = 'nearest' | 'mean';
 
-/** Descriptors further apart than this are not of one person: dlib's own bound. */
-const SAME_PERSON = 0.6;
 /** Photos of a person that are compared with each other. */
 const MAX_CENTRES = 16;
 
 const known = new WeakMap<object, Promise<unknown>>();
 
 /** The rows with one template for each person; made once for each list. */
-export function templateRows<Id extends MemberId>(rows: VectorRows<Id>): Promise<VectorRows<Id>> {
-  const templates = known.get(rows) ?? meanRows(rows);
+export function templateRows<Id extends MemberId>(rows: VectorRows<Id>, rule: LocalModel): Promise<VectorRows<Id>> {
+  const templates = known.get(rows) ?? meanRows(rows, rule);
   known.set(rows, templates);
   return templates as Promise<VectorRows<Id>>;
 }
 
 /** Entries with one regNo are one person; their descriptors of another, comparable model make another template. */
-async function meanRows<Id extends MemberId>(rows: VectorRows<Id>): Promise<VectorRows<Id>> {
+async function meanRows<Id extends MemberId>(rows: VectorRows<Id>, rule: LocalModel): Promise<VectorRows<Id>> {
   const slices = new Slices();
   const { dimension, owners, members, otherModel } = rows;
   const people = new Map<string, number[]>();
@@ -38,7 +38,7 @@ async function meanRows<Id extends MemberId>(rows: VectorRows<Id>): Promise<Vect
   let place = 0;
   for (const own of people.values()) {
     const photos = own.map((row) => rows.vectors.subarray(row * dimension, (row + 1) * dimension));
-    vectors.set(template(photos), place * dimension);
+    vectors.set(template(photos, rule), place * dimension);
     firstOwners[place++] = owners[own[0] ?? 0] ?? 0;
     if (slices.due) await slices.next();
   }
@@ -48,13 +48,10 @@ async function meanRows<Id extends MemberId>(rows: VectorRows<Id>): Promise<Vect
 /**
  * The mean of a person's descriptors, added from the first to the last; bit for bit that of the service.
  *
- * Those beyond 0.6 of the one that has most others within 0.6 are left out, if more than half remain.
+ * Those beyond the model's cap of the one that has most others within it are left out, if more than half remain.
  */
-export function template(photos: readonly Float64Array[]): Float64Array {
-  const kept = photos.length > 2 ? withoutForeign(photos) : photos;
-  const sums = new Float64Array(photos[0]?.length ?? 0);
-  for (const photo of kept) for (const [i, x] of photo.entries()) sums[i] = (sums[i] ?? 0) + x;
-  return sums.map((sum) => sum / kept.length);
+export function template(photos: readonly Float64Array[], rule: LocalModel): Float64Array {
+  return mean(photos.length > 2 ? withoutForeign(photos, rule) : photos);
 }
 
 /** Returns the template if it is one, or undefined. Throws `invalid_request`. */
@@ -63,14 +60,15 @@ export function checkTemplate(template: unknown): Template | undefined {
   throw invalid('invalid_request', 'The templates are: nearest, mean.', { field: 'template' });
 }
 
-function withoutForeign(photos: readonly Float64Array[]): readonly Float64Array[] {
+function withoutForeign(photos: readonly Float64Array[], { metric, cap }: LocalModel): readonly Float64Array[] {
+  const isNear = (one: Float64Array, other: Float64Array): boolean => rowDistance(metric, one, other, 0) <= cap;
   const candidates = photos.slice(0, MAX_CENTRES);
   let centre = candidates[0];
   let most = -1;
   for (const one of candidates) {
-    const within = candidates.filter((other) => other !== one && distance(one, other) <= SAME_PERSON).length;
+    const within = candidates.filter((other) => other !== one && isNear(one, other)).length;
     if (within > most) [centre, most] = [one, within];
   }
-  const near = photos.filter((photo) => photo === centre || (centre && distance(photo, centre) <= SAME_PERSON));
+  const near = photos.filter((photo) => photo === centre || (centre && isNear(photo, centre)));
   return 2 * near.length > photos.length ? near : photos;
 }

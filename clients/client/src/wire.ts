@@ -1,16 +1,44 @@
 import { wireText } from './descriptor.js';
 import type { Slices } from './event-loop.js';
-import type { Candidate } from './members.js';
+import { type Candidate, NO_PLACE, type OfModel } from './members.js';
 import type { MemberId } from './matcher.js';
+import { isComparable } from './models.js';
 
 const encoder = new TextEncoder();
 
-/** The JSON text of a member as the service takes it, from the descriptors of one model. */
-export function memberText({ regNo, name, vectors, model }: Candidate<MemberId>, probeModel: string): string {
-  const texts = vectors.map(wireText);
+/** The JSON text of a member as the service takes it. */
+export function memberText({ regNo, name, ofModels }: Candidate<MemberId>, probeModel: string): string {
+  const start = `{"regNo":${idText(regNo)},"name":${JSON.stringify(name)},`;
+  const [first] = ofModels;
+  if (!first) return `${start}"descriptor":null}`;
+  const isOne = ofModels.length === 1 && isComparable(first.model, probeModel);
+  return `${start}${isOne ? textOfOne(first, probeModel) : textByModel(ofModels, probeModel)}}`;
+}
+
+function textOfOne({ model, photos }: OfModel, probeModel: string): string {
+  const texts = photos.map(({ vector }) => wireText(vector));
   const descriptors = texts.length > 1 ? `"descriptors":[${texts.join(',')}]` : `"descriptor":${texts[0] ?? 'null'}`;
-  const otherModel = texts.length > 0 && model !== probeModel ? `,"model":${JSON.stringify(model)}` : '';
-  return `{"regNo":${idText(regNo)},"name":${JSON.stringify(name)},${descriptors}${otherModel}}`;
+  return descriptors + modelText(model, probeModel);
+}
+
+function textByModel(ofModels: readonly OfModel[], probeModel: string): string {
+  let beside = '';
+  const lists = ofModels.map(({ model, photos }) => {
+    const places: string[] = [];
+    for (const { place, vector } of photos) {
+      if (place === NO_PLACE) beside = `"descriptor":${wireText(vector)}${modelText(model, probeModel)},`;
+      else places[place] = wireText(vector);
+    }
+    const texts = Array.from(places, (text: string | undefined) => text ?? 'null');
+    // An empty list would make the descriptor beside it that of the first photo.
+    if (texts.length === 0) texts.push('null');
+    return `${JSON.stringify(model)}:${places.length === 1 ? (texts[0] ?? 'null') : `[${texts.join(',')}]`}`;
+  });
+  return `${beside}"descriptors":{${lists.join(',')}}`;
+}
+
+function modelText(model: string, probeModel: string): string {
+  return model === probeModel ? '' : `,"model":${JSON.stringify(model)}`;
 }
 
 /** A text that is written piece by piece, as bytes. */
@@ -79,5 +107,5 @@ function wireId(regNo: number | string): number | string {
 export function idKey(regNo: MemberId): string {
   if (typeof regNo === 'string') return `"${regNo.toWellFormed()}`;
   // As a BigInt, because the text of a large number has an exponent.
-  return String(Number.isInteger(regNo) ? BigInt(regNo) : regNo);
+  return String(Number.isInteger(regNo) && !Number.isSafeInteger(regNo) ? BigInt(regNo) : regNo);
 }

@@ -130,6 +130,32 @@ test('a list that the service does not keep, or refuses, is sent with the questi
   assert.equal(service.requests.at(-1), 'POST /match list');
 });
 
+test('the code of an error without a body follows from its status, and a failure of the service has none', async () => {
+  const head = await serve((request, response) => {
+    request.resume().on('end', () => response.writeHead(Number(request.headers['x-request-id'])).end());
+  });
+  const faces = new FaceClient({ url: head.url, logger: memoryLog().logger });
+  const answered = (status: number): Promise<unknown> =>
+    faces.api?.hasList(`sha256-${'0'.repeat(64)}`, { requestId: String(status) }) ?? Promise.reject(new Error());
+  try {
+    const refused = [
+      ...[400, 'bad_request', 401, 'unauthorized', 403, 'forbidden', 405, 'method_not_allowed'],
+      ...[413, 'too_large', 422, 'invalid_request'],
+    ];
+    for (let i = 0; i < refused.length; i += 2) {
+      const [status, code] = [Number(refused[i]), refused[i + 1]];
+      await assert.rejects(answered(status), { name: 'FaceError', status, code });
+    }
+    assert.equal(await answered(404), false);
+    for (const status of [418, 500, 502, 503, 504]) {
+      const message = `it answered with status ${status}`;
+      await assert.rejects(answered(status), { name: 'ServiceFailure', message });
+    }
+  } finally {
+    await head.close();
+  }
+});
+
 test('an upload goes on when its caller is answered locally, and nobody else counts as failed', async () => {
   service.beforePut = () => pause(400);
   const faces = await client({ timeoutMs: 100, imageTimeoutMs: 5000 });

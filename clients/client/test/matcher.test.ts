@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { checkThreshold, decide, distance, type MatchAnswer } from '../src/matcher.js';
+import { decide, distance, type MatchAnswer } from '../src/matcher.js';
+import { checkThresholds } from '../src/thresholds.js';
 import { at, randomDescriptor, seeded } from './support/helpers.js';
 
 const ZERO = new Float64Array(128);
@@ -62,9 +63,9 @@ test('an empty list, NaN and an infinite distance never match', () => {
 });
 
 test('a threshold is above 0 and at most 2', () => {
-  assert.deepEqual([5e-324, 0.38, 2].map(checkThreshold), [5e-324, 0.38, 2]);
+  assert.deepEqual([5e-324, 0.38, 2].map(checkThresholds), [5e-324, 0.38, 2]);
   for (const wrong of [0, -1, 2.0000000000000004, NaN, '0.38', null, true]) {
-    assert.throws(() => checkThreshold(wrong), { code: 'invalid_request' });
+    assert.throws(() => checkThresholds(wrong), { code: 'invalid_request' });
   }
 });
 

@@ -6,6 +6,7 @@ import { templateRows } from '../src/templates.js';
 import { at, memoryLog, randomDescriptor, seeded } from './support/helpers.js';
 
 const { logger } = memoryLog();
+const RULE = { dimension: 128, metric: 'euclidean', threshold: 0.38, cap: 0.6 } as const;
 const faces = new FaceClient({ mode: 'local', template: 'mean', logger });
 
 test('entries with ids that the service does not tell apart are one person', async () => {
@@ -40,7 +41,7 @@ test('members with one photo are decided as by nearest, and their rows are not c
   const members = Array.from({ length: 50 }, (_, regNo): Member => ({ regNo, descriptor: randomDescriptor(random) }));
   const prepared = await faces.prepare(members);
   const list = await prepared.list();
-  assert.equal(await templateRows(list), list);
+  assert.equal(await templateRows(list, RULE), list);
   const nearest = new FaceClient({ mode: 'local', logger });
   for (let i = 0; i < 20; i++) {
     const probe = randomDescriptor(random);
@@ -58,9 +59,9 @@ test('the templates of a list are made once, in slices', async () => {
   const list = await (await faces.prepare(rows)).list();
   let turns = 0;
   const timer = setInterval(() => turns++, 1);
-  const templates = await templateRows(list);
+  const templates = await templateRows(list, RULE);
   clearInterval(timer);
   assert.ok(turns > 1);
   assert.equal(templates.owners.length, 10_000);
-  assert.equal(await templateRows(list), templates);
+  assert.equal(await templateRows(list, RULE), templates);
 });

@@ -15,6 +15,7 @@ import {
   type Member,
   type MemberId,
   type Members,
+  type Photo,
   type PreparedMembers,
   type PrepareOptions,
   type Probe,
@@ -74,16 +75,16 @@ export class FaceService implements OnApplicationBootstrap, OnModuleDestroy {
     return orException(this.client.prepare(members, options));
   }
 
-  encodeImage(image: Uint8Array, options?: EncodeCallOptions): Promise<EncodedFace> {
-    return orException(this.client.encodeImage(image, options));
+  encodeImage(photo: Photo, options?: EncodeCallOptions): Promise<EncodedFace> {
+    return orException(this.client.encodeImage(photo, options));
   }
 
   enrol(
     member: { readonly regNo: MemberId; readonly name: string },
-    images: readonly Uint8Array[],
+    photos: readonly Photo[],
     options?: CallOptions & { readonly replace?: boolean | undefined },
   ): Promise<number> {
-    return orException(this.client.enrol(member, images, options));
+    return orException(this.client.enrol(member, photos, options));
   }
 
   remove(regNo: MemberId, options?: CallOptions): Promise<number> {

@@ -9,16 +9,18 @@ import json
 from importlib.resources import files
 from typing import Any
 
+from face128.domain.model_card import MAX_MODELS
 from face128.match_body.uploaded_list import DIGEST
 
 _EXAMPLE: dict[str, Any] = json.loads(files("face128.api.openapi").joinpath("match_example.json").read_text())
 
 _DESCRIPTOR = {"$ref": "#/components/schemas/Descriptor"}
+_DESCRIPTORS = {"$ref": "#/components/schemas/Descriptors"}
 _MEMBER = {"$ref": "#/components/schemas/Member"}
 
 _DESCRIPTOR_SCHEMA = {
-    "description": "128 numbers (512 for an InsightFace model), the object that JSON.stringify(Float32Array) makes, "
-    "base64 of little-endian float32, or the first two as JSON text.",
+    "description": "128 numbers (256 of retail, 512 of an InsightFace model), the object that "
+    "JSON.stringify(Float32Array) makes, base64 of little-endian float32, or the first two as JSON text.",
     "anyOf": [
         {"type": "array", "items": {"type": "number"}, "minItems": 128, "maxItems": 512},
         {
@@ -35,10 +37,47 @@ _DESCRIPTOR_SCHEMA = {
 _NULL = {"type": "null"}
 _THRESHOLD = {"type": "number", "exclusiveMinimum": 0, "maximum": 2}
 
+_MODEL = r"(dlib-resnet-v1|faceapi-resnet-v1|retail-0095|retail-[0-9a-f]{8}|insightface-[A-Za-z0-9_]{1,40}-[0-9a-f]{8})"
+_BY_MODEL = {"type": "object", "propertyNames": {"pattern": f"^{_MODEL}$"}, "maxProperties": MAX_MODELS}
+_DESCRIPTORS_SCHEMA = {
+    "description": "Several descriptors: a list of one model's, or an object with those of each model, by its name. In "
+    "its lists, those at the same place are of one photo; null keeps a place empty.",
+    "anyOf": [
+        {"type": "array", "items": _DESCRIPTOR},
+        _BY_MODEL
+        | {
+            "additionalProperties": {
+                "anyOf": [_DESCRIPTOR, {"type": "array", "items": {"anyOf": [_DESCRIPTOR, _NULL]}}, _NULL]
+            }
+        },
+        _NULL,
+    ],
+}
+_THRESHOLDS = {
+    "description": "The greatest distance: a number for the probe's own model, or an object with one for each model; a "
+    "pair is dlib-resnet-v1+retail-0095.",
+    "anyOf": [
+        _THRESHOLD,
+        {
+            "type": "object",
+            "propertyNames": {"pattern": rf"^{_MODEL}(\+{_MODEL})?$"},
+            "additionalProperties": {"anyOf": [_THRESHOLD, _NULL]},
+            "minProperties": 1,
+        },
+        _NULL,
+    ],
+}
+
 
 def _object(*optional: str, **properties: Any) -> dict[str, Any]:
     required = [name for name in properties if name not in optional]
     return {"type": "object", "required": required, "properties": properties}
+
+
+def _probe(*optional: str, **properties: Any) -> dict[str, Any]:
+    """An object that has ``descriptor``, ``descriptors`` or both."""
+    properties = {"descriptor": _DESCRIPTOR, "descriptors": _DESCRIPTORS} | properties
+    return {"anyOf": [_object(each, *optional, **properties) for each in ("descriptors", "descriptor")]}
 
 
 def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
@@ -52,10 +91,10 @@ _MEMBER_SCHEMA = _object(
     regNo={"anyOf": [{"type": "number"}, {"type": "string"}]},
     name=_TEXT_OR_NULL,
     descriptor={"anyOf": [_DESCRIPTOR, {"type": "array", "items": {"type": "number"}, "maxItems": 0}, _NOT_ENROLLED]},
-    descriptors=_or_null({"type": "array", "items": _DESCRIPTOR}),
+    descriptors=_DESCRIPTORS,
     model=_TEXT_OR_NULL,
 )
-COMPONENTS = {"Descriptor": _DESCRIPTOR_SCHEMA, "Member": _MEMBER_SCHEMA}
+COMPONENTS = {"Descriptor": _DESCRIPTOR_SCHEMA, "Descriptors": _DESCRIPTORS_SCHEMA, "Member": _MEMBER_SCHEMA}
 _ALPHA = _or_null({"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1})
 _RISK = {"tail": _or_null({"enum": ["exact", "estimate"]}), "review_alpha": _ALPHA}
 _THRESHOLD_RULE = _object("alpha", *_RISK, rule={"const": "threshold"}, alpha=_NULL, **_RISK)
@@ -70,12 +109,11 @@ def _body(*, form: dict[str, Any] | None = None, json: dict[str, Any] | None = N
     return {"requestBody": {"required": True, "content": content}}
 
 
-_MATCH = _object(
+_MATCH = _probe(
     *("enrolled", "enrolled_ref", "threshold", "model", "decision", "template"),
-    descriptor=_DESCRIPTOR,
     enrolled_ref=_or_null({"type": "string", "pattern": f"^{DIGEST.pattern}$"}),
     enrolled={"type": "array", "items": _MEMBER},
-    threshold=_or_null(_THRESHOLD),
+    threshold=_THRESHOLDS,
     model=_TEXT_OR_NULL,
     decision={"anyOf": [_THRESHOLD_RULE, _COHORT_RULE, _NULL]},
     template=_or_null({"enum": ["nearest", "mean"]}),
@@ -111,10 +149,8 @@ _ENROL = _object(
 )
 ENROL_BODY = _body(form=_ENROL)
 
-_VERIFY_PHOTO = _object("threshold", image_base64=_BASE64, threshold=_or_null(_THRESHOLD))
-_VERIFY_DESCRIPTOR = _object(
-    *("model", "threshold"), descriptor=_DESCRIPTOR, model=_TEXT_OR_NULL, threshold=_or_null(_THRESHOLD)
-)
+_VERIFY_PHOTO = _object("threshold", image_base64=_BASE64, threshold=_THRESHOLDS)
+_VERIFY_DESCRIPTOR = _probe("model", "threshold", model=_TEXT_OR_NULL, threshold=_THRESHOLDS)
 VERIFY_BODY = _body(
     form=_object("threshold", image=_FILE, threshold=_THRESHOLD),
     json={"anyOf": [_VERIFY_PHOTO, _VERIFY_DESCRIPTOR]},

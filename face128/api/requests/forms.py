@@ -11,13 +11,14 @@ from starlette.datastructures import UploadFile
 
 from face128.api.requests.bodies import FORM_OVERHEAD_BYTES, read_form, read_json, refuse_if_full
 from face128.api.requests.multipart import read_file
-from face128.domain import strict_json
+from face128.domain import strict_json, thresholds
 from face128.errors import BadImage, BadRequest, InvalidRequest
 from face128.photos.photo import Limits, decode_base64
 
 T = TypeVar("T")
 
 FILE_FIELDS = ("image", "images", "file", "files")
+DESCRIPTOR_FIELDS = ("descriptor", "descriptors")
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,15 @@ class PhotoForm:
         except ValueError:
             return float("nan")
 
+    def threshold(self) -> float | dict[str, float]:
+        """The greatest distance: a number, or an object with one for each model; {} if the field is missing or empty.
+
+        Raises InvalidRequest.
+        """
+        value = self.fields.get("threshold")
+        by_model = isinstance(value, dict) or (isinstance(value, str) and value.lstrip().startswith("{"))
+        return thresholds.parse(self.json_object("threshold") if by_model else self.number("threshold", None))
+
     def json_object(self, field: str) -> dict[str, Any]:
         """A JSON object, sent as such or as text; empty if the field is missing. Raises InvalidRequest."""
         value = self.fields.get(field)
@@ -72,7 +82,7 @@ async def read_photos(
     """Read the body of an enrolment or a search, of at most the bytes of ``max_photos`` photos.
 
     Multipart with files in ``image``, ``images``, ``file`` or ``files``, or JSON with one photo in ``image_base64``, or
-    with a ``descriptor`` instead (if ``or_descriptor``): the form then has no photo.
+    with a descriptor in ``descriptor`` or ``descriptors`` (if ``or_descriptor``): the form then has no photo.
     Raises BadRequest for a body of another shape, BadImage for an empty photo, TooLarge as soon as it is known.
     """
     is_json = request.headers.get("content-type", "").lower().startswith("application/json")
@@ -81,7 +91,8 @@ async def read_photos(
     if is_json:
         document = await read_json(request, limits.max_bytes * 4 // 3 + FORM_OVERHEAD_BYTES)
         fields = document if isinstance(document, dict) else {}
-        text, has_descriptor = fields.get("image_base64"), or_descriptor and fields.get("descriptor") is not None
+        text = fields.get("image_base64")
+        has_descriptor = or_descriptor and any(fields.get(name) is not None for name in DESCRIPTOR_FIELDS)
         if has_descriptor and text is not None:
             raise InvalidRequest("Send a photo or a descriptor, not both.", field="descriptor")
         if has_descriptor:

@@ -18,6 +18,13 @@ Faces = Annotated[
 SkipInvalid = Annotated[bool, Query(description="Leave out members that cannot be read, and name them in `skipped`.")]
 WithQuality = Annotated[bool, Query(description="Also judge the photo: `quality`.")]
 Explain = Annotated[bool, Query(description="Also say how near, and how far away the next person is.")]
+WithCompanions = Annotated[
+    bool, Query(description="Also describe the face by the other loaded networks that look at the same faces.")
+]
+ProbeCompanions = Annotated[
+    bool | None,
+    Query(description="Whether the other networks look at the photo, too. Default: as FACE128_DECISION_MODELS needs."),
+]
 Force = Annotated[bool, Query(description="Store the face even if another person has it.")]
 
 _BOOL = TypeAdapter(bool)

@@ -12,6 +12,8 @@ from face128.errors import answer_codes
 Box = Annotated[list[int], Field(min_length=4, max_length=4)]
 """Left, top, right, bottom, in pixels of the photo as it was sent, upright by its metadata alone. A list: many OpenAPI
 tools cannot read prefixItems."""
+Companions = dict[str, list[float]]
+"""The descriptors of one face by further networks, by their models' names."""
 Point = Annotated[list[int], Field(min_length=2, max_length=2)]
 
 
@@ -35,6 +37,7 @@ class Health(BaseModel):
 class Ready(BaseModel):
     status: Literal["ready"]
     engines: dict[str, str]
+    decision_models: str | None = None  # "ready", or what is missing; absent if dlib's network decides alone
     database: str | None = None  # "ready", or what is wrong; absent if the service has no gallery
     database_error: str | None = None
 
@@ -44,7 +47,8 @@ class Evidence(BaseModel):
 
     distance: float | None = None
     threshold: float | None = None
-    model: str | None = None
+    model: str | None = None  # of the distance: a model, or the pair of two
+    models: list[str] | None = None  # those that decided, where there are several
     margin: float | None = None
     score: float | None = None
     stranger_risk: float | None = None
@@ -72,6 +76,8 @@ class RunnerUp(BaseModel):
     regNo: int | float | str
     name: str | None
     distance: float
+    model: str | None = None  # where it is another than that of the decision
+    threshold: float | None = None  # of that model
 
 
 class Matched(Explained):
@@ -106,6 +112,7 @@ class Encoded(BaseModel):
     confidence: float
     face_count: int
     roll: float | None  # clockwise rotation of the head in degrees; null if the engine's landmarks do not show it
+    companions: Companions | None = None  # with ?companions=true
     adjusted: Adjusted | None = None  # absent if nothing was done to the photo
     quality: Quality | None = None  # with ?quality=true
 
@@ -148,6 +155,7 @@ class Extracted(FaceLocation):
     embedding_size: int
     face_detected: Literal[True]
     model: str
+    companions: Companions | None = None  # with ?companions=true
 
 
 class ComparedFaces(BaseModel):
@@ -175,6 +183,7 @@ class BatchResult(BaseModel):
     index: int
     face_detected: bool
     embedding: list[float] | None = None
+    companions: Companions | None = None  # with ?companions=true
     bbox: Box | None = None
     confidence: float | None = None
     adjusted: Adjusted | None = None

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, BackgroundTasks, Query, Request
 
 from face128.api.auth.guard import ServiceDep, needs
 from face128.api.metrics.prometheus import metrics_of
 from face128.api.openapi.body_schemas import ENROL_BODY, ENROL_LINKS, IMAGE_BODY
 from face128.api.requests.bodies import read_image
 from face128.api.requests.forms import PhotoForm, read_photos
-from face128.api.requests.query import EngineName, Explain, Force
+from face128.api.requests.query import EngineName, Explain, Force, ProbeCompanions
 from face128.api.requests.user_id import UserId
 from face128.api.responses import schemas
 from face128.api.responses.schemas import PHOTO_ERRORS, REFUSED, problems
+from face128.api.shadow_decisions import shadow_decisions
 from face128.domain import strict_json
+from face128.domain.probe import Probe
 from face128.encoding.encode import encode
 from face128.errors import BadRequest, InvalidRequest, TooManyImages
+from face128.matching.outcome import Decision
 
 if TYPE_CHECKING:
     from face128.gallery.gallery import Gallery
@@ -51,26 +55,26 @@ async def enrol_faces(
     An error of one photo names its `index` and `file_name`. 409 `duplicate` if a face is within the threshold of
     another person's, unless `?force=true`; 409 `too_many_images` above four, unless `?replace=true`.
     """
-    loaded = service.engine(engine)
+    loaded, companions = service.engines.get(engine), service.engines.companions(engine)
     form = await read_photos(request, service.limits, MAX_USER_FACES)
     is_number = _regno_is_number(form, user_id)
     person = await service.gallery.run(_check_person, form.text("name"), user_id)
     if len(form.images) > MAX_USER_FACES:
         raise TooManyImages(f"A user has at most {MAX_USER_FACES} faces.")
     photos = [({"index": index, "file_name": name}, data) for index, (name, data) in enumerate(form.images)]
-    encodings = await service.encode_all(
-        loaded, photos, "one", 1, service.settings.max_roll, True, service.settings.min_quality
-    )
+    options = "one", 1, service.settings.max_roll, True, service.settings.min_quality
+    encodings = await service.encode_all(loaded, photos, *options, companions=companions)
 
     def store(gallery: Gallery) -> list[Record]:
         from face128.gallery.records import NewFace
 
         new = [
-            NewFace(encoding.descriptor, data, photo_facts=encoding.photo_facts())
+            NewFace(encoding.descriptor, data, {}, encoding.photo_facts(), encoding.companions)
             for encoding, (_, data) in zip(encodings, form.images, strict=True)
         ]
-        options: dict[str, Any] = {"force": force, "replace": replace, "is_number": is_number}
-        return gallery.enrol(person, new, loaded.card, max_faces=MAX_USER_FACES, **options)
+        return gallery.enrol(
+            person, new, loaded.card, force=force, replace=replace, max_faces=MAX_USER_FACES, is_number=is_number
+        )
 
     stored = await service.gallery.change(store)
     quality = [encoding.photo_facts()["quality"] for encoding in encodings]
@@ -87,14 +91,29 @@ async def enrol_faces(
     dependencies=needs("match", status="access_denied"),
 )
 async def match_face(
-    request: Request, service: ServiceDep, explain: Explain = False, engine: EngineName = None
+    request: Request,
+    service: ServiceDep,
+    background: BackgroundTasks,
+    explain: Explain = False,
+    companions: ProbeCompanions = None,
+    engine: EngineName = None,
 ) -> schemas.Granted | schemas.Denied:
     """Whose face is this? Access for the nearest person, if near enough, else `access_denied`."""
-    rule, loaded = service.settings.rule, service.engine(engine)
-    encoding = await service.run(encode, loaded, await read_image(request, service.limits), service.limits)
+    rule, loaded = service.settings.rule, service.engines.get(engine)
+    companion_engines = service.engines.probe_companions(engine, companions)
+    job = partial(encode, companions=companion_engines or service.engines.shadow_companions(engine))
+    encoding = await service.run(job, loaded, await read_image(request, service.limits), service.limits)
+    probe = Probe.of(loaded.card, encoding.descriptor, encoding.companions if companion_engines else None)
     decision, best, _ = await service.gallery.run(
-        lambda gallery: gallery.recognise(encoding.descriptor, loaded.card, 0, rule=rule, explain=explain)
+        lambda gallery: gallery.recognise(probe, 0, rule=rule, explain=explain)
     )
+
+    async def decide_again(probe: Probe) -> Decision:
+        return (await service.gallery.run(lambda gallery: gallery.recognise(probe, 0, rule=rule)))[0]
+
+    by_all = Probe.of(loaded.card, encoding.descriptor, encoding.companions)
+    if task := shadow_decisions(request, decision, by_all, decide_again):
+        background.add_task(task)
     metrics_of(request).count_decision(decision.model, decision.distance, decision.matched)
     evidence = decision.evidence() if explain else {}
     if best is None or not decision.matched:

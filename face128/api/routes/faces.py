@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -9,7 +10,7 @@ from fastapi import APIRouter, Request
 from face128.api.auth.guard import ServiceDep, needs
 from face128.api.openapi.body_schemas import BATCH_BODY, IMAGE_BODY, TWO_DESCRIPTORS_BODY, TWO_IMAGES_BODY
 from face128.api.requests.bodies import read_image, read_images, read_json
-from face128.api.requests.query import EngineName, Faces, WithQuality
+from face128.api.requests.query import EngineName, Faces, WithCompanions, WithQuality
 from face128.api.responses import schemas
 from face128.api.responses.schemas import PHOTO_ERRORS, REFUSED, problems
 from face128.api.routes.batch_extract import extract_all
@@ -35,7 +36,7 @@ async def detect(
     request: Request, service: ServiceDep, quality: WithQuality = False, engine: EngineName = None
 ) -> dict[str, Any]:
     """How many faces are in the photo, and where. A photo without a face is no error: `detected` is false."""
-    loaded = service.engine(engine)
+    loaded = service.engines.get(engine)
     job = loaded, await read_image(request, service.limits), service.limits
     if quality:
         photo, faces, qualities = await service.run(assess_faces, *job)
@@ -69,7 +70,7 @@ async def verify_face(
     request: Request, service: ServiceDep, engine: EngineName = None
 ) -> schemas.Verified | schemas.NotVerified:
     """Whether there is a face in the photo; of several, the one with the highest confidence."""
-    loaded = service.engine(engine)
+    loaded = service.engines.get(engine)
     photo, faces = await service.run(find_faces, loaded, await read_image(request, service.limits), service.limits)
     if not faces:
         return schemas.NotVerified(face_detected=False, error="No face detected in image")
@@ -85,17 +86,25 @@ async def verify_face(
     dependencies=needs("encode", success=False, face_detected=False),
 )
 async def extract_embedding(
-    request: Request, service: ServiceDep, faces: Faces = "one", engine: EngineName = None
+    request: Request,
+    service: ServiceDep,
+    faces: Faces = "one",
+    companions: WithCompanions = False,
+    engine: EngineName = None,
 ) -> schemas.Extracted:
     """The same descriptor as /encode-image, bit for bit, in the shape of the InsightFace and embeddings services."""
-    loaded = service.engine(engine)
-    encoding = await service.run(encode, loaded, await read_image(request, service.limits), service.limits, faces)
+    loaded = service.engines.get(engine)
+    others = service.engines.companions(engine) if companions else []
+    image = await read_image(request, service.limits)
+    encoding = await service.run(partial(encode, companions=others), loaded, image, service.limits, faces)
+    found: dict[str, Any] = {"companions": encoding.companion_lists()} if companions else {}
     return schemas.Extracted(
         success=True,
         embedding=encoding.descriptor.tolist(),
         embedding_size=loaded.card.dimension,
         face_detected=True,
         model=encoding.model,
+        **found,
         **face_fields(encoding.face, encoding.photo),
     )
 
@@ -111,7 +120,7 @@ async def compare(
     request: Request, service: ServiceDep, faces: Faces = "one", engine: EngineName = None
 ) -> schemas.Compared:
     """Whether two photos show one person, by the model's metric and threshold."""
-    loaded = service.engine(engine)
+    loaded = service.engines.get(engine)
     images = await read_images(request, service.limits, ("image1", "image2"))
     first, second = await service.encode_all(loaded, [({"field": field}, image) for field, image in images], faces)
     metric = loaded.card.metric
@@ -137,7 +146,7 @@ async def compare(
     dependencies=needs("match"),
 )
 async def compare_faces(request: Request) -> schemas.ComparedFaces:
-    """The distance of two descriptors: Euclidean for 128 numbers, cosine for 512. Needs no engine."""
+    """The distance of two descriptors: Euclidean for 128 numbers, cosine for 256 and 512. Needs no engine."""
     comparison = verification.compare_request(await read_json(request, MAX_DESCRIPTOR_PAIR_BYTES))
     return schemas.ComparedFaces.model_validate(comparison, from_attributes=True)
 
@@ -151,15 +160,20 @@ async def compare_faces(request: Request) -> schemas.ComparedFaces:
     dependencies=needs("encode"),
 )
 async def batch_extract(
-    request: Request, service: ServiceDep, faces: Faces = "one", engine: EngineName = None
+    request: Request,
+    service: ServiceDep,
+    faces: Faces = "one",
+    companions: WithCompanions = False,
+    engine: EngineName = None,
 ) -> dict[str, Any]:
     """Descriptors of up to 64 photos in base64, in their order. A bad photo has its own error; the others succeed."""
-    loaded = service.engine(engine)
+    loaded = service.engines.get(engine)
+    others = service.engines.companions(engine) if companions else None
     body = await read_json(request, service.settings.max_batch_bytes, any_text=True)  # a bad photo fails alone
     images = body.get("images") if isinstance(body, dict) else None
     if not isinstance(images, list):
         raise InvalidRequest('The body must be {"images": ["base64", ...]}.', field="images")
-    results = await extract_all(service, loaded, images, faces)
+    results = await extract_all(service, loaded, images, faces, others)
     successful = sum(result["face_detected"] for result in results)
     return {
         "results": results,

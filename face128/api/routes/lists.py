@@ -56,7 +56,11 @@ async def upload_list(
     service.refuse_if_match_queue_full()
     new = UploadedList(owner, digest, body, max_members=service.settings.max_members, skip_invalid=skip_invalid)
     members = await to_thread.run_sync(service.store_upload, new, card, limiter=service.match_limiter)
-    answer: dict[str, Any] = {"digest": digest, "members": len(members.reg_nos), "descriptors": len(members.vectors)}
+    answer: dict[str, Any] = {
+        "digest": digest,
+        "members": len(members.reg_nos),
+        "descriptors": members.descriptor_count,
+    }
     answer |= skipped_members(members) | {"expires_in": service.settings.list_seconds}
     return JSONResponse(answer, 200 if known else 201)
 

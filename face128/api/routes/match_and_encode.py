@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any
 
@@ -15,16 +17,19 @@ from face128.api.auth.guard import ServiceDep, check_scope, needs
 from face128.api.metrics.prometheus import metrics_of
 from face128.api.openapi.body_schemas import IMAGE_BODY, MATCH_BODY
 from face128.api.requests.bodies import announced_bytes, read_body, read_image, receive_body
-from face128.api.requests.query import EngineName, Explain, Faces, SkipInvalid, WithQuality, flag
+from face128.api.requests.query import EngineName, Explain, Faces, SkipInvalid, WithCompanions, WithQuality, flag
 from face128.api.responses.schemas import REFUSED, Encoded, Matched, NotMatched, problems
 from face128.api.responses.skipped import skipped_members
+from face128.api.shadow_decisions import shadow_decisions
 from face128.domain.members import MatchRequest
+from face128.domain.probe import Probe
 from face128.encoding.encode import encode
 from face128.encoding.passes import Passes
 from face128.match_body.incoming_body import IncomingBody
 from face128.match_body.json_document import Body
 from face128.match_body.uploaded_list import NotParsed
-from face128.matching.decision import Decision, decide
+from face128.matching.decision import decide, has_cohort
+from face128.matching.outcome import Decision
 from face128.service.service import Service
 
 router = APIRouter(responses=REFUSED, tags=["original fallback"])
@@ -68,7 +73,12 @@ async def match(
     answer = decision.answer(explain=explain)
     if skip_invalid:
         answer |= skipped_members(asked.enrolled)
-    return JSONResponse(answer)  # no response model: exactly these fields
+
+    def decide_again(probe: Probe) -> Awaitable[Decision]:
+        return _decide(service, replace(asked, probe=probe), False)
+
+    task = shadow_decisions(request, decision, asked.probe, decide_again)
+    return JSONResponse(answer, background=task)  # no response model: exactly these fields
 
 
 router.add_api_route(
@@ -110,22 +120,20 @@ async def _parse_small(service: Service, body: Body, owner: str, skip_invalid: b
 
 async def _decide(service: Service, asked: MatchRequest, explain: bool) -> Decision:
     """Decide where it takes the least time: here, in a thread, or in the gallery's threads."""
-    if asked.enrolled is None:
+    members, order, is_cohort = asked.enrolled, service.settings.decision_models, asked.rule.name == "cohort"
+    if members is None:
         return await service.gallery.run(
             lambda gallery: gallery.match(
-                asked.probe, asked.card, asked.threshold, asked.rule, template=asked.template, explain=explain
+                asked.probe, asked.thresholds, asked.rule, template=asked.template, explain=explain
             )
         )
-    members, is_cohort = asked.enrolled, asked.rule.name == "cohort"
-    compared = members.derived.get("mean") if asked.template == "mean" else members
-    ready = not is_cohort or (compared is not None and asked.card.metric in compared.derived)
-    if len(members.vectors) <= SMALL_LIST_ROWS and ready and not explain:
-        return decide(asked)
+    if members.descriptor_count <= SMALL_LIST_ROWS and not explain and (not is_cohort or has_cohort(asked)):
+        return decide(asked, order=order)
     if explain or is_cohort:
         # In threads of its own: a cohort compares all pairs of the list.
-        job = partial(decide, asked, service.cohort_builder, explain=explain)
+        job = partial(decide, asked, service.cohort_builder, order=order, explain=explain)
         return await to_thread.run_sync(job, limiter=service.cohort_limiter)
-    return await to_thread.run_sync(decide, asked, limiter=service.match_limiter)
+    return await to_thread.run_sync(partial(decide, asked, order=order), limiter=service.match_limiter)
 
 
 @router.post(
@@ -145,10 +153,16 @@ async def encode_image(
         Passes | None, Query(description="mirror: the mean of the face and its mirror image. Default: FACE128_PASSES.")
     ] = None,
     quality: WithQuality = False,
+    companions: WithCompanions = False,
     engine: EngineName = None,
 ) -> dict[str, Any]:
-    """A photo of one face in, its descriptor out. Multipart `image` or `file`, or JSON `{"image_base64": ...}`."""
-    loaded = service.engine(engine, passes)
+    """A photo of one face in, its descriptor out. Multipart `image` or `file`, or JSON `{"image_base64": ...}`.
+
+    With `?companions=true` `companions` has the descriptors of the same face by other networks, by their models' names.
+    """
+    loaded = service.engines.get(engine, passes)
+    others = service.engines.companions(engine, passes) if companions else []
     image = await read_image(request, service.limits)
-    encoding = await service.run(encode, loaded, image, service.limits, faces, num_jitters, None, quality)
-    return encoding.answer()
+    job = partial(encode, companions=others)
+    encoding = await service.run(job, loaded, image, service.limits, faces, num_jitters, None, quality)
+    return ({"companions": {}} if companions else {}) | encoding.answer()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from anyio import to_thread
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -19,13 +21,14 @@ router = APIRouter(tags=["operations"])
 @router.get("/health")
 async def health(service: ServiceDep) -> Health:
     """The process is alive and answers. `model_loaded`: it can encode photos."""
-    loaded = service.ready
+    engines = service.engines
+    loaded = engines.ready
     return Health(
         status="healthy",
-        model=service.engine().card.name if loaded else service.default_engine,
+        model=engines.get().card.name if loaded else engines.default,
         model_loaded=loaded,
         version=__version__,
-        licences=service.licences(),
+        licences=engines.licences(),
     )
 
 
@@ -48,14 +51,19 @@ async def metrics(request: Request) -> Response:
 async def ready(service: ServiceDep) -> Ready:
     """The engine is loaded, and the gallery, if there is one, can be used: send photos now. Otherwise 503.
 
+    `decision_models` says what keeps FACE128_DECISION_MODELS from being used; it is absent where that is `dlib`.
     With FACE128_READY_NEEDS_GALLERY=0 the gallery's problem is told beside `"status": "ready"`.
     """
-    if not service.ready:
-        raise NotReady(service.load_errors.get(service.default_engine))
+    engines = service.engines
+    if not engines.ready:
+        raise NotReady(engines.load_errors.get(engines.default))
+    facts: dict[str, Any] = {"engines": engines.states()}
+    if service.settings.decision_models != "dlib":
+        facts["decision_models"] = engines.decision_problem() or "ready"
     in_use, problem = service.gallery.in_use, await service.gallery.problem()
     if problem is None:
-        return Ready(status="ready", engines=service.engine_states(), database="ready" if in_use else None)
+        return Ready(status="ready", **facts, database="ready" if in_use else None)
     database = problem.code.removeprefix("gallery_")
     if in_use and service.settings.ready_needs_gallery:
         raise type(problem)(str(problem), database=database)
-    return Ready(status="ready", engines=service.engine_states(), database=database, database_error=str(problem))
+    return Ready(status="ready", **facts, database=database, database_error=str(problem))

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, BackgroundTasks, Query, Request
 
 from face128.api.auth.guard import ServiceDep, needs
 from face128.api.metrics.prometheus import metrics_of
 from face128.api.openapi.body_schemas import RECORD_BODY, RECORD_LINKS, RECORD_MATCH_BODY
 from face128.api.requests.forms import read_photos
-from face128.api.requests.query import EngineName, Force
+from face128.api.requests.query import EngineName, Force, ProbeCompanions
 from face128.api.responses import schemas
 from face128.api.responses.photo_facts import answered_facts
 from face128.api.responses.schemas import PHOTO_ERRORS, REFUSED, problems
+from face128.api.shadow_decisions import shadow_decisions
+from face128.domain import thresholds
+from face128.domain.probe import Probe
 from face128.encoding.encode import Encoding, encode
 from face128.engines.base import Engine
 from face128.errors import BadImage, InvalidRequest, UnsupportedFormat
+from face128.matching.outcome import Decision
 from face128.service.service import Service
 
 if TYPE_CHECKING:
@@ -46,17 +52,17 @@ async def create_record(
 
     409 `duplicate` if the face is within the threshold of another person's, unless `?force=true`.
     """
-    loaded = service.engine(engine)
+    loaded, companions = service.engines.get(engine), service.engines.companions(engine)
     form = await read_photos(request, service.limits)
     image, name, metadata = form.image(), form.text("name"), form.json_object("metadata")
     person = await service.gallery.run(_check_record, name, metadata)
     options = "one", 1, service.settings.max_roll, True, service.settings.min_quality
-    encoding = await _encode(service, loaded, image, *options)
+    encoding = await _encode(service, loaded, companions, image, *options)
 
     def store(gallery: Gallery) -> schemas.FaceRecord:
         from face128.gallery.records import NewFace
 
-        face = NewFace(encoding.descriptor, image, metadata, encoding.photo_facts())
+        face = NewFace(encoding.descriptor, image, metadata, encoding.photo_facts(), encoding.companions)
         stored = gallery.enrol(person, [face], loaded.card, force=force)[0]
         older, record = gallery.record(stored.id)
         return _record_json(record, older)
@@ -85,26 +91,38 @@ async def list_records(
     openapi_extra=RECORD_MATCH_BODY,
     dependencies=needs("match", recognized=False, best_match=None, top_matches=[], face_detected=False),
 )
-async def match_records(request: Request, service: ServiceDep, engine: EngineName = None) -> schemas.RecordMatch:
+async def match_records(
+    request: Request,
+    service: ServiceDep,
+    background: BackgroundTasks,
+    companions: ProbeCompanions = None,
+    engine: EngineName = None,
+) -> schemas.RecordMatch:
     """Whose face is this? The nearest records; `recognized` if the nearest is near enough.
 
     The threshold is a distance in the model's own metric: Euclidean and 0.38 for dlib's (the original
     records service uses cosine).
     """
     start = time.perf_counter()
-    loaded = service.engine(engine)
+    loaded, others = service.engines.get(engine), service.engines.probe_companions(engine, companions)
     form = await read_photos(request, service.limits)
-    top_k, threshold = form.number("top_k", 5), form.number("threshold", None)
+    top_k = form.number("top_k", 5)
     if not (1 <= top_k <= MAX_COUNT and top_k == int(top_k)):
         raise InvalidRequest("top_k is a whole number above 0.", field="top_k")
-    if not (threshold is None or 0 < threshold <= 2):
-        raise InvalidRequest("A threshold is a number above 0 and not above 2.", field="threshold")
-    encoding = await _encode(service, loaded, form.image())
+    limits = thresholds.for_probe(form.threshold(), loaded.card)
+    encoding = await _encode(service, loaded, others or service.engines.shadow_companions(engine), form.image())
+    probe = Probe.of(loaded.card, encoding.descriptor, encoding.companions if others else None)
+    rule = service.settings.rule
     decision, best, found = await service.gallery.run(
-        lambda gallery: gallery.recognise(
-            encoding.descriptor, loaded.card, min(int(top_k), MAX_TOP_K), threshold, service.settings.rule
-        )
+        lambda gallery: gallery.recognise(probe, min(int(top_k), MAX_TOP_K), limits, rule)
     )
+
+    async def decide_again(probe: Probe) -> Decision:
+        return (await service.gallery.run(lambda gallery: gallery.recognise(probe, 0, limits, rule)))[0]
+
+    by_all = Probe.of(loaded.card, encoding.descriptor, encoding.companions)
+    if task := shadow_decisions(request, decision, by_all, decide_again):
+        background.add_task(task)
     metrics_of(request).count_decision(decision.model, decision.distance, decision.matched)
     return schemas.RecordMatch(
         recognized=decision.matched,
@@ -152,10 +170,12 @@ async def rebuild_index(service: ServiceDep) -> schemas.Rebuilt:
     return schemas.Rebuilt(success=True, records=records, seconds=round(time.perf_counter() - start, 3))
 
 
-async def _encode(service: Service, engine: Engine, image: bytes, *options: object) -> Encoding:
+async def _encode(
+    service: Service, engine: Engine, companions: Sequence[Engine], image: bytes, *options: object
+) -> Encoding:
     """As ``encode``. A file that is no image is BadImage, status 400, as in the records service's table of statuses."""
     try:
-        return await service.run(encode, engine, image, service.limits, *options)
+        return await service.run(partial(encode, companions=companions), engine, image, service.limits, *options)
     except UnsupportedFormat as error:
         raise BadImage(str(error)) from None
 

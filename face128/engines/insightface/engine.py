@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from PIL import Image
 
 from face128.domain.descriptors import Descriptors
 from face128.domain.model_card import ModelCard, insightface_card
@@ -23,8 +22,9 @@ from face128.engines.base import Chips, EyeLandmarks, Face, NoseLandmark
 from face128.engines.insightface.pack import CHIP_SIDE_PX, PackNetwork, read_pack
 from face128.engines.insightface.scrfd import detect_scrfd
 from face128.engines.onnx.sessions import CPU_PROVIDERS, open_session
+from face128.engines.similarity import chip_to_photo, cut_out, resample
 from face128.errors import ConfigurationError
-from face128.photos.photo import RGB, SHRINKS, Photo
+from face128.photos.photo import SHRINKS, Photo
 
 DIMENSION = 512
 BATCH_CHIPS = 8
@@ -106,7 +106,7 @@ class InsightfaceEngine:
         width, height = max(1, int(photo.width * scale)), max(1, int(photo.height * scale))
         transform = photo.width / width / shrink, 0, 0, 0, photo.height / height / shrink, 0
         square = np.zeros((self._side, self._side, 3), np.uint8)
-        square[:height, :width] = _resample(photo.rgb(shrink), (width, height), transform)
+        square[:height, :width] = resample(photo.rgb(shrink), (width, height), transform)
         scores, boxes, points = detect_scrfd(self._detector, square)
         to_photo = photo.height / height
         faces: list[Face] = []
@@ -122,13 +122,12 @@ class InsightfaceEngine:
         chips = np.empty((len(faces), CHIP_SIDE_PX, CHIP_SIDE_PX, 3), np.uint8)
         for chip, face in zip(chips, faces, strict=True):
             assert isinstance(face, InsightfaceFace)
-            a, b = _chip_to_photo(face.points)
+            a, b = chip_to_photo(face.points, TEMPLATE)
             # The decoding that detection used is good enough if the face is large enough in it.
             shrink = min(self._shrink(self._side / max(photo.width, photo.height)), self._shrink(1 / abs(a)))
-            # Pillow counts from the corner of the first pixel, not from its centre. In pixels of the shrunk photo.
-            a, b = a / shrink, (b + (1 - a) * (0.5 + 0.5j)) / shrink
-            transform = (a.real, -a.imag, b.real, a.imag, a.real, b.imag)
-            chip[:] = _resample(photo.rgb(shrink), (CHIP_SIDE_PX, CHIP_SIDE_PX), transform)
+            # In pixels of the shrunk photo: points are counted from the centre of the first pixel.
+            a, b = a / shrink, (b + 0.5 + 0.5j) / shrink - (0.5 + 0.5j)
+            chip[:] = cut_out(photo.rgb(shrink), CHIP_SIDE_PX, a, b)
         return chips
 
     def describe(self, chips: Chips) -> Descriptors:
@@ -147,23 +146,6 @@ class InsightfaceEngine:
     def _shrink(self, scale: float) -> int:
         """The largest shrink from which pixels at ``scale`` of the photo need not be enlarged."""
         return max(n for n in self._shrinks if n == 1 or n * scale <= 1)
-
-
-def _chip_to_photo(points: Sequence[complex]) -> tuple[complex, complex]:
-    """``a`` and ``b`` such that pixel ``z`` of the chip, as x + yi, is ``a * z + b`` in the photo.
-
-    The rotation, scale and shift that fit the five landmarks ``points``, x + yi, to the template with least squares.
-    """
-    centre, template_centre = np.mean(points), TEMPLATE.mean()
-    centred = np.array(points) - centre
-    photo_to_chip = np.vdot(centred, TEMPLATE - template_centre) / np.vdot(centred, centred)
-    return complex(1 / photo_to_chip), complex(centre - template_centre / photo_to_chip)
-
-
-def _resample(pixels: RGB, size: tuple[int, int], transform: tuple[float, ...]) -> RGB:
-    """Bilinear without smoothing, as OpenCV does it and the networks were trained; black beyond the edge."""
-    image = Image.fromarray(pixels)
-    return np.asarray(image.transform(size, Image.Transform.AFFINE, transform, Image.Resampling.BILINEAR))
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from face128.matching.conformal import Cohort
 from face128.matching.stranger_estimates import Estimate, attainable_alpha, expected_fpir, hubs, threshold_for
 from face128.matching.tails import members_needed, serving_tail
 
-THRESHOLDS = (0.38, 0.42, 0.45, 0.5, 0.55, 0.6)
+DLIB_THRESHOLDS = (0.38, 0.42, 0.45, 0.5, 0.55, 0.6)
 WANTED_FPIRS = (0.01, 0.001)
 MAX_LISTED_HUBS = 10
 MIN_HUB_NEIGHBOURS = 3  # to which a hub is the nearest; on average each member is nearest to one other
@@ -47,6 +47,7 @@ class Hub:
     """A member who is near to many strangers. Each of a member's m descriptors counts 1/m."""
 
     member: RegNo
+    name: str | None
     nearest_to: float
     """The number of members whose nearest other member this is."""
     within: float
@@ -83,12 +84,12 @@ class StrangerRisk:
 
 def stranger_risks(members: UncheckedMembers, threshold: float | None = None) -> list[StrangerRisk]:
     """One for each set of comparable models with at least two members; ``threshold`` instead of the models' own."""
-    return [_stranger_risk(group, members.people, threshold) for group in members.groups if len(set(group.owners)) > 1]
+    return [_stranger_risk(group, members, threshold) for group in members.groups if len(set(group.owners)) > 1]
 
 
-def _stranger_risk(group: ComparableDescriptors, people: list[RegNo], threshold: float | None) -> StrangerRisk:
+def _stranger_risk(group: ComparableDescriptors, members: UncheckedMembers, threshold: float | None) -> StrangerRisk:
     owners = np.unique(group.owners)  # in the order of the cohort's member ids
-    limit = group.card.threshold if threshold is None else threshold
+    limit = group.card.threshold if threshold is None or group.is_pairs else threshold
     cohort = Cohort.of(group.vectors, group.owners.astype(np.intp), group.card.metric)
     nearest_to, within = (hubs(cohort, most) * cohort.member_count for most in (math.inf, limit))
     most_attractive = np.argsort(-nearest_to, kind="stable")[:MAX_LISTED_HUBS]
@@ -96,16 +97,29 @@ def _stranger_risk(group: ComparableDescriptors, people: list[RegNo], threshold:
         group.card,
         cohort.member_count,
         limit,
-        {each: expected_fpir(cohort, each) for each in sorted({*THRESHOLDS, group.card.threshold, limit})},
+        {each: expected_fpir(cohort, each) for each in sorted({*_usual_thresholds(group.card), limit})},
         {share: _recommend(cohort, share) for share in WANTED_FPIRS},
         [
-            Hub(people[owners[member]], float(nearest_to[member]), float(within[member]))
+            Hub(
+                members.people[owners[member]],
+                members.names[owners[member]],
+                float(nearest_to[member]),
+                float(within[member]),
+            )
             for member in most_attractive.tolist()
             if nearest_to[member] >= MIN_HUB_NEIGHBOURS
         ],
         cohort.neighbour_distances[:, 0],
         cohort.weights,
     )
+
+
+def _usual_thresholds(card: ModelCard) -> list[float]:
+    """From the model's own to its cap."""
+    if card.cohort_cap == DLIB_THRESHOLDS[-1]:
+        return [*DLIB_THRESHOLDS, card.threshold]
+    steps = np.linspace(card.threshold, card.cohort_cap, len(DLIB_THRESHOLDS)).round(3)
+    return [float(step) for step in steps]
 
 
 def _recommend(cohort: Cohort, share: float) -> Recommendation:

@@ -37,13 +37,10 @@ def far_and_frr(pairs: PhotoPairs, thresholds: Sequence[float]) -> tuple[list[Ra
     # The index of the first threshold that accepts the pair; len(edges) if none does.
     accepted_at = np.searchsorted(edges, pairs.distances, side="left")
     first, second = pairs.people[pairs.first], pairs.people[pairs.second]
-    people = pairs.person_count
-    drawn = np.random.default_rng(0).integers(0, people, (REPLICATES, people))
-    weights = [np.ones(people), *(np.bincount(row, minlength=people) for row in drawn)]
     curves: list[list[npt.NDArray[np.float64]]] = [[], []]
     for genuine, chosen in enumerate((~pairs.genuine, pairs.genuine)):
         at, a, b = accepted_at[chosen], first[chosen], second[chosen]
-        for weight in weights:
+        for weight in _person_weights(pairs.person_count):
             # A genuine pair is of one person: it counts as often as they were drawn.
             pair_weights = weight[a] if genuine else weight[a] * weight[b]
             accepted = np.bincount(at, pair_weights, len(edges) + 1).cumsum()
@@ -53,6 +50,25 @@ def far_and_frr(pairs: PhotoPairs, thresholds: Sequence[float]) -> tuple[list[Ra
     with_several_photos = len(np.unique(first[pairs.genuine]))
     far = _intervals(np.array(curves[0])[:, ::-1], strangers // 2)[::-1]
     return far, _intervals(1 - np.array(curves[1]), with_several_photos)
+
+
+def accuracy(pairs: PhotoPairs, threshold: float) -> RateEstimate:
+    """The share of pairs that the threshold judges rightly, with its interval by the bootstrap over people."""
+    right = (pairs.distances <= threshold) == pairs.genuine
+    first, second = pairs.people[pairs.first], pairs.people[pairs.second]
+    shares = []
+    for weight in _person_weights(pairs.person_count):
+        pair_weights = np.where(pairs.genuine, weight[first], weight[first] * weight[second])
+        if total := float(pair_weights.sum()):
+            shares.append(float(pair_weights[right].sum()) / total)
+    low, high = np.quantile(shares[1:] or shares, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return RateEstimate(shares[0], min(float(low), shares[0]), max(float(high), shares[0]))
+
+
+def _person_weights(people: int) -> list[npt.NDArray[np.float64]]:
+    """How often each person is drawn: once in the first, which measures, and at random in the replicates."""
+    drawn = np.random.default_rng(0).integers(0, people, (REPLICATES, people))
+    return [np.ones(people), *(np.bincount(row, minlength=people).astype(np.float64) for row in drawn)]
 
 
 def _intervals(curves: npt.NDArray[np.float64], independent_pairs: int) -> list[RateEstimate]:
@@ -65,15 +81,19 @@ def _intervals(curves: npt.NDArray[np.float64], independent_pairs: int) -> list[
     return [RateEstimate(*map(float, interval)) for interval in zip(value, low, high, strict=True)]
 
 
-def threshold_for_far(pairs: PhotoPairs, far: float) -> float | None:
-    """The greatest threshold with a FAR of at most ``far``; None if it accepts pairs of too few people to be known."""
-    impostor = ~pairs.genuine
-    distances = pairs.distances[impostor]
-    max_accepted = int(far * len(distances))
-    order = np.argsort(distances, kind="stable")
-    accepted = order[:max_accepted]
-    people = np.union1d(pairs.people[pairs.first[impostor][accepted]], pairs.people[pairs.second[impostor][accepted]])
-    if len(people) < MIN_ACCEPTED_PEOPLE:
-        return None
+def greatest_threshold(pairs: PhotoPairs, far: float) -> float | None:
+    """The greatest threshold with a FAR of at most ``far``, on these very pairs; None if that is less than one pair."""
+    impostor = np.sort(pairs.distances[~pairs.genuine])
+    accepted = int(far * len(impostor))
     # Just below the first distance that must not be accepted.
-    return float(np.nextafter(distances[order[max_accepted]], np.float32(0)))
+    return float(np.nextafter(impostor[accepted], np.float32(0))) if accepted else None
+
+
+def threshold_for_far(pairs: PhotoPairs, far: float) -> float | None:
+    """``greatest_threshold``; None if it accepts pairs of too few people to be known."""
+    threshold = greatest_threshold(pairs, far)
+    if threshold is None:
+        return None
+    accepted = ~pairs.genuine & (pairs.distances <= threshold)
+    people = np.union1d(pairs.people[pairs.first[accepted]], pairs.people[pairs.second[accepted]])
+    return threshold if len(people) >= MIN_ACCEPTED_PEOPLE else None

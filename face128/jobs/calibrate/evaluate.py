@@ -2,52 +2,131 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from face128.domain.descriptors import Vector, distance
-from face128.errors import BadRequest, NoFace
-from face128.jobs.calibrate.photo_pairs import read_pairs
+from face128.domain.descriptors import Vector
+from face128.domain.model_card import ModelCard
+from face128.errors import BadRequest, NoFace, NotFound
+from face128.jobs.calibrate.bootstrap import RateEstimate, accuracy, far_and_frr
+from face128.jobs.calibrate.described_photos import DescribedPhotos, describe
+from face128.jobs.calibrate.photo_pairs import LabelledPair, PhotoPairs, pair_photos, read_pairs, short_name
 from face128.jobs.execution.backend import Backend
-from face128.jobs.execution.photo_task import describe_photos
 from face128.jobs.execution.recipe import Recipe
 
-THRESHOLDS = (0.38, 0.5, 0.6)  # the original service's, one between, and face_recognition's
+DLIB_THRESHOLDS = (0.38, 0.5, 0.6)  # the original service's, one between, and face_recognition's
 
 
-def evaluate(pairs: Path, images: Path, recipe: Recipe, backend: Backend) -> dict[str, Any]:
-    """The JSON of ``face128 evaluate --json``: rates and accuracy are shares, 0..1, of the pairs that are not left out.
+@dataclass(frozen=True)
+class Evaluation:
+    """Rates are of the pairs of which both photos have a descriptor."""
 
-    Describes each photo of the list once. A pair is left out if one of its photos has no descriptor.
+    card: ModelCard
+    pairs: PhotoPairs
+    listed: int
+    """The pairs of the list."""
+    photos: int
+    failed: dict[Path, str]
+    """Photos without a descriptor, and the error's code."""
+    best_threshold: float
+    """At which most pairs are judged rightly."""
+    accuracy: RateEstimate
+    """At the best threshold."""
+    rates: dict[float, tuple[RateEstimate, RateEstimate]]
+    """By threshold: FAR and FRR."""
+
+    @property
+    def genuine_pairs(self) -> int:
+        return int(self.pairs.genuine.sum())
+
+    @property
+    def impostor_pairs(self) -> int:
+        return int((~self.pairs.genuine).sum())
+
+    @property
+    def left_out(self) -> int:
+        """The pairs of which a photo has no descriptor."""
+        return self.listed - len(self.pairs.genuine)
+
+    def to_json(self) -> dict[str, Any]:
+        """Its part of the JSON of ``face128 evaluate --json``; rates and accuracy are shares, 0..1."""
+        undetected = [short_name(photo) for photo, code in self.failed.items() if code == NoFace.code]
+        return {
+            "model": self.card.name,
+            "pipeline": self.card.pipeline,
+            "people": self.pairs.person_count,
+            "photos": self.photos,
+            "undetected": {"count": len(undetected), "photos": undetected},
+            "failed": {short_name(photo): code for photo, code in self.failed.items() if code != NoFace.code},
+            "pairs": self.listed,
+            "genuine_pairs": self.genuine_pairs,
+            "impostor_pairs": self.impostor_pairs,
+            "left_out": self.left_out,
+            "accuracy": self.accuracy.value,
+            "accuracy_interval": [self.accuracy.low, self.accuracy.high],
+            "best_threshold": self.best_threshold,
+            "rates": [self._rate(threshold) for threshold in self.rates],
+        }
+
+    def _rate(self, threshold: float) -> dict[str, Any]:
+        far, frr = self.rates[threshold]
+        return {
+            "threshold": threshold,
+            "far": far.value,
+            "far_interval": [far.low, far.high],
+            "accepted_impostor_pairs": round(far.value * self.impostor_pairs),
+            "frr": frr.value,
+            "frr_interval": [frr.low, frr.high],
+            "refused_genuine_pairs": round(frr.value * self.genuine_pairs),
+        }
+
+
+def evaluate(pairs: Path, images: Path, recipe: Recipe, backend: Backend) -> list[Evaluation]:
+    """One for each model that describes the photos, and for their pair. Each photo of the list is described once.
+
     Raises BadRequest if the list cannot be read, or if one kind of pair has no pair left.
     """
     listed = read_pairs(pairs, images)
     photos = list(dict.fromkeys(photo for pair in listed for photo in (pair.first, pair.second)))
-    found, failed = describe_photos(photos, recipe, backend)
-    card = recipe.load().card
-    judged: dict[bool, list[float]] = {True: [], False: []}
-    for pair in listed:
-        if pair.first in found and pair.second in found:
-            judged[pair.same].append(distance(found[pair.first], found[pair.second], card.metric))
-    if not (judged[True] and judged[False]):
-        raise BadRequest("No pair is left to judge: are the photos at IMAGES/Name/Name_0001.jpg?")
-    genuine, impostor = np.array(judged[True]), np.array(judged[False])
-    threshold, accuracy = best_threshold(genuine, impostor)
-    undetected = [photo.name for photo, code in failed.items() if code == NoFace.code]
-    return {
-        "model": card.name,
-        "pipeline": card.pipeline,
-        "photos": len(photos),
-        "undetected": {"count": len(undetected), "photos": undetected},
-        "failed": {photo.name: code for photo, code in failed.items() if code != NoFace.code},
-        "pairs": len(listed),
-        "left_out": len(listed) - len(genuine) - len(impostor),
-        "accuracy": accuracy,
-        "best_threshold": threshold,
-        "rates": [error_rates(genuine, impostor, t) for t in sorted({*THRESHOLDS, card.threshold})],
-    }
+    described = describe(photos, recipe, backend)
+    if set(described[0].failed.values()) == {NotFound.code} and not described[0].vectors:
+        raise BadRequest(f"None of the photos that {pairs} names is in {images}: the first would be {photos[0]}.")
+    return [measure(each, listed, images) for each in described]
+
+
+def measure(described: DescribedPhotos, listed: list[LabelledPair], images: Path) -> Evaluation:
+    """Raises BadRequest unless there are photos for a pair of each kind."""
+    left = {pair.same for pair in listed if pair.first in described.vectors and pair.second in described.vectors}
+    if left != {True, False}:
+        raise BadRequest(
+            f"No pair of {'one person' if True not in left else 'two people'} is left to judge: of the "
+            f"{described.count} photos of the list in {images}, {len(described.vectors)} show a face."
+        )
+    card = described.card
+    measured = pair_photos(described.vectors, card.metric, listed)
+    genuine, impostor = (measured.distances[measured.genuine == same].astype(np.float64) for same in (True, False))
+    best, _ = best_threshold(genuine, impostor)
+    thresholds = usual_thresholds(card)
+    return Evaluation(
+        card,
+        measured,
+        len(listed),
+        described.count,
+        described.failed,
+        best,
+        accuracy(measured, best),
+        dict(zip(thresholds, zip(*far_and_frr(measured, thresholds), strict=True), strict=True)),
+    )
+
+
+def usual_thresholds(card: ModelCard) -> list[float]:
+    """The thresholds that are reported of a model: its own, its cap, and one between."""
+    if card.cohort_cap == DLIB_THRESHOLDS[-1]:
+        return sorted({*DLIB_THRESHOLDS, card.threshold})
+    return [card.threshold, round((card.threshold + card.cohort_cap) / 2, 3), card.cohort_cap]
 
 
 def error_rates(genuine: Vector, impostor: Vector, threshold: float) -> dict[str, float]:

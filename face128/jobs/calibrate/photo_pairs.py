@@ -67,7 +67,10 @@ def pair_photos(
         apart = distances(vectors[first], vectors[second], metric).astype(np.float32)
     genuine = people[first] == people[second]
     if not genuine.any() or genuine.all():
-        raise BadRequest("This needs two people, one of them with two photos that have a face: PHOTOS/person/any.jpg.")
+        raise BadRequest(
+            f"This needs photos of two people, and two of one of them, that show a face. {len(photos)} photos of "
+            f"{len(person_ids)} people do. Put them into a folder for each person: PHOTOS/person/any.jpg."
+        )
     return PhotoPairs(photos, people, first.astype(np.int32), second.astype(np.int32), apart, genuine)
 
 
@@ -75,21 +78,29 @@ def read_pairs(listing: Path, images: Path) -> list[LabelledPair]:
     """Read LFW's pairs.txt or pairsDevTest.txt; photos are ``images/Name/Name_0001.jpg``.
 
     After a line with counts, ``Name 1 2`` is a pair of one person, ``Name 1 Other 2`` one of two people, separated by
-    tabs. Raises BadRequest, naming the line, for anything else.
+    tabs, or by semicolons or commas, as a spreadsheet writes them. Raises BadRequest, naming the line, for anything
+    else.
     """
     try:
-        lines = read_file(listing).decode().splitlines()
+        lines = read_file(listing).decode("utf-8-sig").splitlines()
     except UnicodeDecodeError:
-        raise BadRequest(f"{listing.name} is no list of pairs in UTF-8.") from None
-    pairs = list(_parse(lines, images))
+        raise BadRequest(f"{listing} is no list of pairs in UTF-8.") from None
+    pairs = list(_parse(listing, lines, images))
     if not ({True, False} <= {pair.same for pair in pairs}):
-        raise BadRequest("The list needs pairs of one person and pairs of two people, in the format of LFW.")
+        raise BadRequest(f"{listing} needs pairs of one person and pairs of two people, in the format of LFW.")
     return pairs
 
 
-def _parse(lines: list[str], images: Path) -> Iterator[LabelledPair]:
+def short_name(photo: Path) -> str:
+    return f"{photo.parent.name}/{photo.name}"
+
+
+def _parse(listing: Path, lines: list[str], images: Path) -> Iterator[LabelledPair]:
+    separator = max("\t;,", key=lambda one: sum(one in line for line in lines))
     for number, line in enumerate(lines, start=1):
-        match line.split("\t"):
+        # A spreadsheet fills short lines up with empty cells.
+        cells = [cell.strip() for cell in line.rstrip().rstrip(separator).split(separator)]
+        match cells:
             case [name, first, second] if _are_numbers(first, second):
                 yield LabelledPair(_photo(images, name, first), _photo(images, name, second), same=True)
             case [name, first, other, second] if _are_numbers(first, second):
@@ -97,7 +108,10 @@ def _parse(lines: list[str], images: Path) -> Iterator[LabelledPair]:
             case counts if number == 1 and all(count.strip().isdecimal() for count in counts):
                 pass
             case _ if line.strip():
-                raise BadRequest(f"Line {number} of the list is no pair in the format of LFW.")
+                raise BadRequest(
+                    f"Line {number} of {listing} is no pair in the format of LFW: NAME 1 2, or NAME 1 OTHER 2, with "
+                    "tabs between them."
+                )
 
 
 def _are_numbers(*texts: str) -> bool:

@@ -12,6 +12,7 @@ from queue import Empty
 
 from face128.errors import BadRequest, ConfigurationError
 from face128.jobs.execution.backend import Backend, Batch, BatchTask, FinishedBatches, Item, Result
+from face128.jobs.execution.interrupt import Interrupt
 
 CONNECT_TIMEOUT_S = 30  # to find the scheduler and a worker
 CLOSE_TIMEOUT_S = 10  # to tell the scheduler that the job is over
@@ -36,7 +37,7 @@ class DaskBackend(Backend):
             raise BadRequest("--cluster takes the address of a Dask scheduler: tcp://scheduler:8786")
 
     def run_batches(
-        self, task: BatchTask[Item, Result], batches: Iterable[Batch[Item]], alone: bool
+        self, task: BatchTask[Item, Result], batches: Iterable[Batch[Item]], alone: bool, interrupt: Interrupt
     ) -> FinishedBatches[Item, Result]:
         try:
             from distributed import Client, KilledWorker
@@ -52,7 +53,7 @@ class DaskBackend(Backend):
         # future is never done (distributed 2026.8, cfexecutor._cascade_future).
         submit = partial(client.submit, task, pure=False)
         try:
-            yield from self._run_windowed(submit, batches, alone, cores, STALL_TIMEOUT_S, KilledWorker)
+            yield from self._run_windowed(submit, batches, alone, interrupt, cores, STALL_TIMEOUT_S, KilledWorker)
         except (Empty, TimeoutError):
             raise ConfigurationError(
                 f"The Dask cluster finished no photo for {STALL_TIMEOUT_S / 60:g} minutes: look at its workers. "

@@ -10,11 +10,13 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from queue import Empty
+from weakref import WeakKeyDictionary
 
 from face128.errors import ConfigurationError
 from face128.jobs.execution.backend import (
@@ -27,6 +29,7 @@ from face128.jobs.execution.backend import (
     Loss,
     Result,
 )
+from face128.jobs.execution.interrupt import Interrupt
 from face128.memory_limit import this_process
 from face128.server.parent_watch import end_with_parent
 
@@ -43,30 +46,42 @@ class LocalBackend(Backend):
     photo_timeout_s: float
     """A process that works longer on a photo is ended; on a batch, longer than so much for each of its photos."""
     sends_photos = False
+    reads_here = True
 
     def run_batches(
-        self, task: BatchTask[Item, Result], batches: Iterable[Batch[Item]], alone: bool
+        self, task: BatchTask[Item, Result], batches: Iterable[Batch[Item]], alone: bool, interrupt: Interrupt
     ) -> FinishedBatches[Item, Result]:
         processes = 1 if alone else self._fitting_processes()
         pool = _start_pool(processes)
+        pools: WeakKeyDictionary[Future[list[Result]], ProcessPoolExecutor] = WeakKeyDictionary()
+        reason = cache(_reason_of_death)
 
         def submit(batch: Batch[Item]) -> Future[list[Result]]:
             nonlocal pool
             run = partial(_run_limited, task, self._limit_s(len(batch)), batch)
-            try:
-                return pool.submit(run)
-            except BrokenExecutor:  # a process died: it took all batches of the pool with it
-                _kill(pool)
-                pool = _start_pool(processes)
-                return pool.submit(run)
-
-        def reason_of_death() -> Loss:
-            killed = -signal.SIGKILL in _exit_codes(pool)
-            return Loss.OUT_OF_MEMORY if killed else Loss.CRASHED
+            with _ctrl_c_waits():
+                try:
+                    future = pool.submit(run)
+                except BrokenExecutor:  # a process died: it took all batches of the pool with it
+                    reason(pool)
+                    _kill(pool)
+                    pool = _start_pool(processes)
+                    future = pool.submit(run)
+            pools[future] = pool
+            return future
 
         timeout_s = 2 * self._limit_s(MAX_BATCH_PHOTOS)  # no process runs so long, unless it was stopped
         try:
-            yield from self._run_windowed(submit, batches, alone, processes, timeout_s, BrokenExecutor, reason_of_death)
+            yield from self._run_windowed(
+                submit,
+                batches,
+                alone,
+                interrupt,
+                processes,
+                timeout_s,
+                BrokenExecutor,
+                lambda future: reason(pools[future]),
+            )
         except Empty:
             raise ConfigurationError(f"No photo was finished for {timeout_s:.0f} s. Run the command again.") from None
         finally:
@@ -96,6 +111,23 @@ def _start_pool(processes: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), initializer=_prepare_process)
 
 
+@contextmanager
+def _ctrl_c_waits() -> Iterator[None]:
+    """Block SIGINT: a process that starts meanwhile never gets it, although Ctrl-C is sent to all that have this
+    terminal. This process gets it at the end of the block, and decides what it means.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _reason_of_death(pool: ProcessPoolExecutor) -> Loss:
+    """Why a pool has lost a process, as long as it was not killed."""
+    return Loss.OUT_OF_MEMORY if -signal.SIGKILL in _exit_codes(pool) else Loss.CRASHED
+
+
 def _exit_codes(pool: ProcessPoolExecutor) -> list[int | None]:
     """Of the processes of a pool that has lost one; the executor ends the others by SIGTERM."""
     processes = list((pool._processes or {}).values())
@@ -116,5 +148,4 @@ def _kill(pool: ProcessPoolExecutor) -> None:
 
 
 def _prepare_process() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the main process decides what it means
     end_with_parent()

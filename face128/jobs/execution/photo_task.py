@@ -5,16 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from itertools import compress
 from pathlib import Path
 from typing import Any
 
 from face128.domain.descriptors import to_base64
 from face128.errors import BadRequest, ConfigurationError, Face128Error, NotFound, TooLarge
-from face128.jobs.execution.backend import Backend, Loss
-from face128.jobs.execution.progress import with_progress
-from face128.jobs.execution.recipe import DescribedFace, Descriptor, Recipe
+from face128.jobs.execution.backend import Loss
+from face128.jobs.execution.recipe import DescribedFace, Recipe
 from face128.jobs.files import read_bytes
 
 LOSS_SENTENCES = {
@@ -29,20 +26,20 @@ class PhotoTask:
     photo: str
     source: str
     """A path, or a URL for fsspec, as the worker sees it."""
-    done_sha256: str | None
-    """The SHA-256 that the photo had when it was done; None if it never was."""
+    done: tuple[str | None, ...]
+    """For each engine: the SHA-256 that the photo had when it was done; None if it never was."""
     data: bytes | None = field(default=None, repr=False)
     """The file's content, if the worker cannot read the file."""
 
 
 @dataclass(frozen=True)
 class PhotoResult:
+    """Of one engine: a line of the journal."""
+
     photo: str
     version: str
-    """The worker's Recipe.version."""
+    """The worker's, of Recipe.versions."""
     sha256: str = ""
-    unchanged: bool = False
-    """The photo has the task's ``done_sha256``: it was not described again."""
     descriptor: str | None = None
     """Base64 of little-endian float32; None if the photo failed."""
     code: str = ""
@@ -56,48 +53,38 @@ class PhotoResult:
         return None if self.code == TooLarge.code else self.sha256
 
 
-def run_tasks(recipe: Recipe, tasks: Sequence[PhotoTask]) -> list[PhotoResult]:
-    """The result of each task. A photo's error is in its result; raises ConfigurationError if there is no engine."""
-    version = recipe.version
+def run_tasks(recipe: Recipe, tasks: Sequence[PhotoTask]) -> list[list[PhotoResult]]:
+    """The results of each task: one for each engine that has not done this photo yet, so none for an unchanged photo.
+
+    A photo's error is in its results; raises ConfigurationError if an engine cannot be loaded.
+    """
+    versions = recipe.versions
     files = [read_or_error(task.source) if task.data is None else task.data for task in tasks]
     hashes = ["" if isinstance(file, Face128Error) else hashlib.sha256(file).hexdigest() for file in files]
-    changed = [task.done_sha256 != sha256 or not sha256 for task, sha256 in zip(tasks, hashes, strict=True)]
-    described = iter(recipe.describe(list(compress(files, changed))))
-    return [
-        _result(task.photo, version, sha256, next(described) if is_changed else None)
-        for task, sha256, is_changed in zip(tasks, hashes, changed, strict=True)
+    missing = [
+        tuple(place for place, done in enumerate(task.done) if done != sha256 or not sha256)
+        for task, sha256 in zip(tasks, hashes, strict=True)
     ]
+    results: list[list[PhotoResult]] = [[] for _ in tasks]
+    for engines in set(missing) - {()}:
+        rows = [row for row, each in enumerate(missing) if each == engines]
+        outcomes = recipe.of(engines).describe([files[row] for row in rows])
+        for row, outcome in zip(rows, outcomes, strict=True):
+            wanted = [versions[place] for place in engines]
+            results[row] = _results(tasks[row].photo, wanted, hashes[row], outcome)
+    return results
 
 
-def _result(photo: str, version: str, sha256: str, outcome: DescribedFace | Face128Error | None) -> PhotoResult:
-    if outcome is None:
-        return PhotoResult(photo, version, sha256, unchanged=True)
+def _results(
+    photo: str, versions: Sequence[str], sha256: str, outcome: DescribedFace | Face128Error
+) -> list[PhotoResult]:
+    """One for each version."""
     if isinstance(outcome, Face128Error):
-        return PhotoResult(photo, version, sha256, code=outcome.code, error=str(outcome))
-    descriptor = to_base64(outcome.descriptor)
-    return PhotoResult(photo, version, sha256, descriptor=descriptor, photo_facts=outcome.photo_facts)
-
-
-def describe_photos(
-    photos: Sequence[Path], recipe: Recipe, backend: Backend
-) -> tuple[dict[Path, Descriptor], dict[Path, str]]:
-    """The descriptor of each photo that has one, in the order of the photos; and of the others the error's code.
-
-    Raises ConfigurationError if the engine cannot be loaded.
-    """
-    recipe.load()  # in this process too: wrong settings show before any work begins
-    finished = backend.run(partial(_describe_batch, recipe), with_progress(photos, len(photos), "photos"), len(photos))
-    results = dict(finished)
-    failed = {
-        photo: result.value if isinstance(result, Loss) else result.code
-        for photo, result in results.items()
-        if not isinstance(result, DescribedFace)
-    }
-    return {p: r.descriptor for p in photos if isinstance(r := results[p], DescribedFace)}, failed
-
-
-def _describe_batch(recipe: Recipe, photos: Sequence[Path]) -> list[DescribedFace | Face128Error]:
-    return recipe.describe([read_or_error(str(photo)) for photo in photos])
+        return [PhotoResult(photo, version, sha256, code=outcome.code, error=str(outcome)) for version in versions]
+    return [
+        PhotoResult(photo, version, sha256, descriptor=to_base64(descriptor), photo_facts=outcome.photo_facts)
+        for version, descriptor in zip(versions, outcome.descriptors, strict=True)
+    ]
 
 
 def read_or_error(source: str) -> bytes | Face128Error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import TextIO
@@ -13,10 +14,11 @@ import sqlalchemy as sa
 
 from face128.domain.model_card import ModelCard
 from face128.errors import BadRequest, NotFound
-from face128.jobs.execution.progress import with_progress
+from face128.jobs.reencode.advice import ADVICE
 from face128.jobs.reencode.members_database import MYSQL_STRICT, MembersDatabase
 from face128.jobs.reencode.output_formats import FIRST_BYTES, descriptor_text
-from face128.jobs.reencode.results import ADVICE, EncodedMember, PhotoFailure
+from face128.jobs.reencode.results import EncodedMember, PhotoFailure
+from face128.terminal.progress import Progress
 
 BATCH_MEMBERS = 200  # in one transaction
 
@@ -24,12 +26,13 @@ BATCH_MEMBERS = 200  # in one transaction
 class DescriptorColumn:
     """``TABLE.COLUMN`` or ``SCHEMA.TABLE.COLUMN``, and the column ``key`` of the table, which holds the regNo.
 
-    A member's first photo with a descriptor counts; a member without one is left as they are. Raises BadRequest if
-    there are no such columns, or the key does not tell the rows apart.
+    It takes descriptors of the model of ``card``. A member's first photo with one counts; a member without one is left
+    as they are. Raises BadRequest if there are no such columns, or the key does not tell the rows apart.
     """
 
-    def __init__(self, database: MembersDatabase, path: str, key: str, *, base64: bool) -> None:
-        self._database, self._path, self._base64 = database, path, base64
+    def __init__(self, database: MembersDatabase, path: str, key: str, card: ModelCard, *, base64: bool) -> None:
+        self.path = path
+        self._database, self._card, self._base64 = database, card, base64
         place, _, column = path.rpartition(".")
         schema, _, table = place.rpartition(".")
         with database.connection() as connection, warnings.catch_warnings():
@@ -53,9 +56,9 @@ class DescriptorColumn:
             if connection.execute(shared.select_from(self._table).limit(1)).first():
                 raise BadRequest(f"Several rows of {place} have the same {key}. Name a unique column with --key.")
 
-    def check_writable(self, card: ModelCard) -> None:
+    def check_writable(self) -> None:
         """Raise ConfigurationError where the database refuses such an update, before the work of an hour."""
-        text = json.dumps([0.0] * card.dimension)
+        text = json.dumps([0.0] * self._card.dimension)
         with self._database.connection(writing=True) as connection:
             no_row = self._statement().where(sa.false())
             connection.execute(no_row, {"key": None, "text": "AAAA" if self._base64 else text})
@@ -68,12 +71,17 @@ class DescriptorColumn:
         has a line for each member who is done, so that a second run writes only new and changed descriptors.
         """
         done = set(done_file.read_text(errors="replace").split()) if done_file.exists() else set()
-        described = {self._fingerprint(member): member for member in members if member.descriptors}
+        described = {self._fingerprint(member): member for member in members if self._descriptor(member)}
         waiting = [(mark, member) for mark, member in described.items() if mark not in done]
         batches = [waiting[start : start + BATCH_MEMBERS] for start in range(0, len(waiting), BATCH_MEMBERS)]
         without_row = []
-        with done_file.open("a") as file, self._database.connection(writing=True) as connection:
-            for batch in with_progress(batches, len(batches), "transactions"):
+        with (
+            done_file.open("a") as file,
+            self._database.connection(writing=True) as connection,
+            Progress(f"Writing {self.path}", len(described)) as bar,
+        ):
+            bar.found_done(len(described) - len(waiting))
+            for batch in batches:
                 marks = []
                 with connection.begin():
                     for mark, member in batch:
@@ -83,17 +91,12 @@ class DescriptorColumn:
                             without_row.append(member)
                 file.writelines(marks)
                 file.flush()
+                bar.advance(len(batch))
         return len(described) - len(without_row), [self._no_row(member) for member in without_row]
 
-    def write_statements(self, file: TextIO, members: list[EncodedMember], card: ModelCard) -> None:
-        """UPDATE statements in the database's own SQL, in one transaction."""
-        described = [member for member in members if member.descriptors]
-        strict = [] if self._database.dialect in ("sqlite", "postgresql") else [MYSQL_STRICT]
-        with self._database.connection() as connection:  # it knows how this server quotes
-            updates = (self._literal_update(connection.dialect, member) for member in described)
-            file.write(f"{FIRST_BYTES['sql'].decode()}: {len(described)} descriptors of {card.name}, {card.pipeline}\n")
-            for statement in chain(strict, ["BEGIN"], updates, ["COMMIT"]):
-                file.write(f"{statement};\n")
+    def statements(self, members: list[EncodedMember], dialect: sa.Dialect) -> Iterator[str]:
+        """UPDATE statements in the database's own SQL. ``dialect``: of a connection, which knows how to quote."""
+        return (self._literal_update(dialect, member) for member in members if self._descriptor(member))
 
     def _statement(self, key: object = None, text: str | None = None) -> sa.Update:
         """Without values, the parameters have no type: PostgreSQL then takes the column's."""
@@ -112,16 +115,38 @@ class DescriptorColumn:
         return connection.execute(self._statement(), parameters).rowcount > 0
 
     def _text(self, member: EncodedMember) -> str:
-        return descriptor_text(member.descriptors[0], base64=self._base64)
+        return descriptor_text(self._descriptor(member), base64=self._base64)
+
+    def _descriptor(self, member: EncodedMember) -> str:
+        """Empty if there is none."""
+        return next(iter(member.of_model(self._card.name)), "")
 
     def _key_value(self, reg_no: object) -> object:
         """In PostgreSQL a number is not comparable with a column of text, and in MySQL 7 equals both '7' and '07'."""
         return reg_no if self._database.dialect == "sqlite" else str(reg_no)
 
     def _fingerprint(self, member: EncodedMember) -> str:
-        parts = [self._database.name, self._path, self._key.name, member.reg_no, self._text(member)]
+        parts = [self._database.name, self.path, self._key.name, member.reg_no, self._text(member)]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
     def _no_row(self, member: EncodedMember) -> PhotoFailure:
         code, error = NotFound.code, f"No row of the table has this {self._key.name}."
         return PhotoFailure(member.reg_no, member.name, member.photos[0].photo, code, error, ADVICE[code])
+
+
+def write_statements(
+    columns: Sequence[DescriptorColumn],
+    database: MembersDatabase,
+    file: TextIO,
+    members: list[EncodedMember],
+    cards: Sequence[ModelCard],
+) -> None:
+    """A file of UPDATE statements, in one transaction."""
+    strict = [] if database.dialect in ("sqlite", "postgresql") else [MYSQL_STRICT]
+    count = sum(bool(member.descriptors) for member in members)
+    models = " and ".join(f"{card.name}, {card.pipeline}" for card in cards)
+    with database.connection() as connection:
+        updates = chain.from_iterable(column.statements(members, connection.dialect) for column in columns)
+        file.write(f"{FIRST_BYTES['sql'].decode()}: {count} descriptors of {models}\n")
+        for statement in chain(strict, ["BEGIN"], updates, ["COMMIT"]):
+            file.write(f"{statement};\n")

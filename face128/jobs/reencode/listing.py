@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from face128.domain.members import RegNo
@@ -36,6 +37,16 @@ class RejectedEntry:
 class PhotoListing:
     photos: list[MemberPhoto]
     rejected: list[RejectedEntry]
+    left_out: list[str] = field(default_factory=list)
+    """Files of a folder that are no photos."""
+    reg_no_column: str = ""
+    """Of a query: its column with the regNo."""
+
+    @property
+    def member_names(self) -> set[str]:
+        """The regNos of all members, as text."""
+        numbers = [*(item.reg_no for item in self.photos), *(entry.reg_no for entry in self.rejected)]
+        return {str(number) for number in numbers if number is not None}
 
 
 def is_text(text: str) -> bool:
@@ -50,3 +61,10 @@ def is_text(text: str) -> bool:
 def clean_name(name: Any) -> str | None:
     # macOS decomposes accented letters in file names.
     return unicodedata.normalize("NFC", name.strip()) or None if isinstance(name, str) else None
+
+
+def parse_reg_no(text: str) -> RegNo:
+    """Digits without a leading zero become a number, also as a spreadsheet may write it: 1029.0 or 1029,0."""
+    text = unicodedata.normalize("NFC", text.strip())
+    whole = re.fullmatch(r"(0|[1-9][0-9]{0,14})([.,]0{1,6})?", text)
+    return int(whole[1]) if whole else text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -45,8 +46,8 @@ class MembersDatabase:
         finally:
             engine.dispose()
 
-    def read_members(self, query: str, named: Mapping[str, str], folder: Path) -> tuple[PhotoListing, str]:
-        """The photos that the query's rows name, as ``list_rows`` reads them; and the column with the regNo."""
+    def read_members(self, query: str, named: Mapping[str, str], folder: Path) -> PhotoListing:
+        """The photos that the query's rows name, as ``list_rows`` reads them."""
         options = {"stream_results": True, "no_parameters": True}
         with (
             self.connection() as connection,
@@ -55,7 +56,8 @@ class MembersDatabase:
             if not result.returns_rows:
                 raise BadRequest("--query is a SELECT: this statement returns no rows.")
             columns = require_columns(result.keys(), named)
-            return list_rows(map(dict, result.mappings()), named, folder), columns["regNo"]
+            listing = list_rows(map(dict, result.mappings()), named, folder)
+            return replace(listing, reg_no_column=columns["regNo"])
 
     def _engine(self, writing: bool) -> sa.Engine:
         if self.dialect == "sqlite":

@@ -2,130 +2,208 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from face128.domain.model_card import ModelCard
 from face128.domain.template import Template
 from face128.errors import BadRequest, ModelMismatch
 from face128.jobs.execution.backend import Backend, Loss
+from face128.jobs.execution.interrupt import Interrupt
 from face128.jobs.execution.photo_task import LOSS_SENTENCES, PhotoResult, PhotoTask, read_or_error, run_tasks
-from face128.jobs.execution.progress import with_progress
 from face128.jobs.execution.recipe import Recipe
-from face128.jobs.files import holds_data, replacing
+from face128.jobs.files import replacing
 from face128.jobs.photo_quality import PhotoQualities
-from face128.jobs.reencode.journal import Journal
+from face128.jobs.reencode.again import Again, photograph_again, write_again
+from face128.jobs.reencode.changes import find_waiting
+from face128.jobs.reencode.earlier_list import EarlierList
+from face128.jobs.reencode.journal import Entries, Journal, done_sha256
 from face128.jobs.reencode.listing import PhotoListing
 from face128.jobs.reencode.member_templates import with_templates
 from face128.jobs.reencode.output_formats import Writer, write_match_body
-from face128.jobs.reencode.remote_enrolment import RemoteService, enrol_members
+from face128.jobs.reencode.remote_enrolment import RemoteService, check_service, enrol_members
+from face128.jobs.reencode.result_files import ResultFiles
 from face128.jobs.reencode.results import (
+    Counts,
     EncodedMember,
     PhotoFailure,
-    ResultFiles,
+    count_photos,
     group_by_member,
     photo_qualities,
     write_failures,
     write_poor_photos,
 )
+from face128.terminal.progress import Progress
+from face128.terminal.speech import plural
 
 if TYPE_CHECKING:
     from face128.jobs.reencode.descriptor_column import DescriptorColumn
 
 
 @dataclass(frozen=True)
+class Job:
+    """What to do with the members' photos."""
+
+    recipe: Recipe
+    out: Path
+    backend: Backend
+    write_members: Writer = write_match_body
+    service: RemoteService | None = None
+    """Where the members are enrolled as well."""
+    columns: Sequence[DescriptorColumn] = ()
+    """Where their descriptors are written as well."""
+    template: Template = "nearest"
+    """"mean": one descriptor is written for each member, and the photos that it leaves out are among the failures."""
+    force: bool = False
+    """Replace the list even by nobody, or by far fewer members than it has."""
+    source: str = "this"
+    """What the members come from, for sentences."""
+
+
+@dataclass(frozen=True)
 class Reencoding:
     members: list[EncodedMember]
     failures: list[PhotoFailure]
-    photo_count: int
-    encoded_now: int
-    """Photos that this run described; the others were in the journal."""
-    enrolled_count: int
-    """Members that are enrolled in the remote service."""
-    written_count: int
-    """Members whose descriptor is in the members' table."""
+    """Photos without a descriptor, and what the template, the service and the table refuse."""
+    counts: Counts
+    left_out: list[str]
+    """Files that are no photos."""
+    without: list[Again]
+    """Who must be photographed, for they have no descriptor."""
+    only_poor: list[Again]
     qualities: PhotoQualities
+    enrolled_count: int | None
+    """Members that are enrolled in the remote service; None without one."""
+    written_counts: dict[str, int] = field(default_factory=dict)
+    """For each column: members whose descriptor is in it."""
 
 
-def reencode(
-    listing: PhotoListing,
-    recipe: Recipe,
-    out: Path,
-    backend: Backend,
-    write_members: Writer = write_match_body,
-    service: RemoteService | None = None,
-    column: DescriptorColumn | None = None,
-    template: Template = "nearest",
-) -> Reencoding:
-    """Write the ResultFiles of ``out``. A second run does only what is left.
+class Stopped(KeyboardInterrupt):
+    """Ctrl-C. ``saved``: what is kept, as a sentence."""
 
-    With the ``template`` "mean", one descriptor is written for each member, and the photos that it leaves out are among
-    the failures.
+    def __init__(self, saved: str) -> None:
+        super().__init__(saved)
+        self.saved = saved
 
-    With ``service``, the members are also enrolled there, and with ``column`` their descriptors are written to it; what
-    either refuses is among the failures.
 
-    Raises BadRequest, and leaves ``out`` as it was, if there is no photo, or if no photo could be described and ``out``
-    holds members. Raises ConfigurationError if the engine cannot be loaded, the disk is full, or the workers, the
-    service or the database are lost, and ModelMismatch if a worker has another version of the model.
+def reencode(listing: PhotoListing, job: Job) -> Reencoding:
+    """Write the ResultFiles of ``job.out``. A second run does only what is left.
+
+    Raises BadRequest, and leaves ``out`` as it was, if nobody could be described or far fewer members than it has,
+    without ``force``. Raises ConfigurationError if an engine cannot be loaded, the disk is full, or the workers, the
+    service or the database are lost, ModelMismatch if a worker has another version of the model, and Stopped.
     """
-    if not listing.photos:
+    earlier = EarlierList.read(job.out)
+    if not listing.photos and not job.force:
         rejected = listing.rejected
         hint = f": {len(rejected)} files or rows cannot be used. The first: {rejected[0].error}" if rejected else "."
-        raise BadRequest(f"There are no photos{hint}")
-    card = recipe.load().card
-    if column:
-        column.check_writable(card)
-    result_files = ResultFiles.beside(out)
-    version = recipe.version
+        raise BadRequest(f"There are no photos in {job.source}{hint}")
+    if not job.force:
+        earlier.refuse_loss(listing.member_names, job.source)
+    cards = job.recipe.cards
+    for column in job.columns:
+        column.check_writable()
+    if job.service:
+        check_service(job.service)
+    files = ResultFiles.beside(job.out)
+    entries, encoded_now = _encode(listing, job, files)
+    try:
+        return _write(listing, job, files, cards, entries, encoded_now, earlier)
+    except KeyboardInterrupt:
+        Interrupt().announce()
+        raise Stopped(f"All photos are saved in {files.journal}. What comes after them is not complete.") from None
+
+
+def _encode(listing: PhotoListing, job: Job, files: ResultFiles) -> tuple[list[Entries], set[str]]:
+    """The journal's results for each engine, and the photos that this run has looked at."""
     sources = {item.photo: item.source for item in listing.photos}
-    encoded_now = 0
-    with closing(Journal(result_files.journal, version)) as journal:
-        tasks = _tasks(sources, journal, backend.sends_photos)
-        for task, result in backend.run(partial(run_tasks, recipe), tasks, len(sources)):
-            if isinstance(result, Loss):
-                result = PhotoResult(task.photo, version, code=result.value, error=LOSS_SENTENCES[result])
-            if result.unchanged:
-                continue
-            if result.version != version:
-                raise ModelMismatch("A worker has another version of the model or of its pipeline than this machine.")
-            journal.add(result)
-            encoded_now += result.descriptor is not None
-        journal.sync()
-        members, failures = group_by_member(listing, journal.entries)
-    if holds_data(out) and not any(member.photos for member in members):
-        write_failures(result_files.failed, failures)
-        raise BadRequest(f"No photo could be described. {out} stays as it was; {result_files.failed.name} says why.")
-    described = members
-    if template == "mean":
-        described, left_out = with_templates(members, card)
-        failures += left_out
-    with replacing(out) as file:
-        write_members(file, described, card)
-    enrolled_count = written_count = 0
-    if column:
-        written_count, refused = column.write(described, result_files.written)
-        failures += refused
-    if service:
-        enrolled_count, refused = enrol_members(service, members, result_files.posted)
-        failures += refused
-    qualities = photo_qualities(members)
-    write_poor_photos(result_files.poor, qualities.poor)
-    write_failures(result_files.failed, failures)
-    return Reencoding(members, failures, len(sources), encoded_now, enrolled_count, written_count, qualities)
+    versions = job.recipe.versions
+    encoded_now: set[str] = set()
+    with closing(Journal(files.journal, versions)) as journal:
+        limits, reads_here = job.recipe.limits, job.backend.reads_here
+        waiting = find_waiting(sources, journal.entries, limits, reads_here=reads_here)
+        if waiting:
+            job.recipe.load()  # in this process too: wrong settings show before any work begins
+            with Interrupt() as interrupt, Progress("Encoding photos", len(sources)) as bar:
+                bar.found_done(len(sources) - len(waiting))
+                tasks = _tasks(waiting, journal.entries, job.backend.sends_photos)
+                for task, found in job.backend.run(partial(run_tasks, job.recipe), tasks, len(waiting), interrupt):
+                    results = _lost(task, versions, found) if isinstance(found, Loss) else found
+                    if any(result.version not in versions for result in results):
+                        raise ModelMismatch(
+                            "A worker has another version of a model or its pipeline than this machine."
+                        )
+                    if results:
+                        journal.add(results)
+                        encoded_now.add(task.photo)
+                        bar.advance()
+                    else:
+                        bar.found_done()
+            journal.sync()
+            if interrupt.requested:
+                interrupt.announce()
+                saved = sum(None not in done_sha256(journal.entries, photo) for photo in sources)
+                raise Stopped(f"{saved:,} of {len(sources):,} photos are saved in {files.journal}.")
+        return journal.entries, encoded_now
 
 
-def _tasks(sources: dict[str, str], journal: Journal, sends_photos: bool) -> Iterator[PhotoTask]:
-    """A task for each photo, counted as it is sent; without those that are done, if the photo is read here."""
-    for photo, source in with_progress(sources.items(), len(sources), "photos"):
-        entry = journal.entries.get(photo)
-        done_sha256 = entry.done_sha256 if entry else None
+def _lost(task: PhotoTask, versions: Sequence[str], loss: Loss) -> list[PhotoResult]:
+    """Of the engines that have not done the photo: what the others have found stays."""
+    versions = [version for version, done in zip(versions, task.done, strict=True) if done is None] or versions
+    return [PhotoResult(task.photo, version, code=loss.value, error=LOSS_SENTENCES[loss]) for version in versions]
+
+
+def _tasks(waiting: Mapping[str, str], entries: list[Entries], sends_photos: bool) -> Iterator[PhotoTask]:
+    for photo, source in waiting.items():
+        done = done_sha256(entries, photo)
         data = read_or_error(source) if sends_photos and "://" not in source else None
         if not isinstance(data, bytes):  # an error is the worker's to report: it cannot read the photo either
-            yield PhotoTask(photo, source, done_sha256)
-        elif hashlib.sha256(data).hexdigest() != done_sha256:
-            yield PhotoTask(photo, source, done_sha256, data)
+            yield PhotoTask(photo, source, done)
+        else:
+            yield PhotoTask(photo, source, done, data)
+
+
+def _write(
+    listing: PhotoListing,
+    job: Job,
+    files: ResultFiles,
+    cards: Sequence[ModelCard],
+    entries: list[Entries],
+    encoded_now: set[str],
+    earlier: EarlierList,
+) -> Reencoding:
+    members, failures = group_by_member(listing, cards, entries)
+    counts, qualities = count_photos(members, failures, encoded_now), photo_qualities(members)
+    without, only_poor = photograph_again(members, failures, qualities)
+    write_again(files.again, [*without, *only_poor])
+    write_failures(files.failed, failures)
+    write_poor_photos(files.poor, qualities.poor)
+    if not job.force:
+        names = {str(member.reg_no) for member in members if member.descriptors}
+        if not names:
+            raise BadRequest(
+                f"Nobody was found in {plural(counts.photos, 'photo')} of {job.source}: {files.failed} says why. "
+                f"{job.out} stays as it was. Add --force to write it all the same."
+            )
+        earlier.refuse_loss(names, job.source)
+    described = members
+    if job.template == "mean":
+        described, left_out = with_templates(members, cards)
+        failures += left_out
+    with Progress(f"Writing {job.out.name}"), replacing(job.out, files.before) as file:
+        job.write_members(file, described, cards)
+    written_counts, enrolled_count = {}, None
+    for column in job.columns:
+        written_counts[column.path], refused = column.write(described, files.written)
+        failures += [failure for failure in refused if failure not in failures]
+    if job.service:
+        enrolled_count, refused = enrol_members(job.service, members, files.posted)
+        failures += refused
+    write_failures(files.failed, failures)
+    return Reencoding(
+        members, failures, counts, listing.left_out, without, only_poor, qualities, enrolled_count, written_counts
+    )

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from queue import SimpleQueue
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import httpx
@@ -16,14 +19,18 @@ import httpx
 from face128.domain.members import RegNo
 from face128.errors import BadRequest, ConfigurationError, Face128Error
 from face128.jobs.execution.photo_task import read_photo
-from face128.jobs.execution.progress import with_progress
-from face128.jobs.reencode.results import ADVICE, EncodedMember, PhotoFailure
+from face128.jobs.reencode.advice import ADVICE
+from face128.jobs.reencode.results import EncodedMember, PhotoFailure
+from face128.terminal.progress import Progress
+
+Result = TypeVar("Result")
 
 MAX_MEMBER_PHOTOS = 4  # that the service keeps (as in the original door service)
 MAX_ATTEMPTS = 20  # at a service that is busy
 MAX_RETRY_AFTER_S = 60
 REQUEST_TIMEOUT_S = 300  # for the response to four photos
 CONCURRENT_MEMBERS = 4  # the service encodes on all its cores
+CHECK_TIMEOUT_S = 20
 
 
 @dataclass(frozen=True)
@@ -33,7 +40,19 @@ class RemoteService:
 
     def __post_init__(self) -> None:
         if not self.url.startswith(("http://", "https://")):
-            raise BadRequest("--post takes the URL of a service: http://127.0.0.1:8000")
+            raise BadRequest(f"--post {self.url} is not the URL of a service, such as http://127.0.0.1:8000")
+
+
+def check_service(service: RemoteService) -> None:
+    """Raise ConfigurationError, before the work of an hour, if the service is away or would refuse every member."""
+    headers = {"X-API-Key": service.key} if service.key else {}
+    try:
+        # Without a photo nobody can be enrolled; the key is checked first.
+        response = httpx.post(f"{service.url.rstrip('/')}/enroll_faces/0", headers=headers, timeout=CHECK_TIMEOUT_S)
+    except (httpx.HTTPError, httpx.InvalidURL):
+        raise ConfigurationError(f"--post {service.url}: the service cannot be reached.") from None
+    if response.is_client_error and response.status_code != 429:
+        _refusal(response)
 
 
 def enrol_members(
@@ -47,26 +66,57 @@ def enrol_members(
     """
     done = set(done_file.read_text(errors="replace").split()) if done_file.exists() else set()
     with_photos = [member for member in members if member.photos]
-    failures = []
+    failed_by_place: dict[int, list[PhotoFailure]] = {}
     headers = {"X-API-Key": service.key} if service.key else {}
     # The service might close a connection at the moment in which it is used again.
     limits = httpx.Limits(max_keepalive_connections=0)
     with (
         done_file.open("a") as file,
         httpx.Client(headers=headers, timeout=REQUEST_TIMEOUT_S, limits=limits) as client,
-        ThreadPoolExecutor(CONCURRENT_MEMBERS) as threads,
+        Progress("Enrolling in the service", len(with_photos)) as bar,
     ):
-        results = threads.map(lambda member: _enrol(client, service.url, member, done), with_photos)
-        for failed, fingerprint in with_progress(results, len(with_photos), "members"):
-            failures += failed
+        for place, (failed, fingerprint) in _in_threads(partial(_enrol, client, service.url, done), with_photos):
+            bar.advance()
+            failed_by_place[place] = failed
             if not any(failure.code != "too_many_images" for failure in failed) and fingerprint not in done:
                 file.write(fingerprint + "\n")
                 file.flush()
+    failures = [failure for place in sorted(failed_by_place) for failure in failed_by_place[place]]
     refused = {failure.regNo for failure in failures if failure.code != "too_many_images"}
     return sum(member.reg_no not in refused for member in with_photos), failures
 
 
-def _enrol(client: httpx.Client, url: str, member: EncodedMember, done: set[str]) -> tuple[list[PhotoFailure], str]:
+def _in_threads(work: Callable[[EncodedMember], Result], members: list[EncodedMember]) -> Iterator[tuple[int, Result]]:
+    """Each member's place and result, as it comes. Nobody waits for the threads: one may take minutes."""
+    waiting, results = enumerate(members), SimpleQueue[tuple[int, Result] | Exception]()
+    lock = threading.Lock()
+
+    def work_on() -> None:
+        while True:
+            with lock:
+                place, member = next(waiting, (0, None))
+            if member is None:
+                return
+            try:
+                results.put((place, work(member)))
+            except Exception as error:
+                results.put(error)
+                return
+
+    for _ in range(CONCURRENT_MEMBERS):
+        threading.Thread(target=work_on, daemon=True).start()
+    try:
+        for _ in members:
+            result = results.get()
+            if isinstance(result, Exception):
+                raise result
+            yield result
+    finally:
+        with lock:
+            waiting = enumerate(())
+
+
+def _enrol(client: httpx.Client, url: str, done: set[str], member: EncodedMember) -> tuple[list[PhotoFailure], str]:
     """What failed, and a fingerprint of the service, the member and the content of the photos."""
     failures = [_failure(member, photo.photo, "too_many_images", "") for photo in member.photos[MAX_MEMBER_PHOTOS:]]
     files = []

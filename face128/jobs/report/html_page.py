@@ -1,119 +1,130 @@
-"""A self-contained HTML page of a calibration and the stranger risks; light or dark, for large and small screens."""
+"""Self-contained HTML pages of audits and calibrations: light or dark, for large and small screens, and for paper."""
 
 from __future__ import annotations
 
-import base64
-import io
-from collections.abc import Callable, Sequence
-from html import escape
+from collections.abc import Iterator, Sequence
 from importlib.resources import files
-from pathlib import Path
 from string import Template
-from typing import Any
 
-from PIL import Image
-
-from face128.errors import Face128Error
+from face128.jobs.audit.audit import Audit
+from face128.jobs.audit.findings import KINDS, commands
 from face128.jobs.audit.stranger_risk import StrangerRisk
-from face128.jobs.calibrate.bootstrap import RateEstimate
-from face128.jobs.calibrate.calibrate import Calibration, short_name
-from face128.jobs.report import tables
-from face128.jobs.report.plots import PLOTS, draw, plot_nearest_others
-from face128.matching.stranger_estimates import Estimate
-from face128.photos.photo import Limits, open_photo
+from face128.jobs.calibrate.calibrate import Calibration
+from face128.jobs.calibrate.comparison import compare
+from face128.jobs.report import risk_tables
+from face128.jobs.report.html_parts import codes, figure, paragraph, photo_pairs, table, text
+from face128.jobs.report.plots import PLOTS, plot_det, plot_nearest_others
+from face128.jobs.report.verdict import Verdict, member_label, suspected_folders
+from face128.jobs.wording import COMPARISON, GROWTH, HUBS, TERMS, counted
+from face128.photos.photo import Limits
 
-THUMBNAIL_PIXELS = 160
+MAX_LISTED = 100  # findings of one kind, photos left out: a page that a browser shows at once
 CAPTIONS = {
-    "distances": "Distances between photos of one person (green) and of two (red); left of the line is accepted.",
-    "rates": "FAR and FRR by threshold. The bands hold the true rate in 95 of 100 such samples of people.",
-    "det": "The same against each other: a curve further to the lower left is a better model for these people.",
-    "growth": "Each further member is one more face to resemble. Dashed: more members than there are people to count.",
-    "crowd": "How near each member's nearest other is: so near a stranger comes. Left of the dotted line is accepted.",
+    "distances": "How far apart photos are, of one person (filled) and of two (line). Left of the dots is a match.",
+    "rates": "Both errors by threshold. The bands hold the true rate in 95 of 100 such samples of people.",
+    "det": "Both errors against each other: a curve further to the lower left is better for these people. In the strip "
+    '"none" no such pair was counted; the bar says what it may be at most.',
+    "growth": "Each further member is one more face to resemble. Filled marks are counted, others extrapolated.",
+    "crowd": "How near each member's nearest other is: so near a stranger comes. Left of the dotted line is a match.",
 }
 
 
-def render_page(calibration: Calibration | None, risks: Sequence[StrangerRisk], limits: Limits) -> str:
-    """The page, including the plots and thumbnails of the worst pairs. Raises as plots.draw does."""
-    sections = [] if calibration is None else [_calibration(calibration, limits)]
-    return _fill("page.html", body="".join([*sections, *map(_stranger_risk, risks)]))
+def render_audit(audit: Audit, verdict: Verdict) -> bytes:
+    """Raises as plots.draw does."""
+    sections = [_verdict(verdict, audit.needs_person)]
+    for kind, known in KINDS.items():
+        findings = [finding for finding in audit.findings if finding.kind == kind]
+        if findings:
+            note = "" if known.needs_person else ", for your information"
+            heading = f"{known.title[0].upper()}{known.title[1:]} ({kind}, {len(findings)}{note})"
+            rows = [[member_label(audit, finding), finding.detail] for finding in findings[:MAX_LISTED]]
+            if len(findings) > MAX_LISTED:
+                rows.append([f"and {len(findings) - MAX_LISTED:,} more", "face128 audit --json lists them"])
+            advice = paragraph(known.advice) + codes(commands(kind, audit.source))
+            sections.append(f"<h2>{text(heading)}</h2>{advice}{table([['who', 'found'], *rows])}")
+    if audit.qualities.verdicts:
+        sections.append(f"<h2>Quality of the photos</h2>{paragraph(audit.qualities.sentence())}")
+    return _page(f"What is wrong with {audit.source.name}", [*sections, *_stranger_risks(audit.stranger_risks)])
 
 
-def _calibration(calibration: Calibration, limits: Limits) -> str:
-    card, pairs = calibration.card, calibration.pairs
-    far, frr = calibration.at(card.threshold)
-    return _fill(
-        "calibration.html",
-        model=escape(f"{card.name}, {card.pipeline}"),
-        people=f"{pairs.person_count:,}",
-        photos=f"{len(pairs.photos):,}",
-        failed=f"{len(calibration.failed):,}",
-        genuine=f"{int(pairs.genuine.sum()):,}",
-        impostor=f"{int((~pairs.genuine).sum()):,}",
-        threshold=card.threshold,
-        far=_rate(far.value, far),
-        frr=_rate(frr.value, frr),
-        wanted=_table(tables.wanted_far_table(calibration)),
-        growth=_table(tables.gallery_size_table(calibration)),
-        plots="".join(_figure(plot, calibration, CAPTIONS[name]) for name, plot in PLOTS.items()),
-        most_like="".join(_pair(*pair, limits) for pair in calibration.most_like),
-        least_like="".join(_pair(*pair, limits) for pair in calibration.least_like),
+def render_calibration(
+    calibrations: Sequence[Calibration], risks: Sequence[StrangerRisk], verdict: Verdict, limits: Limits
+) -> bytes:
+    """Including the plots, and thumbnails of the pairs to look at. Raises as plots.draw does."""
+    suspects = suspected_folders(calibrations)
+    sections = [_verdict(verdict, bool(suspects))]
+    if suspects:
+        question = paragraph("Two folders that look like one person. They spoil the rates below.", "about")
+        pairs = photo_pairs(suspects[:MAX_LISTED], limits)
+        sections.append(f"<h2>Look at these first: is it one person?</h2>{question}{pairs}")
+    if calibrations and (failed := calibrations[0].failed):
+        left_out = table(risk_tables.left_out_table(failed, MAX_LISTED))
+        sections.append(f"<h2>Photos that were left out ({len(failed):,})</h2>{left_out}")
+    if calibrations:
+        terms = f"{TERMS['FAR']} {TERMS['FRR']}"
+        sections.append(f"<h2>Measured on your photos</h2>{paragraph(terms, 'about')}")
+    if len(calibrations) > 1:
+        compared = table(risk_tables.comparison_table(compare(calibrations)))
+        sections.append(
+            f"<h3>Either network, and both together, on the same photos</h3>{paragraph(COMPARISON)}{compared}"
+        )
+    for calibration in calibrations:
+        sections.append(_calibration(calibration))
+    if calibrations:
+        sections += [f'<div class="plots">{figure(plot_det, calibrations, CAPTIONS["det"])}</div>']
+        for title, question, worst in (
+            ("The most similar photos of two people", "Are they one person, or related?", calibrations[0].most_like),
+            (
+                "The least similar photos of one person",
+                "Is one of the photos of someone else, or too bad to enrol?",
+                calibrations[0].least_like,
+            ),
+        ):
+            sections.append(f"<h2>{title}</h2>{paragraph(question, 'about')}{photo_pairs(worst, limits)}")
+    return _page("Error rates by threshold", [*sections, *_stranger_risks(risks)])
+
+
+def _page(title: str, sections: Sequence[str]) -> bytes:
+    template = Template(files("face128.jobs.report").joinpath("page.html").read_text(encoding="utf-8"))
+    return template.substitute(title=text(title), body="\n".join(sections)).encode()
+
+
+def _verdict(verdict: Verdict, must_act: bool) -> str:
+    steps = [f"<li>{text(step.what)}{codes(step.commands)}</li>" for step in verdict.steps]
+    listed = f"<ol>{''.join(steps)}</ol>" if steps else ""
+    return f'<section class="verdict{" first" * must_act}"><p>{text(verdict.sentence)}</p>{listed}</section>'
+
+
+def _calibration(calibration: Calibration) -> str:
+    people, photos = counted(calibration.pairs.person_count, "person", "people"), len(calibration.pairs.photos)
+    about = (
+        f"{calibration.card.pipeline}. {counted(photos, 'photo')} of {people}, {len(calibration.failed):,} left out: "
+        f"{counted(calibration.genuine_pairs, 'pair')} of one person, {calibration.impostor_pairs:,} of two. In "
+        "brackets the 95 % interval."
     )
-
-
-def _stranger_risk(risk: StrangerRisk) -> str:
-    estimate = risk.expected_fpir[risk.threshold]
-    return _fill(
-        "stranger_risk.html",
-        model=escape(risk.card.name),
-        members=f"{risk.member_count:,}",
-        threshold=risk.threshold,
-        fpir=_rate(estimate.share, estimate),
-        plot=_figure(plot_nearest_others, risk, CAPTIONS["crowd"]),
-        expected=_table(tables.fpir_table(risk)),
-        recommendations=_table(tables.recommendation_table(risk)),
-        hubs=_table(tables.hub_table(risk)) if risk.hubs else "<p>No member is the nearest to several others.</p>",
-    )
-
-
-def _fill(name: str, **values: object) -> str:
-    return Template(files("face128.jobs.report").joinpath(name).read_text(encoding="utf-8")).substitute(values)
-
-
-def _rate(value: float, interval: RateEstimate | Estimate) -> str:
-    return f"<strong>{tables.percent(value)}</strong> <small>{tables.format_interval(interval)}</small>"
-
-
-def _table(table: tables.Table) -> str:
-    headings, *rows = (map(escape, row) for row in table)
-    lines = ["<th>" + "<th>".join(headings), *("<td>" + "<td>".join(row) for row in rows)]
-    return f"<table><tr>{'<tr>'.join(lines)}</table>"
-
-
-def _figure(plot: Callable[..., None], data: Any, caption: str) -> str:
-    light, dark = (_data_url(draw(plot, data, theme), "png") for theme in ("light", "dark"))
+    plots = "".join(figure(plot, calibration, CAPTIONS[name]) for name, plot in PLOTS.items())
     return (
-        f'<figure><picture><source media="(prefers-color-scheme: dark)" srcset="{dark}"><img src="{light}" '
-        f'alt="{escape(caption)}"></picture><figcaption>{escape(caption)}</figcaption></figure>'
+        f"<h3>{text(calibration.card.name)}</h3>{paragraph(about, 'about')}"
+        f"{table(risk_tables.rate_table(calibration))}{table(risk_tables.wanted_far_table(calibration))}"
+        f"{paragraph(GROWTH)}"
+        f'{table(risk_tables.gallery_size_table(calibration))}<div class="plots">{plots}</div>'
     )
 
 
-def _pair(first: Path, second: Path, distance: float, limits: Limits) -> str:
-    sides = "".join(
-        f"<div>{_thumbnail(photo, limits)}<span>{escape(short_name(photo))}</span></div>" for photo in (first, second)
-    )
-    return f"<li><b>{distance:.3f}</b>{sides}</li>"
-
-
-def _thumbnail(photo: Path, limits: Limits) -> str:
-    try:
-        image = Image.fromarray(open_photo(photo.read_bytes(), limits).rgb())
-    except (OSError, Face128Error):
-        return ""  # removed since it was described; the page still names it
-    image.thumbnail((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS))
-    jpeg = io.BytesIO()
-    image.save(jpeg, "JPEG", quality=80)
-    return f'<img src="{_data_url(jpeg.getvalue(), "jpeg")}" alt="">'
-
-
-def _data_url(data: bytes, kind: str) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+def _stranger_risks(risks: Sequence[StrangerRisk]) -> Iterator[str]:
+    for place, risk in enumerate(risks):
+        yield f"<h2>Estimates from {risk.member_count:,} members, {text(risk.card.name)}</h2>"
+        if place == 0:
+            yield paragraph(
+                "Each member in turn plays the stranger who meets all others; so they hold for strangers who resemble "
+                f"the members. {TERMS['FPIR']} In brackets the 95 % interval.",
+                "about",
+            )
+        yield table(risk_tables.fpir_table(risk))
+        if place == 0:
+            yield paragraph(TERMS["alpha"], "about")
+        yield table(risk_tables.recommendation_table(risk))
+        yield f'<div class="plots">{figure(plot_nearest_others, risk, CAPTIONS["crowd"])}</div>'
+        if risk.hubs:
+            yield paragraph(HUBS)
+            yield table(risk_tables.hub_table(risk))

@@ -11,9 +11,12 @@ from typing import Any
 
 import httpx
 import pytest
+import several_models
 from liveness import until
 from match_bodies import GOOD, PROBE, as_base64, member
+from model_mixtures import Mixtures
 from serving import serving
+from several_models import DLIB, RETAIL
 
 KEYS = {"one": "a-key-of-the-first-gym-0123456789abcdef", "two": "a-key-of-the-second-gym-0123456789abcde"}
 LIST_MEMORY = 2**20
@@ -64,6 +67,25 @@ def test_a_list_is_put_once_and_then_named(client: httpx.Client) -> None:
     assert match(client, enrolled_ref=digest(body)).status_code == 404
     assert client.head(f"/lists/{digest(body)}").status_code == 404
     assert client.delete(f"/lists/{digest(body)}").json()["code"] == "unknown_list"
+
+
+def test_a_list_of_several_models_answers_every_probe_like_the_list_itself(client: httpx.Client) -> None:
+    mixtures = Mixtures(11)
+    members = mixtures.body(8, entries=10)["enrolled"]
+    body = text(members)
+    assert put(client, body).json()["members"] == 10
+    answers = []
+    for person in range(6):
+        for names in ([DLIB], [RETAIL], [RETAIL, DLIB]):
+            probe = mixtures.photos(person, 1, names, first=20)
+            expected = several_models.answer({**probe, "enrolled": members})
+            expected = {name: expected[name] for name in ("regNo", "name", "match") if name in expected}
+            # The list itself has more than 64 KiB: from the second request on it comes from the cache.
+            for sent in ({"enrolled_ref": digest(body)}, {"enrolled": members}, {"enrolled": members}):
+                answers.append(client.post("/match", json={**probe, **sent}).json())
+                assert answers[-1] == expected
+    assert {"match": False} in answers
+    assert len({answer.get("regNo") for answer in answers}) > 2
 
 
 def test_a_list_belongs_to_the_key_that_put_it(client: httpx.Client) -> None:

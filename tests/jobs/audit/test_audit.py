@@ -79,6 +79,7 @@ def test_each_planted_defect_is_found_and_nothing_else(clean: list[dict[str, Any
         ("not_enrolled", (7,)),
         ("duplicate", (11, 1503)),
         ("too_near", (12, 1999)),
+        ("perhaps_one_person", (13, 1998)),  # beyond the threshold, and much nearer than any other two
         ("too_far", (14,)),
         ("unknown_model", (15,)),
         ("invalid_member", (None,)),
@@ -175,3 +176,40 @@ def test_descriptors_that_look_foreign_inform_and_do_not_alarm(clean: list[dict[
     result = audit(json.dumps([foreign]).encode())
     assert [finding.kind for finding in result.findings] == ["origin"]
     assert not result.needs_person
+
+
+def test_a_loose_threshold_alone_accuses_nobody() -> None:
+    vectors = people(40, dimension=256)
+    vectors[:, 7:] = 0  # so few directions that many are within retail's threshold
+    pairs = close_pairs(vectors, np.arange(40), "cosine", 0.65)
+    members = [
+        {"regNo": i, "name": None, "descriptors": {"retail-0095": row.tolist()}} for i, row in enumerate(vectors)
+    ]
+    spoiling = {each for each in found(members) if each[0] in ("too_near", "perhaps_one_person")}
+    assert len(pairs) > 100
+    assert len(spoiling) <= 2
+    members.append({"regNo": "again", "descriptors": {"retail-0095": moved(vectors[3], 0.02).tolist()}})
+    assert ("too_near", (3, "again")) in found(members)
+
+
+def test_members_with_both_networks_are_told_once_and_by_both() -> None:
+    vectors, others = people(40), people(40, dimension=256)
+    listed = [
+        {"regNo": i, "name": f"N{i}", "descriptors": {"dlib-resnet-v1": [a.tolist()], "retail-0095": [b.tolist()]}}
+        for i, (a, b) in enumerate(zip(vectors, others, strict=True))
+    ]
+    twin = {"dlib-resnet-v1": moved(vectors[3], 0.3).tolist(), "retail-0095": moved(others[3], 0.1).tolist()}
+    result = audit(json.dumps([*listed, {"regNo": 99, "name": "Again", "descriptors": twin}]).encode())
+    (finding,) = [each for each in result.findings if each.kind != "origin"]
+    assert (finding.kind, finding.members) == ("too_near", (3, 99))
+    assert [risk.card.name for risk in result.stranger_risks] == [
+        "dlib-resnet-v1+retail-0095",
+        "dlib-resnet-v1",
+        "retail-0095",
+    ]
+    assert result.descriptor_count == 82
+    alone = [{"regNo": 100, "descriptors": {"retail-0095": others[5].tolist()}}]
+    alone += [{"regNo": 101, "descriptor": vectors[6].tolist()}]
+    kinds = {each.kind for each in audit(json.dumps([*listed[:5], *alone]).encode()).findings}
+    assert "mixed_models" in kinds, "the last two cannot be compared"
+    assert "mixed_models" not in {each.kind for each in audit(json.dumps([*listed[:5], alone[1]]).encode()).findings}

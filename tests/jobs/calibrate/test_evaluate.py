@@ -71,8 +71,8 @@ def test_photos_without_a_face_and_missing_ones_are_named_and_their_pairs_left_o
     missing.unlink()
     run = face128("evaluate", pairs, tmp_path / "images", "--json")
     figures = json.loads(run.stdout)
-    assert figures["undetected"] == {"count": 1, "photos": [blank.name]}
-    assert figures["failed"] == {missing.name: "not_found"}
+    assert figures["undetected"] == {"count": 1, "photos": [f"{name}/{blank.name}"]}
+    assert figures["failed"] == {f"{other}/{missing.name}": "not_found"}
     assert figures["left_out"] >= 2
 
 

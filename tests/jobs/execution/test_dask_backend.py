@@ -18,10 +18,11 @@ from reencoding import crops, failed, journal
 from face128.errors import BadRequest, ConfigurationError
 from face128.jobs.execution.backend import Backend, Batch, Loss
 from face128.jobs.execution.dask_backend import DaskBackend
+from face128.jobs.execution.interrupt import Interrupt
 from face128.jobs.execution.local_backend import LocalBackend
 from face128.jobs.execution.recipe import Recipe
 from face128.jobs.reencode.member_photos import read_members
-from face128.jobs.reencode.reencode import reencode
+from face128.jobs.reencode.reencode import Job, reencode
 from face128.settings import load_settings
 
 PHOTOS = 120
@@ -54,7 +55,7 @@ def expected(photos: Path) -> bytes:
 
 
 def run(photos: Path, out: Path, backend: Backend) -> bytes:
-    reencode(read_members(photos), Recipe.from_settings(load_settings(), "fake"), out, backend)
+    reencode(read_members(photos), Job(Recipe.from_settings(load_settings(), "fake"), out, backend))
     return out.read_bytes()
 
 
@@ -68,8 +69,8 @@ def test_a_cluster_gives_the_file_that_one_machine_gives(
 
 
 class CountingBackend(DaskBackend):
-    def run_batches(self, task: Any, batches: Iterable[Any], alone: bool) -> Any:
-        for batch, results in super().run_batches(task, batches, alone):
+    def run_batches(self, task: Any, batches: Iterable[Any], alone: bool, interrupt: Interrupt) -> Any:
+        for batch, results in super().run_batches(task, batches, alone, interrupt):
             counted.extend(batch)
             yield batch, results
 

@@ -38,7 +38,7 @@ def pixels(data: bytes) -> int:
 @pytest.mark.parametrize("choice", ["one", "largest", "best"])
 def test_a_group_gives_what_each_photo_gives_alone(choice: FaceChoice) -> None:
     recipe = Recipe.from_settings(Settings(), choice=choice)
-    engine = recipe.load()
+    (engine,) = recipe.load()
     group: list[bytes] = [photo("obama-2009.jpg"), two(500), two(1600), b"no photo", photo("hopper-1984.jpg")]
     assert {pixels(data) > MAX_WAITING_PIXELS for data in group if data != b"no photo"} == {True, False}
     alone: list[object] = []

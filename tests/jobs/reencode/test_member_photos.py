@@ -15,7 +15,7 @@ from face128.jobs.reencode.member_rows import parse_columns
 def folder(root: Path, *files: str) -> Path:
     for file in files:
         (root / file).parent.mkdir(parents=True, exist_ok=True)
-        (root / file).write_bytes(b"photo")
+        (root / file).write_bytes(b"\xff\xd8\xff photo")
     return root
 
 

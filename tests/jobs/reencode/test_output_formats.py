@@ -64,7 +64,7 @@ def test_a_file_of_another_format_is_not_replaced(folder: Path) -> None:
 def test_the_file_for_match_says_where_a_client_has_the_numbers(tmp_path: Path) -> None:
     for card, field in ((DLIB, "descriptors['dlib-resnet-v1']"), (FACEAPI, "in the field descriptor.")):
         with (tmp_path / "body.json").open("w") as file:
-            write_match_body(file, [], card)
+            write_match_body(file, [], [card])
         body = json.loads((tmp_path / "body.json").read_text())
         assert field in body["note"]
         assert body["enrolled"] == []

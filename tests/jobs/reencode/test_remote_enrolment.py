@@ -85,4 +85,5 @@ def test_a_wrong_key_is_one_sentence_and_enrols_nobody(tmp_path: Path) -> None:
         run = face128("reencode", folder, "--out", out, "--engine", "fake", "--post", url, API_KEY="another-key")
         assert run.returncode == 2
         assert len(run.stderr.splitlines()) == 1
-        assert not out.with_suffix(".posted").read_text()
+        assert "key" in run.stderr
+        assert not out.with_suffix(".journal.jsonl").exists(), "the key was tried after the work"

@@ -9,8 +9,7 @@ import { type ContractVector, memoryLog, REPOSITORY } from '../support/helpers.j
 
 let service: Face128;
 before(async () => {
-  process.env['FACE128_REVIEW_ALPHA'] = '0.05'; // the service's
-  service = await Face128.start();
+  service = await Face128.start({ FACE128_REVIEW_ALPHA: '0.05' });
 });
 after(() => service.kill());
 

@@ -26,28 +26,28 @@ export interface Case {
   readonly tie?: boolean;
 }
 
-type Random = () => number;
+export type Random = () => number;
 
-const pick = <T>(random: Random, ...choices: readonly [T, ...T[]]): T =>
+export const pick = <T>(random: Random, ...choices: readonly [T, ...T[]]): T =>
   choices[Math.floor(random() * choices.length)] ?? choices[0];
 
 const DOUBLE = new Float64Array(1);
 const BITS = new BigInt64Array(DOUBLE.buffer);
 
 /** The double that is `step` doubles above a positive one. */
-function nextDouble(x: number, step: bigint): number {
+export function nextDouble(x: number, step: bigint): number {
   DOUBLE[0] = x;
   BITS[0] = (BITS[0] ?? 0n) + step;
   return DOUBLE[0];
 }
 
-interface Form {
+export interface Form {
   readonly stored: StoredDescriptor;
   readonly json: unknown;
 }
 
 /** A descriptor in a random form. Only float32 numbers are put into forms that would round others. */
-function form(random: Random, numbers: readonly number[]): Form {
+export function form(random: Random, numbers: readonly number[]): Form {
   const list = [...numbers];
   const double = Float64Array.from(numbers);
   const text = JSON.stringify(list);
@@ -72,6 +72,7 @@ function form(random: Random, numbers: readonly number[]): Form {
     // Without padding it is valid only if it shows that its alphabet is the URL's.
     /[-_]/.test(urlSafe) ? { stored: urlSafe, json: urlSafe } : { stored: base64, json: base64 },
     { stored: bytes, json: base64 },
+    { stored: single.buffer, json: base64 },
     { stored: new Uint8Array(unaligned.buffer, unaligned.byteOffset, unaligned.length), json: base64 },
   );
 }
@@ -110,7 +111,7 @@ function descriptorOf(random: Random, probe: readonly number[], others: readonly
 }
 
 /** An id that no other row has, or one that several rows have. */
-function idOf(random: Random, i: number): { readonly regNo: number | string | bigint; readonly json: unknown } {
+export function idOf(random: Random, i: number): { readonly regNo: number | string | bigint; readonly json: unknown } {
   const regNo = pick<number | string>(
     random,
     0,
@@ -190,7 +191,7 @@ export function randomCase(random: Random): Case {
   const rows = vectors.map((vector, i) => member(random, i, vector, far, model));
   const descriptor = form(random, numbers).stored;
   // A probe's bytes would be a photo.
-  const described = descriptor instanceof Uint8Array ? numbers : descriptor;
+  const described = descriptor instanceof Uint8Array || descriptor instanceof ArrayBuffer ? numbers : descriptor;
   const probe = model === FACE_API && random() < 0.5 ? described : { descriptor: described, model };
   const template = pick<Template | undefined>(random, undefined, undefined, 'nearest', 'mean');
   return { probe, model, rows, threshold, template, tie: distances.filter((d) => d === nearest).length > 1 };

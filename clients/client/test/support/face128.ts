@@ -7,7 +7,8 @@ import { join, resolve } from 'node:path';
 
 import { pause, REPOSITORY } from './helpers.js';
 
-const PYTHON = process.env['FACE128_PYTHON'] ?? resolve(REPOSITORY, '.venv/bin/python');
+/** The interpreter that has face128 installed. */
+export const PYTHON = process.env['FACE128_PYTHON'] ?? resolve(REPOSITORY, '.venv/bin/python');
 
 /** The API key of the service. */
 export const KEY = 'key-of-the-end-to-end-tests';
@@ -45,11 +46,14 @@ export class Face128 {
   /** With the gallery; erased when it is killed. */
   private readonly folder = mkdtempSync(join(tmpdir(), 'face128-client-'));
 
-  private constructor(private readonly port: number) {}
+  private constructor(
+    private readonly port: number,
+    private readonly settings: Readonly<Record<string, string>>,
+  ) {}
 
-  static async start(): Promise<Face128> {
+  static async start(settings: Readonly<Record<string, string>> = {}): Promise<Face128> {
     if (!existsSync(PYTHON)) throw new Error('Set FACE128_PYTHON to a Python that has face128 installed.');
-    const service = new Face128(await freePort());
+    const service = new Face128(await freePort(), settings);
     await service.restart();
     return service;
   }
@@ -60,7 +64,8 @@ export class Face128 {
 
   /** Start it, and wait until it can encode photos. */
   async restart(): Promise<void> {
-    const environment = { ...process.env, API_KEY: KEY, FACE128_LOG_LEVEL: 'error', FACE128_DATA: this.folder };
+    const own = { API_KEY: KEY, FACE128_LOG_LEVEL: 'error', FACE128_DATA: this.folder };
+    const environment = { ...process.env, ...own, ...this.settings };
     const command = ['-m', 'face128', 'serve', '--port', String(this.port)];
     // In the repository, so that its code runs and not an installed package.
     this.process = spawn(PYTHON, command, {

@@ -75,12 +75,14 @@ export interface ContractVector {
   readonly request?: Readonly<Record<string, unknown>>;
   readonly status: number;
   readonly response: Readonly<Record<string, unknown>>;
+  /** The service's FACE128_DECISION_MODELS. */
+  readonly decision_models?: 'dlib' | 'retail' | 'dlib+retail';
 }
 
 /** Requests and right answers of /match, from the repository's fixtures. */
-export function contractVectors(): ContractVector[] {
+export function contractVectors(...files: string[]): ContractVector[] {
   const folder = resolve(REPOSITORY, 'fixtures/contracts');
-  return ['match.json', 'match-refused.json'].flatMap(
+  return (files.length > 0 ? files : ['match.json', 'match-refused.json']).flatMap(
     (file) => JSON.parse(readFileSync(resolve(folder, file), 'utf8')) as ContractVector[],
   );
 }

@@ -6,11 +6,10 @@ import { Body, Controller, HttpCode, Inject, Post } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 
-import { FaceModule, type FaceModuleOptions, FaceService, type Member } from '../../src';
+import { FaceModule, type FaceModuleOptions, FaceService, type Member, type Probe, type ProbeParts } from '../../src';
 
-/** What a browser sends: a descriptor, a photo in base64, or both. */
-interface FindRequest {
-  readonly descriptor?: number[];
+/** What a browser sends: a descriptor, those of several models, a photo in base64, or a photo beside one. */
+interface FindRequest extends Omit<ProbeParts, 'image'> {
   readonly photo?: string;
 }
 
@@ -22,15 +21,16 @@ class MembersController {
 
   @Post('find-by-face')
   @HttpCode(200)
-  async find(@Body() { descriptor, photo }: FindRequest): Promise<object> {
-    const image = photo === undefined ? undefined : Buffer.from(photo, 'base64');
-    const probe = image ? { image, descriptor: descriptor ?? null } : (descriptor ?? []);
+  async find(@Body() { photo, ...face }: FindRequest): Promise<object> {
+    const probe: Probe = photo === undefined ? face : { ...face, image: photo };
     return (await this.faces.findMemberByFace(probe, enrolled)) ?? { match: false };
   }
 }
 
 export interface Application {
   readonly faces: FaceService;
+  /** Other members are enrolled from now on. */
+  enrol(members: readonly Member[]): void;
   /** Status and body of the answer. */
   find(request: object): Promise<{ status: number; body: Readonly<Record<string, unknown>> }>;
   close(): Promise<void>;
@@ -46,6 +46,9 @@ export async function start(members: readonly Member[], options: FaceModuleOptio
   const { port } = application.getHttpServer().address() as AddressInfo;
   return {
     faces: application.get(FaceService),
+    enrol: (members) => {
+      enrolled = members;
+    },
     async find(request) {
       const response = await fetch(`http://127.0.0.1:${port}/members/find-by-face`, {
         method: 'POST',

@@ -135,7 +135,11 @@ test(
     const app = await begin(members, { timeoutMs: 300, retryAfterMs: 60_000 });
     service.freeze();
     try {
-      for (let i = 0; i < 3; i++) await answers(app, { descriptor: here }, OBAMA);
+      // A timeout while this machine is busy says nothing about the service, and does not count.
+      let calls = 0;
+      do await answers(app, { descriptor: here }, OBAMA);
+      while (++calls < 20 && !log.some((line) => line.startsWith('warn: The face service fails')));
+      assert.ok(calls >= 3 && calls < 20, `${calls} calls`);
       assert.equal(await state(app), 'open');
       // If these waited, they would take a minute together, more than the test's limit.
       for (let i = 0; i < 200; i++) await answers(app, { descriptor: here }, OBAMA);

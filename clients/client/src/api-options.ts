@@ -1,0 +1,63 @@
+import type { CallOptions } from './call.js';
+import type { Photo } from './photo.js';
+import type { Thresholds } from './thresholds.js';
+
+export interface PhotoOptions extends CallOptions {
+  /** One of the service's loaded engines. */
+  readonly engine?: string | undefined;
+}
+/** Of calls that describe a photo, or look for whose face it is. */
+export interface CompanionOptions {
+  /** Also by the service's other networks; without it, where FACE128_DECISION_MODELS needs them to decide. */
+  readonly companions?: boolean | undefined;
+}
+export interface MatchFaceOptions extends PhotoOptions, CompanionOptions {}
+export interface OneFaceOptions extends PhotoOptions {
+  /** Of several faces, instead of an error: the largest, or the one with the highest confidence ('best'). */
+  readonly faces?: 'one' | 'largest' | 'best' | undefined;
+}
+export interface ExtractOptions extends OneFaceOptions, CompanionOptions {}
+export interface EncodeOptions extends ExtractOptions {
+  readonly numJitters?: number | undefined;
+  /** 'mirror': the mean of the face and its mirror image. */
+  readonly passes?: 'one' | 'mirror' | undefined;
+  /** Also judge the photo. */
+  readonly quality?: boolean | undefined;
+}
+export interface DetectOptions extends PhotoOptions {
+  /** Also judge the photo, for each face. */
+  readonly quality?: boolean | undefined;
+}
+export interface VerifyOptions extends MatchFaceOptions {
+  readonly threshold?: Thresholds | undefined;
+}
+export interface EnrolOptions extends PhotoOptions {
+  /** Also a face within the threshold of another person's. */
+  readonly force?: boolean | undefined;
+}
+export interface ReplaceOptions extends EnrolOptions {
+  /** First erase the faces that the person has. */
+  readonly replace?: boolean | undefined;
+}
+export interface RecordMatchOptions extends MatchFaceOptions {
+  readonly topK?: number | undefined;
+  readonly threshold?: Thresholds | undefined;
+}
+export interface NewRecord {
+  readonly photo: Photo;
+  readonly name: string;
+  readonly metadata?: object | undefined;
+}
+export interface NewPerson {
+  readonly name: string;
+  /** One to four. */
+  readonly photos: readonly Photo[];
+}
+/** A list that the service keeps. */
+export interface StoredList {
+  readonly digest: string;
+  readonly members: number;
+  readonly descriptors: number;
+  readonly skipped: readonly object[];
+  readonly expires_in: number;
+}

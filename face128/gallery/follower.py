@@ -1,0 +1,42 @@
+"""What is kept in this process equal to the tables: before each search, the changes since the last one are read."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import sqlalchemy as sa
+
+from face128.gallery.database import fetch_all
+from face128.gallery.rwlock import ReadWriteLock
+from face128.gallery.tables import state
+from face128.process_memory import OverwritingFreedMemory
+
+
+class Follower(ABC):
+    """Thread-safe: ``_lock`` is held while ``_update`` runs. A connection sees the gallery at one version."""
+
+    def __init__(self) -> None:
+        self._version = -1
+        """The gallery's version that it has reached; -1: nothing has been read."""
+        self._lock = ReadWriteLock()
+
+    @property
+    def in_use(self) -> bool:
+        """Whether there has been a search; nothing is read before."""
+        return self._version >= 0
+
+    def catch_up(self, connection: sa.Connection) -> int:
+        """Bring it to the version of the gallery that this transaction sees, and return that version."""
+        version: int = fetch_all(connection, "SELECT version FROM state")[0][0]
+        if version <= self._version:
+            return version
+        with self._lock.writing(), OverwritingFreedMemory():
+            now = connection.execute(sa.select(state.c.version, state.c.complete_from)).one()
+            if now.version > self._version:  # else another thread has done it
+                self._update(connection, self._version if self._version >= now.complete_from else None)
+                self._version = now.version
+        return version
+
+    @abstractmethod
+    def _update(self, connection: sa.Connection, known: int | None) -> None:
+        """Read what has changed above the version ``known``, or everything. After an error it is called again."""
