@@ -143,7 +143,7 @@ def test_faces_not_comparable_with_the_gallerys_are_refused_unless_forced(url: s
     assert "1 of them new" in ran(url, "import", file, "--force")
     assert json.loads(ran(url, "stats"))["models"] == {"dlib-resnet-v1": 1, "fake": 1}
     assert "dlib-resnet-v1, fake" in refused(url, "export", tmp_path / "all.json")
-    assert ran(url, "export", tmp_path / "all.json", "--model", "dlib-resnet-v1") == "1 faces\n"
+    assert ran(url, "export", tmp_path / "all.json", "--model", "dlib-resnet-v1") == "1 face\n"
 
 
 def test_every_form_of_a_descriptor_is_taken(url: str, tmp_path: Path) -> None:
