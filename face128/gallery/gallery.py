@@ -9,10 +9,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from functools import partial
+from typing import Literal
 
 import sqlalchemy as sa
 
 from face128.domain.decision_models import DecisionModels
+from face128.domain.decision_rule import Tail
 from face128.domain.model_card import ModelCard
 from face128.domain.probe import Probe
 from face128.domain.template import Template
@@ -84,9 +86,12 @@ class Gallery:
         """Bring the index up to date, so that the next search does not wait for it."""
         self._spaces.load()
 
-    def build_cohorts(self, timeout_s: float) -> bool:
-        """Start to build what the cohort rule needs: minutes for 100,000 faces. Returns whether it is ready in time."""
-        return self._spaces.build_cohorts(timeout_s)
+    def build_cohorts(self, timeout_s: float, tail: Tail | Literal["auto"] = "exact") -> bool:
+        """Start to build what the cohort rule needs. Returns whether it is ready for this tail in time.
+
+        For another tail than "exact" a sample is enough, where all would take long.
+        """
+        return self._spaces.build_cohorts(timeout_s, tail)
 
     def enrol(
         self,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import sqlalchemy as sa
 
 from face128.domain import decision_models
 from face128.domain.decision_models import DecisionModels
+from face128.domain.decision_rule import Tail
 from face128.domain.model_card import find_card
 from face128.domain.probe import Probe
 from face128.domain.template import Template
@@ -46,10 +47,10 @@ class GallerySpaces:
             for space in tuple(self._spaces.values()):
                 space.follow(connection)
 
-    def build_cohorts(self, timeout_s: float) -> bool:
-        """Start to build what the cohort rule needs. Returns whether it is ready in time."""
+    def build_cohorts(self, timeout_s: float, tail: Tail | Literal["auto"]) -> bool:
+        """Start to build what the cohort rule needs. Returns whether it is ready for this tail in time."""
         spaces = in_one_version(self._database, self._preferred)
-        return all(space.cohort(self._template).build(timeout_s) for space in spaces)
+        return all(space.cohort(self._template).build(timeout_s, tail) for space in spaces)
 
     def sizes(self) -> dict[str, int]:
         """The number of photos in the index of each model that is in use."""

@@ -21,7 +21,7 @@ from face128.domain.template import Template
 from face128.domain.thresholds import NONE, Thresholds
 from face128.errors import DatabaseUnavailable, NotReady, TooFewMembers, TooLarge
 from face128.events import stage
-from face128.gallery.cohort_follower import ScoredCandidates
+from face128.gallery.cohort_snapshot import ScoredCandidates
 from face128.gallery.database import Database
 from face128.gallery.exact_search import FIRST_CANDIDATES
 from face128.gallery.gallery_spaces import GallerySpaces

@@ -106,12 +106,12 @@ def read_owners(connection: sa.Connection, space: StoredSpace | None, above: int
         for face_id, photo, owner in _photos(connection, space, above, embeddings=False):
             name = " ".join(sorted(photo)) if space is None else space.model_of(photo)
             if name is not None:
-                numbers.append((face_id, *_owner(*owner)))
+                numbers.append((face_id, *owner_numbers(*owner)))
                 models.append(name)
     else:
         for rows in _own_rows(connection, space, above, faces.c.id, faces.c.model, *_OWNER):
             for face_id, model, *owner in rows:
-                numbers.append((face_id, *_owner(*owner)))
+                numbers.append((face_id, *owner_numbers(*owner)))
                 models.append(model)
     ids, users, names, by_name = np.array(numbers, np.int64).reshape(-1, 4).T.copy()
     return FaceOwners(ids, users, names, by_name.astype(np.bool_), models)
@@ -122,7 +122,7 @@ def read_faces(connection: sa.Connection, space: StoredSpace, above: int | None 
     numbers: list[tuple[int, int, int, bool]] = []
     blocks: list[Matrix] = []
     for name, photos in _batches(connection, space, above):
-        numbers += [(face_id, *_owner(*owner)) for face_id, _, owner in photos]
+        numbers += [(face_id, *owner_numbers(*owner)) for face_id, _, owner in photos]
         blocks.append(vectors_of([name] * len(photos), [descriptors for _, descriptors, _ in photos]))
     ids, users, names, by_name = np.array(numbers, np.int64).reshape(-1, 4).T.copy()
     vectors: Any = np.concatenate(blocks) if blocks else np.empty((0, space.dimension))
@@ -259,7 +259,7 @@ def _own_rows(
         yield list(rows) if models is None else [row for row in rows if row[1] in models]
 
 
-def _owner(user_id: str, name: str | None, record_id: str) -> tuple[int, int, bool]:
+def owner_numbers(user_id: str, name: str | None, record_id: str) -> tuple[int, int, bool]:
     # Python's hash has 64 bits and a secret of this process: two people do not collide.
     user = hash(("user", user_id))
     return user, hash(("name", name)) if name else user, user_id == record_id

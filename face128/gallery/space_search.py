@@ -11,12 +11,14 @@ import sqlalchemy as sa
 from face128.domain.decision_rule import Rule
 from face128.domain.descriptors import Descriptors
 from face128.domain.template import Template
-from face128.gallery.cohort_follower import CohortFollower, ScoredCandidates
+from face128.gallery.cohort_follower import CohortFollower
+from face128.gallery.cohort_snapshot import FIRST_CANDIDATES, ScoredCandidates
 from face128.gallery.database import Database
 from face128.gallery.exact_search import ProbeVector, nearest_faces, nearest_templates
 from face128.gallery.index import Distances, Ids
 from face128.gallery.index_sync import FaissIndexSync, Search
 from face128.gallery.records import SearchHit
+from face128.gallery.sampled_tail import Nearest
 from face128.gallery.stored_space import StoredSpace
 from face128.gallery.template_sync import TemplateSync
 
@@ -66,7 +68,15 @@ class SpaceSearch:
         return nearest_templates(connection, search, self.templates.faces_of, probe, self.space, candidates)
 
     def cohort(self, template: Template) -> CohortFollower:
-        return self._cohorts.setdefault(template, CohortFollower(self._database, self.space, template))
+        def hits(connection: sa.Connection, probe: ProbeVector, search: Search) -> Iterator[SearchHit]:
+            return self.nearest(connection, probe, template, FIRST_CANDIDATES, search)
+
+        if template not in self._cohorts:
+            search = self.templates.search if template == "mean" else self._faces
+            nearest = Nearest(lambda connection: self.catch_up(connection, template), search, hits)
+            # Another thread may have done it: all use the first.
+            self._cohorts.setdefault(template, CohortFollower(self._database, self.space, template, nearest))
+        return self._cohorts[template]
 
     def score(
         self, connection: sa.Connection, probe: ProbeVector, rule: Rule, template: Template, *, in_full: bool

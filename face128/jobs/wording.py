@@ -13,14 +13,19 @@ TERMS = {
     "FRR": "FRR is the share of pairs of photos of one person whom the threshold takes for two people.",
     "FPIR": "FPIR is the share of strangers at the door who are taken for some member.",
     "alpha": (
-        "alpha is the share of strangers that the cohort rule may let in (FACE128_DECISION=cohort, FACE128_ALPHA): it "
-        "judges a face by how near the members are to each other, not by a fixed distance."
+        "alpha is the share of strangers that the cohort rule may let in (FACE128_DECISION=cohort, FACE128_ALPHA). "
+        "That rule judges a face by how near the members are to each other, not by a fixed distance."
     ),
 }
 """A report says each once, where it is first used."""
 
 GROWTH = "Strangers who are taken for some member, by how many are enrolled (* extrapolated):"
-HUBS = "Members to whom most others are nearest: a face like many, or a bad photo. To be nearest to one is usual."
+INTERVAL = "In brackets: the range in which the true share lies, with 95 % certainty."
+THRESHOLD = "the greatest distance that counts as one person"
+HUBS = (
+    "Members who look most like several others of the list: their faces are like many, or their photos are bad. To be "
+    "the most alike to one other is usual."
+)
 
 COMPARISON = (
     "The thresholds of two models are different distances; at the same FAR the models can be compared: the one that "

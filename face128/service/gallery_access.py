@@ -157,7 +157,8 @@ class GalleryAccess:
             faces = ", ".join(f"{count} faces of {model}" for model, count in sizes.items())
             log.info("the gallery has %s", faces or "no faces")
             if self._settings.decision == "cohort":
-                while not (self._closing or await self.run(lambda gallery: gallery.build_cohorts(BUILD_POLL_S))):
+                tail = self._settings.tail
+                while not (self._closing or await self.run(lambda gallery: gallery.build_cohorts(BUILD_POLL_S, tail))):
                     pass
         except Face128Error as error:
             log.error("the gallery: %s", error)

@@ -24,7 +24,7 @@ from face128.domain.probe import Probe
 from face128.engines.fake import FAKE
 from face128.errors import NotReady, TooFewMembers, TooLarge
 from face128.gallery import cohort_follower
-from face128.gallery.cohort_follower import CohortSnapshot
+from face128.gallery.cohort_snapshot import CohortSnapshot
 from face128.gallery.gallery import Gallery
 from face128.gallery.index_sync import FaissIndexSync
 from face128.gallery.records import NewFace, Person

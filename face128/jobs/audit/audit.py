@@ -97,7 +97,8 @@ def audit(data: bytes, threshold: float | None = None, source: Path = Path("enro
         findings += _foreign_photos(group, members.people)
         findings += _origin(group, members.people)
     findings += [
-        Finding("poor_photo", (poor.regNo,), f"{poor.reasons}: {poor.advice}") for poor in members.qualities.poor
+        Finding("poor_photo", (poor.regNo,), f"{poor.reasons.replace(' ', ', ').replace('_', ' ')}: {poor.advice}")
+        for poor in members.qualities.poor
     ]
     return Audit(source, members, _in_order(findings), stranger_risks(members, threshold))
 

@@ -28,7 +28,7 @@ KINDS = {
         _ERASE_OR_ENCODE,
     ),
     "too_near": Kind(
-        "two numbers within the threshold: one person twice, or people who are let in as each other",
+        "two numbers that are as near as one person's photos: one person twice, or two who are let in as each other",
         "Look at both photos. One person: keep one number, erase the other in the gallery or take its photos away and "
         "encode again. Two people, such as twins: they need another check at the door.",
         _ERASE_OR_ENCODE,

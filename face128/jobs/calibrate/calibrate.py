@@ -110,7 +110,8 @@ def calibrate(photos: Path, recipe: Recipe, backend: Backend, pairs: Path | None
         files = list(dict.fromkeys(photo for pair in listed for photo in (pair.first, pair.second)))
     if not files:
         raise BadRequest(
-            f"{photos} has no photos in folders. Put them into one for each person: PHOTOS/person/any.jpg."
+            f"{photos} has no photos in folders. Put them into one for each person: PHOTOS/person/any.jpg. With "
+            "one photo of each member, face128 calibrate --gallery enrolled.json needs no folder."
         )
     return [measure(each, listed) for each in describe(files, recipe, backend)]
 

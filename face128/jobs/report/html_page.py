@@ -15,7 +15,7 @@ from face128.jobs.report import risk_tables
 from face128.jobs.report.html_parts import codes, figure, paragraph, photo_pairs, table, text
 from face128.jobs.report.plots import PLOTS, plot_det, plot_nearest_others
 from face128.jobs.report.verdict import Verdict, member_label, suspected_folders
-from face128.jobs.wording import COMPARISON, GROWTH, HUBS, TERMS, counted
+from face128.jobs.wording import COMPARISON, GROWTH, HUBS, INTERVAL, TERMS, counted
 from face128.photos.photo import Limits
 
 MAX_LISTED = 100  # findings of one kind, photos left out: a page that a browser shows at once
@@ -99,8 +99,8 @@ def _calibration(calibration: Calibration) -> str:
     people, photos = counted(calibration.pairs.person_count, "person", "people"), len(calibration.pairs.photos)
     about = (
         f"{calibration.card.pipeline}. {counted(photos, 'photo')} of {people}, {len(calibration.failed):,} left out: "
-        f"{counted(calibration.genuine_pairs, 'pair')} of one person, {calibration.impostor_pairs:,} of two. In "
-        "brackets the 95 % interval."
+        f"{counted(calibration.genuine_pairs, 'pair')} of one person, {calibration.impostor_pairs:,} of two. "
+        f"{INTERVAL}"
     )
     plots = "".join(figure(plot, calibration, CAPTIONS[name]) for name, plot in PLOTS.items())
     return (
@@ -113,11 +113,11 @@ def _calibration(calibration: Calibration) -> str:
 
 def _stranger_risks(risks: Sequence[StrangerRisk]) -> Iterator[str]:
     for place, risk in enumerate(risks):
-        yield f"<h2>Estimates from {risk.member_count:,} members, {text(risk.card.name)}</h2>"
+        yield f"<h2>Estimates from {risk.member_count:,} members, by {text(risk.card.name)}</h2>"
         if place == 0:
             yield paragraph(
-                "Each member in turn plays the stranger who meets all others; so they hold for strangers who resemble "
-                f"the members. {TERMS['FPIR']} In brackets the 95 % interval.",
+                "Each member in turn plays the stranger who meets all others; so the estimates hold for strangers who "
+                f"resemble the members. {TERMS['FPIR']} {INTERVAL}",
                 "about",
             )
         yield table(risk_tables.fpir_table(risk))

@@ -12,5 +12,7 @@ def print_qualities(speech: Speech, qualities: PhotoQualities) -> None:
     if qualities.verdicts:
         speech.say(qualities.sentence())
     if qualities.reasons:
-        rows = [[str(count), reason, ADVICE[reason]] for reason, count in qualities.reasons.most_common()]
+        rows = [
+            [str(count), reason.replace("_", " "), ADVICE[reason]] for reason, count in qualities.reasons.most_common()
+        ]
         speech.table(["photos", "are", "what to do"], rows)

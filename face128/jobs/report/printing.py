@@ -16,7 +16,7 @@ from face128.jobs.report import risk_tables
 from face128.jobs.report.photo_qualities import print_qualities
 from face128.jobs.report.risk_tables import Table
 from face128.jobs.report.verdict import Verdict, member_label, suspected_folders
-from face128.jobs.wording import COMPARISON, GROWTH, HUBS, TERMS, counted
+from face128.jobs.wording import COMPARISON, GROWTH, HUBS, INTERVAL, TERMS, counted
 from face128.terminal.speech import OUT
 
 MAX_LISTED = 20  # findings of one kind, photos left out; --json has all
@@ -49,11 +49,11 @@ def print_audit(audit: Audit, verdict: Verdict) -> None:
 
 def print_stranger_risks(risks: Sequence[StrangerRisk]) -> None:
     for place, risk in enumerate(risks):
-        OUT.heading(f"Estimates from {risk.member_count:,} members, {risk.card.name}")
+        OUT.heading(f"Estimates from {risk.member_count:,} members, by {risk.card.name}")
         if place == 0:
             OUT.say(
-                "Each member in turn plays the stranger who meets all others; so they hold for strangers who resemble "
-                f"the members. {TERMS['FPIR']}"
+                "Each member in turn plays the stranger who meets all others; so the estimates hold for strangers who "
+                f"resemble the members. {TERMS['FPIR']} {INTERVAL}"
             )
         _print_table(risk_tables.fpir_table(risk))
         if place == 0:
@@ -81,7 +81,7 @@ def print_calibrations(calibrations: Sequence[Calibration], verdict: Verdict) ->
         OUT.heading(f"{one.card.name}: {people}, {photos}, {len(one.failed):,} left out")
         if place == 0:
             _print_left_out(one.failed)
-            OUT.say(f"{TERMS['FAR']} {TERMS['FRR']} In brackets the 95 % interval.")
+            OUT.say(f"{TERMS['FAR']} {TERMS['FRR']} {INTERVAL}")
         _print_table(risk_tables.rate_table(one))
         _print_table(risk_tables.wanted_far_table(one))
         OUT.say(GROWTH)
@@ -97,7 +97,7 @@ def print_evaluation(evaluation: Evaluation, verdict: Verdict, *, is_first: bool
     )
     if is_first:
         _print_left_out(evaluation.failed)
-        OUT.say(f"{TERMS['FAR']} {TERMS['FRR']} In brackets the 95 % interval.")
+        OUT.say(f"{TERMS['FAR']} {TERMS['FRR']} {INTERVAL}")
     _print_table(risk_tables.evaluation_table(evaluation))
 
 

@@ -69,7 +69,7 @@ def _print_adjusted(result: Reencoding) -> None:
         kinds = Counter(kind.replace("_", " ") for each in adjusted for kind in each)
         what = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
         photos = plural(len(adjusted), "photo was", "photos were")
-        ERR.say(f"{photos} adjusted first ({what}): see adjusted in the journal and the list")
+        ERR.say(f"{photos} adjusted before it was encoded ({what})")
 
 
 def _print_again(result: Reencoding, files: ResultFiles) -> None:

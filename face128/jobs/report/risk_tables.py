@@ -94,7 +94,7 @@ def recommendation_table(risk: StrangerRisk) -> Table:
 
 def hub_table(risk: StrangerRisk) -> Table:
     rows = [[str(hub.member), hub.name or "", f"{hub.nearest_to:g}", f"{hub.within:g}"] for hub in risk.hubs]
-    return [["number", "name", "nearest to", f"of them within {risk.threshold:g}"], *rows]
+    return [["number", "name", "most alike to so many", f"of them within {risk.threshold:g}"], *rows]
 
 
 def format_threshold(advice: Recommendation) -> str:

@@ -16,7 +16,7 @@ from face128.jobs.calibrate.comparison import COMPARED_FARS, compare
 from face128.jobs.calibrate.evaluate import Evaluation
 from face128.jobs.calibrate.photo_pairs import short_name
 from face128.jobs.report.risk_tables import format_threshold
-from face128.jobs.wording import counted, percent, rate, some_of
+from face128.jobs.wording import THRESHOLD, counted, percent, rate, some_of
 
 WANTED_SHARE = 0.01
 """Of strangers: the share that the recommended settings let in."""
@@ -72,8 +72,8 @@ def _step(audit: Audit, kind: str) -> Step:
     findings = [finding for finding in audit.findings if finding.kind == kind]
     who = some_of([label for finding in findings if (label := member_label(audit, finding))])
     title = KINDS[kind].title
-    count = f"{len(findings)}: " if len(findings) > 1 else ""
-    about = f": {count}{who}" if who else f" ({counted(len(findings), 'time')})"
+    count = f" ({len(findings):,})" if len(findings) > 1 else ""
+    about = f"{count}: {who}" if who else f" ({counted(len(findings), 'time')})"
     return Step(f"{title[0].upper()}{title[1:]}{about}. {KINDS[kind].advice}", commands(kind, audit.source))
 
 
@@ -81,8 +81,8 @@ def stranger_risk_steps(risk: StrangerRisk) -> list[Step]:
     """What the members say about the threshold, and what to set."""
     estimate, advice = risk.expected_fpir[risk.threshold], risk.recommendations[WANTED_SHARE]
     now = (
-        f"At the threshold {risk.threshold:g}, {rate(estimate.share, estimate)} of strangers who resemble the "
-        f"{risk.member_count:,} members are let in as one of them."
+        f"At the threshold {risk.threshold:g}, {THRESHOLD}, {rate(estimate.share, estimate)} of strangers who resemble "
+        f"the {risk.member_count:,} members are let in as one of them."
     )
     if advice.alpha is None:
         needed = min(advice.alpha_needs, advice.threshold_needs)
@@ -90,7 +90,10 @@ def stranger_risk_steps(risk: StrangerRisk) -> list[Step]:
     limit = ""
     if advice.threshold is not None:
         limit = f"; by a fixed threshold it is {format_threshold(advice)}"
-    what = f"{now} The cohort rule lets in about {percent(WANTED_SHARE)} and recognises more of the members{limit}."
+    what = (
+        f"{now} The cohort rule, which goes by how near the members are to each other, lets in about "
+        f"{percent(WANTED_SHARE)} and recognises more of the members{limit}."
+    )
     return [Step(what, [f"FACE128_DECISION=cohort FACE128_ALPHA={advice.alpha:g} face128 serve"])]
 
 
@@ -180,7 +183,7 @@ def _rates(calibration: Calibration) -> str:
     threshold = calibration.card.threshold
     far, frr = calibration.at(threshold)
     return (
-        f"At the threshold {threshold:g}, strangers are taken for one person in {rate(far.value, far)} of "
+        f"At the threshold {threshold:g}, {THRESHOLD}, strangers are taken for one person in {rate(far.value, far)} of "
         f"{counted(calibration.impostor_pairs, 'pair')}, and one person is refused in {rate(frr.value, frr)} of "
         f"{counted(calibration.genuine_pairs, 'pair')}."
     )

@@ -145,7 +145,9 @@ def check_stranger_risks(tab: WebPage, answer: Any) -> None:
         else:
             assert float(row[1]) == pytest.approx(advice["threshold"], abs=1e-4)
     hubs = [[str(hub["member"]), hub["name"], hub["nearest_to"], hub["within"]] for hub in crowd["doorways"]]
-    assert [[*row[:2], float(row[2]), float(row[3])] for row in (table(tab, "nearest to") if hubs else [])] == hubs
+    assert [
+        [*row[:2], float(row[2]), float(row[3])] for row in (table(tab, "most alike to so many") if hubs else [])
+    ] == hubs
 
 
 def check_rate(text: str, value: float, low: float, high: float) -> None:

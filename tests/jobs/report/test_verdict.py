@@ -53,7 +53,10 @@ def test_members_without_a_defect_get_a_verdict_on_the_threshold(folder: Path, c
         lines = terminal.lines
     assert lines[0] == "60 members, 60 descriptors. Nothing has to be mended."
     text = " ".join(line.strip() for line in lines)
-    assert re.search(r"1\. At the threshold 0\.38, at most [\d.]+ % of strangers", text)
+    assert re.search(
+        r"1\. At the threshold 0\.38, the greatest distance that counts as one person, at most [\d.]+ % of strangers",
+        text,
+    )
     assert "    FACE128_DECISION=cohort FACE128_ALPHA=0.01 face128 serve" in lines
     assert max(map(wcswidth, lines)) <= columns
 

@@ -15,7 +15,8 @@ type Row = Readonly<Record<string, unknown>>;
 /** Random requests of people who were described by either network, by both, or by none, with the answers of loops. */
 const MIXTURES = `
 import json, sys
-from several_models import Mixtures, answer
+from model_mixtures import Mixtures
+from several_models import answer
 mixtures = Mixtures(2023)
 bodies = [mixtures.body() for _ in range(100)]
 print(json.dumps([[body, {order: answer(body, order) for order in sys.argv[1:]}] for body in bodies]))`;
