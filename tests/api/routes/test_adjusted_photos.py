@@ -102,7 +102,7 @@ def test_a_re_encoding_says_it_in_its_journal_its_list_and_its_report(tmp_path: 
     (photos / "45_Joe.jpg").write_bytes(photo("biden-2010.jpg"))
     done = face128("reencode", photos, "--out", tmp_path / "enrolled.json")
     assert done.returncode == 0, done.stderr
-    assert "1 photo was adjusted first (1 turned)" in " ".join(done.stderr.split())
+    assert "1 photo was adjusted before it was encoded (1 turned)" in " ".join(done.stderr.split())
     lines = (tmp_path / "enrolled.journal.jsonl").read_text().splitlines()
     journal = {entry["photo"]: entry["photo_facts"].get("adjusted") for entry in map(json.loads, lines)}
     assert journal == {"44_Barack.png": TURNED, "45_Joe.jpg": None}
