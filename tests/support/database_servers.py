@@ -113,7 +113,8 @@ def mariadb() -> Iterator[Server]:
     if not daemon or not install:
         skip_missing("MariaDB")
     with temporary_folder() as data:
-        common = ["--no-defaults", f"--datadir={data}/data"]
+        # A server that starts deletes temporary tables in its tmpdir: in /tmp, those of another one that starts too.
+        common = ["--no-defaults", f"--datadir={data}/data", f"--tmpdir={data}"]
         quick = ["--auth-root-authentication-method=normal", "--skip-test-db"]
         run_checked([str(install), *common, *quick, f"--user={unprivileged_user()}"])
         port = free_port()
