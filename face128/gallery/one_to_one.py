@@ -13,9 +13,9 @@ from face128.domain.model_card import ModelCard
 from face128.domain.template import Template
 from face128.domain.thresholds import Thresholds
 from face128.errors import ModelMismatch, NotFound
-from face128.gallery.records import RECORD_COLUMNS, Person, Record, stored_vector
+from face128.gallery.records import Person, Record, stored_vector
 from face128.gallery.space_rows import read_descriptors
-from face128.gallery.statements import of_user
+from face128.gallery.statements import of_user, read_records
 from face128.gallery.stored_space import StoredSpace, vectors_of
 from face128.gallery.tables import faces
 from face128.matching.templates import templates
@@ -69,7 +69,7 @@ def verify(
 
 def _faces_of_person(connection: sa.Connection, user_id: str) -> tuple[Person, list[Record]]:
     """The person, and their faces in the order of enrolment: of this user_id, and of the same person by name."""
-    own = _read(connection, of_user(connection, user_id))
+    own = read_records(connection, of_user(connection, user_id))
     if not own:
         raise NotFound(NO_PERSON)
     person = own[0].person
@@ -78,10 +78,5 @@ def _faces_of_person(connection: sa.Connection, user_id: str) -> tuple[Person, l
     of_name = (faces.c.name == person.name) & (faces.c.user_id != user_id)
     if not person.by_name:  # another user of this name is another person, a record is not: Person.same_as
         of_name &= faces.c.record_id == faces.c.user_id
-    records = {record.face_id: record for record in own + _read(connection, of_name)}
+    records = {record.face_id: record for record in own + read_records(connection, of_name)}
     return person, [records[face_id] for face_id in sorted(records)]
-
-
-def _read(connection: sa.Connection, condition: sa.ColumnElement[bool]) -> list[Record]:
-    rows = connection.execute(sa.select(*RECORD_COLUMNS).where(condition).order_by(faces.c.id))
-    return [Record.from_row(row) for row in rows]

@@ -254,9 +254,10 @@ def _own_rows(
     wanted = sa.select(*columns)
     # New faces are not sorted: to sort them, SQLite would read the whole table instead of the index on version.
     wanted = wanted.order_by(faces.c.id) if above is None else wanted.where(faces.c.version > above)
-    models = None if space is None else space.models
+    if space is not None:
+        wanted = wanted.where(faces.c.model.in_(space.models))
     for rows in connection.execute(wanted.execution_options(stream_results=True)).partitions(BATCH_ROWS):
-        yield list(rows) if models is None else [row for row in rows if row[1] in models]
+        yield list(rows)
 
 
 def owner_numbers(user_id: str, name: str | None, record_id: str) -> tuple[int, int, bool]:

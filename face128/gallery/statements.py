@@ -33,6 +33,12 @@ def last_erasure(connection: sa.Connection) -> int:
     return connection.scalar(sa.select(sa.func.max(erased.c.version))) or 0
 
 
+def read_records(connection: sa.Connection, condition: sa.ColumnElement[bool]) -> list[Record]:
+    """The faces that meet the condition, the oldest first."""
+    rows = connection.execute(sa.select(*RECORD_COLUMNS).where(condition).order_by(faces.c.id))
+    return [Record.from_row(row) for row in rows]
+
+
 def of_user(connection: sa.Connection, user_id: str) -> sa.ColumnElement[bool]:
     """The condition for a user's faces; also for one whose stored id has bytes that are not UTF-8."""
     if "\\x" not in user_id:

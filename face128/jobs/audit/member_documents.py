@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ from face128.domain.model_card import DLIB
 from face128.errors import BadRequest
 from face128.jobs.reencode.listing import parse_reg_no
 from face128.jobs.reencode.member_rows import find_columns
+from face128.jobs.spreadsheet import decode_text, read_rows
 
 
 def read_documents(data: bytes, source: Path | str = "The file") -> tuple[list[Any], Any]:
@@ -60,12 +59,7 @@ def _is_json(line: bytes) -> bool:
 def _table(data: bytes, source: Path | str) -> list[Any]:
     """Of a CSV with the columns regNo, descriptor, and perhaps name and model: one row a photo."""
     try:
-        text = data.decode("utf-8-sig")
-        header = text.partition("\n")[0]
-        # Excel writes semicolons in countries with a decimal comma.
-        separator = max(",;\t", key=header.count)
-        csv.field_size_limit(sys.maxsize if sys.maxsize < 2**31 else 2**31 - 1)  # a descriptor has 12,000 characters
-        rows = list(csv.DictReader(io.StringIO(text, newline=""), delimiter=separator))
+        rows = list(read_rows(decode_text(data)))
     except (UnicodeDecodeError, csv.Error):
         rows = []
     columns = {name.strip().lower(): name for name in (rows[0] if rows else {}) if name}

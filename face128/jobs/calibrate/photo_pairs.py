@@ -14,6 +14,7 @@ from face128.domain.descriptors import Metric, distances
 from face128.errors import BadRequest
 from face128.jobs.audit.close_pairs import distance_matrix
 from face128.jobs.files import read_file
+from face128.jobs.spreadsheet import decode_text
 
 Ints = npt.NDArray[np.int32]
 
@@ -82,7 +83,7 @@ def read_pairs(listing: Path, images: Path) -> list[LabelledPair]:
     else.
     """
     try:
-        lines = read_file(listing).decode("utf-8-sig").splitlines()
+        lines = decode_text(read_file(listing)).splitlines()
     except UnicodeDecodeError:
         raise BadRequest(f"{listing} is no list of pairs in UTF-8.") from None
     pairs = list(_parse(listing, lines, images))

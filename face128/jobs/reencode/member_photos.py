@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
-import io
 import json
-import re
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,10 +13,9 @@ from face128.jobs.files import read_file
 from face128.jobs.reencode.folder_photos import read_folder
 from face128.jobs.reencode.listing import PhotoListing, parse_reg_no
 from face128.jobs.reencode.member_rows import list_rows, require_columns
+from face128.jobs.spreadsheet import decode_text, read_rows
 
 TABLE_SUFFIXES = (".csv", ".tsv")
-_SEPARATOR_LINE = re.compile(r'\s*"?sep=(.)"?\s*\n', re.IGNORECASE)
-"""The first line of some tables, for Excel."""
 
 
 def read_members(
@@ -45,7 +41,7 @@ def read_members(
         raise BadRequest(f"--pattern is for the file names of a folder, and {source} is a list.")
     data, named = read_file(source), columns or {}
     try:
-        text = _decode(data)
+        text = decode_text(data)
         rows = list(_table_rows(text, named)) if source.suffix.lower() in TABLE_SUFFIXES else json.loads(text)
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
@@ -61,21 +57,8 @@ def read_members(
     return list_rows(rows, named, folder or source.parent)
 
 
-def _decode(data: bytes) -> str:
-    """UTF-8, with a byte order mark or without; UTF-16 with one, which is Excel's "Unicode text"."""
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return data.decode("utf-16")
-    return data.decode("utf-8-sig")
-
-
 def _table_rows(text: str, named: Mapping[str, str]) -> Iterator[dict[Any, Any]]:
-    separator = _SEPARATOR_LINE.match(text)
-    if separator:
-        text = text[separator.end() :]
-    header = text.partition("\n")[0]
-    # Excel writes semicolons in countries with a decimal comma.
-    delimiter = separator[1] if separator else max(",;\t", key=header.count)
-    rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
+    rows = read_rows(text)
     reg_no = require_columns(rows.fieldnames or [], named)["regNo"]
     for row in rows:
         yield row | {reg_no: parse_reg_no(row[reg_no] or "")}
