@@ -24,6 +24,9 @@ INTERRUPTED_STATUS = 130  # as a shell reports SIGINT
 CLOSED_PIPE_STATUS = 141  # as a shell reports SIGPIPE
 DATABASE_PACKAGES = ("sqlalchemy", "alembic")
 
+CODES_WITHOUT_MEANING = frozenset({"bad_request", "invalid_request", "not_found"})
+"""Their sentences say all."""
+
 # Errors whose own sentence is for those who send a request.
 _IN_COMMANDS = {
     "multiple_faces": (
@@ -78,7 +81,7 @@ def about(place: Path | str, kind: type[Face128Error] = Face128Error) -> Iterato
 
 
 def describe(error: Face128Error, place: Path | str = "") -> str:
-    """The error's sentence in the words of the command line, its code, and the member and field that it is about.
+    """The error's sentence in the words of the command line, with its code and the member and field that it is about.
 
     ``place``: the file or option that it is about; ``about`` says it beforehand.
     """
@@ -86,8 +89,9 @@ def describe(error: Face128Error, place: Path | str = "") -> str:
     place = str(error.context.get("place", place))
     if place and place not in sentence:
         sentence = f"{place}: {sentence}"
-    details = "".join(f", {name} {error.context[name]}" for name in ("regNo", "field") if name in error.context)
-    return f"{sentence} ({error.code}{details})"
+    details = [] if error.code in CODES_WITHOUT_MEANING else [error.code]
+    details += [f"{name} {error.context[name]}" for name in ("regNo", "field") if name in error.context]
+    return f"{sentence} ({', '.join(details)})" if details else sentence
 
 
 def print_error(sentence: str) -> None:

@@ -64,6 +64,8 @@ def evaluate(
     pairs: Annotated[Path, typer.Argument(help="Pairs in the format of LFW: pairs.txt, pairsDevTest.txt.")],
     images: Annotated[Path, typer.Argument(help="Folder of the photos: IMAGES/Name/Name_0001.jpg.")],
     engine: EnginesOption = None,
+    out: Annotated[Path | None, typer.Option("--out", help="A folder for evaluation.html and the plot.")] = None,
+    open_page: OpenOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Measure an engine on labelled pairs.
@@ -76,15 +78,23 @@ def evaluate(
     from face128.jobs.report.printing import print_evaluation
     from face128.jobs.report.verdict import evaluation_verdict
 
+    _check_page(out, open_page)
     settings = load_settings()
     recipe = Recipe.from_settings(settings, engine, "central")
     results = run_evaluate(pairs, images, recipe, _local_backend(settings))
+    if out:
+        from face128.jobs.report.html_page import render_evaluation
+        from face128.jobs.report.plots import draw, plot_distances
+
+        plots = {"distances.png": draw(plot_distances, results[0])}
+        write_files(out, plots | {"evaluation.html": render_evaluation(results)})
     if as_json:
         found = [{"verdict": evaluation_verdict(result).to_json(), **result.to_json()} for result in results]
         print(json.dumps(found[0] if len(found) == 1 else {"models": found}))
-        return
-    for place, result in enumerate(results):
-        print_evaluation(result, evaluation_verdict(result), is_first=place == 0)
+    else:
+        for place, result in enumerate(results):
+            print_evaluation(result, evaluation_verdict(result), is_first=place == 0)
+    _show_page(out, "evaluation.html", open_page)
 
 
 def calibrate(

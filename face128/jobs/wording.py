@@ -53,9 +53,11 @@ def percent(share: float) -> str:
 
 
 def rate(share: float, interval: Interval) -> str:
-    """The share and its interval. Of none that was counted only the bound is known."""
+    """The share and its interval. Where none or all were counted only the bound is known."""
     if share == 0:
         return f"at most {percent(interval.high)}"
+    if share == 1:
+        return f"100 % (at least {percent(interval.low)})"
     return f"{percent(share)} ({percent(interval.low)} to {percent(interval.high)})"
 
 

@@ -28,6 +28,19 @@ def people_folder(folder: Path) -> Path:
     return folder
 
 
+def labelled_pairs(folder: Path) -> Path:
+    """The fixture photos as LFW lays them out, in ``folder / "lfw"``, and a list of pairs; one photo has no face."""
+    for person, names in PEOPLE.items():
+        (folder / "lfw" / person).mkdir(parents=True)
+        for number, name in enumerate(names, start=1):
+            (folder / "lfw" / person / f"{person}_{number:04}.jpg").write_bytes((PHOTOS / name).read_bytes())
+    Image.new("RGB", (200, 200), "white").save(folder / "lfw" / "Hopper" / "Hopper_0002.jpg")
+    lines = ["3", "Obama\t1\t2", "Obama\t1\t3", "Hopper\t1\t2"]
+    lines += ["Biden\t1\tObama\t1", "Collins\t1\tHopper\t1", "Biden\t1\tHopper\t1"]
+    (folder / "pairs.txt").write_text("\n".join(lines))
+    return folder / "pairs.txt"
+
+
 def strangers(count: int, seed: int = 0) -> np.ndarray:
     """(count, 128): as far from each other as the people of lfw-view1 are, with a nearest other at about 0.6."""
     random = np.random.default_rng(seed)

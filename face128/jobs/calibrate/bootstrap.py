@@ -30,8 +30,9 @@ def far_and_frr(pairs: PhotoPairs, thresholds: Sequence[float]) -> tuple[list[Ra
 
     The intervals are a bootstrap over people: they are drawn with replacement, and a pair counts as often as both its
     people were drawn. If no pair was counted, the upper end is the exact one for as many independent pairs as these
-    people can form: 1 - 0.05^(1 / pairs), with a pair for each person (FRR) or for each two (FAR). A stricter threshold
-    never accepts more, so no upper end exceeds that of a looser threshold (FAR) or of a stricter one (FRR).
+    people can form: 1 - 0.05^(1 / pairs), with a pair for each person (FRR) or for each two (FAR); if all were counted,
+    the lower end is 0.05^(1 / pairs). A stricter threshold never accepts more, so no end exceeds that of a looser
+    threshold (FAR) or of a stricter one (FRR).
     """
     edges = np.array(thresholds, np.float64)
     # The index of the first threshold that accepts the pair; len(edges) if none does.
@@ -62,6 +63,8 @@ def accuracy(pairs: PhotoPairs, threshold: float) -> RateEstimate:
         if total := float(pair_weights.sum()):
             shares.append(float(pair_weights[right].sum()) / total)
     low, high = np.quantile(shares[1:] or shares, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    if right.all():
+        low = min(low, (1 - CONFIDENCE) ** (1 / max(1, pairs.person_count // 2)))
     return RateEstimate(shares[0], min(float(low), shares[0]), max(float(high), shares[0]))
 
 
@@ -77,7 +80,8 @@ def _intervals(curves: npt.NDArray[np.float64], independent_pairs: int) -> list[
     low, high = np.quantile(curves[1:], [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], axis=0)
     high = np.where(value > 0, high, np.maximum(high, 1 - (1 - CONFIDENCE) ** (1 / independent_pairs)))
     high = np.maximum(np.minimum.accumulate(high), value)
-    low = np.minimum(low, value)
+    low = np.where(value < 1, low, np.minimum(low, (1 - CONFIDENCE) ** (1 / independent_pairs)))
+    low = np.minimum(np.maximum.accumulate(low[::-1])[::-1], value)
     return [RateEstimate(*map(float, interval)) for interval in zip(value, low, high, strict=True)]
 
 

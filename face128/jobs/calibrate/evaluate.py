@@ -16,6 +16,7 @@ from face128.jobs.calibrate.described_photos import DescribedPhotos, describe
 from face128.jobs.calibrate.photo_pairs import LabelledPair, PhotoPairs, pair_photos, read_pairs, short_name
 from face128.jobs.execution.backend import Backend
 from face128.jobs.execution.recipe import Recipe
+from face128.jobs.wording import counted
 
 DLIB_THRESHOLDS = (0.38, 0.5, 0.6)  # the original service's, one between, and face_recognition's
 
@@ -50,6 +51,13 @@ class Evaluation:
     def left_out(self) -> int:
         """The pairs of which a photo has no descriptor."""
         return self.listed - len(self.pairs.genuine)
+
+    @property
+    def summary(self) -> str:
+        return (
+            f"{counted(self.photos, 'photo')} of {counted(self.pairs.person_count, 'person', 'people')}, "
+            f"{len(self.failed):,} left out; {counted(self.listed, 'pair')}, {self.left_out:,} left out."
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Its part of the JSON of ``face128 evaluate --json``; rates and accuracy are shares, 0..1."""

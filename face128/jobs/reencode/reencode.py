@@ -69,6 +69,8 @@ class Reencoding:
     members: list[EncodedMember]
     failures: list[PhotoFailure]
     """Photos without a descriptor, and what the template, the service and the table refuse."""
+    refused: list[PhotoFailure]
+    """Those of the failures that the service and the table refuse."""
     counts: Counts
     left_out: list[str]
     """Files that are no photos."""
@@ -197,13 +199,16 @@ def _write(
     with Progress(f"Writing {job.out.name}"), replacing(job.out, files.before) as file:
         job.write_members(file, described, cards)
     written_counts, enrolled_count = {}, None
+    refused: list[PhotoFailure] = []
     for column in job.columns:
-        written_counts[column.path], refused = column.write(described, files.written)
-        failures += [failure for failure in refused if failure not in failures]
+        written_counts[column.path], by_column = column.write(described, files.written)
+        refused += [failure for failure in by_column if failure not in [*failures, *refused]]
     if job.service:
-        enrolled_count, refused = enrol_members(job.service, members, files.posted)
-        failures += refused
+        enrolled_count, by_service = enrol_members(job.service, members, files.posted)
+        refused += by_service
+    failures += refused
     write_failures(files.failed, failures)
+    again = without, only_poor
     return Reencoding(
-        members, failures, counts, listing.left_out, without, only_poor, qualities, enrolled_count, written_counts
+        members, failures, refused, counts, listing.left_out, *again, qualities, enrolled_count, written_counts
     )

@@ -1,4 +1,4 @@
-"""Self-contained HTML pages of audits and calibrations: light or dark, for large and small screens, and for paper."""
+"""Self-contained HTML pages of audits, calibrations and evaluations: light or dark, for any screen, and for paper."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from face128.jobs.audit.findings import KINDS, commands
 from face128.jobs.audit.stranger_risk import StrangerRisk
 from face128.jobs.calibrate.calibrate import Calibration
 from face128.jobs.calibrate.comparison import compare
+from face128.jobs.calibrate.evaluate import Evaluation
 from face128.jobs.report import risk_tables
 from face128.jobs.report.html_parts import codes, figure, paragraph, photo_pairs, table, text
-from face128.jobs.report.plots import PLOTS, plot_det, plot_nearest_others
-from face128.jobs.report.verdict import Verdict, member_label, suspected_folders
+from face128.jobs.report.plots import PLOTS, plot_det, plot_distances, plot_nearest_others
+from face128.jobs.report.verdict import Verdict, evaluation_verdict, finding_heading, member_label, suspected_folders
 from face128.jobs.wording import COMPARISON, GROWTH, HUBS, INTERVAL, TERMS, counted
 from face128.photos.photo import Limits
 
@@ -35,8 +36,7 @@ def render_audit(audit: Audit, verdict: Verdict) -> bytes:
     for kind, known in KINDS.items():
         findings = [finding for finding in audit.findings if finding.kind == kind]
         if findings:
-            note = "" if known.needs_person else ", for your information"
-            heading = f"{known.title[0].upper()}{known.title[1:]} ({kind}, {len(findings)}{note})"
+            heading = finding_heading(kind, len(findings))
             rows = [[member_label(audit, finding), finding.detail] for finding in findings[:MAX_LISTED]]
             if len(findings) > MAX_LISTED:
                 rows.append([f"and {len(findings) - MAX_LISTED:,} more", "face128 audit --json lists them"])
@@ -82,6 +82,22 @@ def render_calibration(
         ):
             sections.append(f"<h2>{title}</h2>{paragraph(question, 'about')}{photo_pairs(worst, limits)}")
     return _page("Error rates by threshold", [*sections, *_stranger_risks(risks)])
+
+
+def render_evaluation(evaluations: Sequence[Evaluation]) -> bytes:
+    """Of each model that was measured on the pairs. Raises as plots.draw does."""
+    sections = []
+    for place, one in enumerate(evaluations):
+        sections += [_verdict(evaluation_verdict(one), False), f"<h2>{text(one.card.name)}</h2>"]
+        sections.append(paragraph(f"{one.card.pipeline}. {one.summary}", "about"))
+        if place == 0:
+            sections.append(paragraph(f"{TERMS['FAR']} {TERMS['FRR']} {INTERVAL}", "about"))
+        sections.append(table(risk_tables.evaluation_table(one)))
+        sections.append(f'<div class="plots">{figure(plot_distances, one, CAPTIONS["distances"])}</div>')
+    if failed := evaluations[0].failed:
+        left_out = table(risk_tables.left_out_table(failed, MAX_LISTED))
+        sections.append(f"<h2>Photos that were left out ({len(failed):,})</h2>{left_out}")
+    return _page("How well labelled pairs are told apart", sections)
 
 
 def _page(title: str, sections: Sequence[str]) -> bytes:

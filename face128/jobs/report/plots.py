@@ -1,4 +1,4 @@
-"""The plots of calibrations and stranger risks, as PNG. Needs matplotlib: pip install 'face128[plots]'.
+"""The plots of calibrations, evaluations and stranger risks, as PNG. Needs matplotlib: pip install 'face128[plots]'.
 
 Blue and orange differ for everybody, and every line has a style of its own. A rate of which nothing was counted is
 drawn as what it may be at most: a caret that points down.
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from face128.jobs.audit.stranger_risk import StrangerRisk
     from face128.jobs.calibrate.bootstrap import RateEstimate
     from face128.jobs.calibrate.calibrate import Calibration
+    from face128.jobs.calibrate.evaluate import Evaluation
 
 T = TypeVar("T")
 Theme = Literal["light", "dark"]
@@ -80,13 +81,13 @@ def figure_of(plot: Callable[[Axes, T], None], data: T, theme: Theme, size: Size
         yield figure
 
 
-def plot_distances(axes: Axes, calibration: Calibration) -> None:
-    pairs = calibration.pairs
+def plot_distances(axes: Axes, measured: Calibration | Evaluation) -> None:
+    pairs = measured.pairs
     edges = np.linspace(0, float(pairs.distances.max()), BINS)
     for place, (genuine, label) in enumerate(((True, "two photos of one person"), (False, "photos of two people"))):
         heights, _ = np.histogram(pairs.distances[pairs.genuine == genuine], edges, density=True)
         axes.stairs(heights, edges, color=f"C{place}", fill=genuine, alpha=0.45 if genuine else 1, lw=2, label=label)
-    _draw_threshold(axes, calibration.card.threshold)
+    _draw_threshold(axes, measured.card.threshold)
     axes.set(xlabel="distance between two photos", ylabel="how often", yticks=[], xlim=(0, edges[-1]))
 
 

@@ -15,7 +15,7 @@ from face128.jobs.calibrate.photo_pairs import short_name
 from face128.jobs.report import risk_tables
 from face128.jobs.report.photo_qualities import print_qualities
 from face128.jobs.report.risk_tables import Table
-from face128.jobs.report.verdict import Verdict, member_label, suspected_folders
+from face128.jobs.report.verdict import Verdict, finding_heading, member_label, suspected_folders
 from face128.jobs.wording import COMPARISON, GROWTH, HUBS, INTERVAL, TERMS, counted
 from face128.terminal.speech import OUT
 
@@ -32,12 +32,11 @@ def print_verdict(verdict: Verdict) -> None:
 
 def print_audit(audit: Audit, verdict: Verdict) -> None:
     print_verdict(verdict)
-    for kind, known in KINDS.items():
+    for kind in KINDS:
         findings = [finding for finding in audit.findings if finding.kind == kind]
         if not findings:
             continue
-        note = "" if known.needs_person else ", for your information"
-        OUT.heading(f"{known.title[0].upper()}{known.title[1:]} ({kind}, {len(findings)}{note})")
+        OUT.heading(finding_heading(kind, len(findings)))
         rows = [[member_label(audit, finding), finding.detail] for finding in findings[:MAX_LISTED]]
         if len(findings) > MAX_LISTED:
             rows.append([f"and {len(findings) - MAX_LISTED:,} more", "--json lists them"])
@@ -91,10 +90,7 @@ def print_calibrations(calibrations: Sequence[Calibration], verdict: Verdict) ->
 def print_evaluation(evaluation: Evaluation, verdict: Verdict, *, is_first: bool = True) -> None:
     print_verdict(verdict)
     OUT.heading(f"{evaluation.card.name}, {evaluation.card.pipeline}")
-    OUT.say(
-        f"{counted(evaluation.photos, 'photo')} of {counted(evaluation.pairs.person_count, 'person', 'people')}, "
-        f"{len(evaluation.failed):,} left out; {counted(evaluation.listed, 'pair')}, {evaluation.left_out:,} left out."
-    )
+    OUT.say(evaluation.summary)
     if is_first:
         _print_left_out(evaluation.failed)
         OUT.say(f"{TERMS['FAR']} {TERMS['FRR']} {INTERVAL}")

@@ -39,12 +39,14 @@ def print_counts(result: Reencoding) -> None:
     print_left_out(result.left_out)
     print_misnamed([failure for failure in result.failures if failure.regNo is None])
     if counts.failed:
-        reasons = Counter(_reason(failure) for failure in result.failures if failure.regNo is not None)
-        ERR.say("Failed: " + ", ".join(f"{reason} ({count})" for reason, count in reasons.most_common()))
+        encoded = [failure for failure in result.failures if failure not in result.refused]
+        ERR.say(f"Failed: {_reasons([failure for failure in encoded if failure.regNo is not None])}")
     if result.enrolled_count is not None:
         ERR.say(f"{plural(result.enrolled_count, 'member is', 'members are')} enrolled in the service")
     for column, count in result.written_counts.items():
         ERR.say(f"{plural(count, 'member has', 'members have')} their descriptor in {column}")
+    if result.refused:
+        ERR.say(f"Refused: {_reasons(result.refused)}")
 
 
 def print_left_out(left_out: list[str]) -> None:
@@ -59,8 +61,11 @@ def print_misnamed(entries: Sequence[PhotoFailure | RejectedEntry]) -> None:
         ERR.say(f"{len(entries):,} misnamed{': ' if places else ''}{places}. {entries[0].error}")
 
 
-def _reason(failure: PhotoFailure) -> str:
-    return AGAIN[failure.code][0] if failure.code in AGAIN else failure.code.replace("_", " ")
+def _reasons(failures: Sequence[PhotoFailure]) -> str:
+    """Each reason and how often, the most frequent first."""
+    codes = Counter(failure.code for failure in failures)
+    names = {code: AGAIN[code][0] if code in AGAIN else code.replace("_", " ") for code in codes}
+    return ", ".join(f"{names[code]} ({count})" for code, count in codes.most_common())
 
 
 def _print_adjusted(result: Reencoding) -> None:
@@ -96,7 +101,10 @@ def _print_written(result: Reencoding, files: ResultFiles) -> None:
     if again := len(result.without) + len(result.only_poor):
         written[files.again] = f"{plural(again, 'member')} to photograph again"
     if result.failures:
-        written[files.failed] = f"{plural(len(result.failures), 'photo')} without a descriptor, with the reason"
+        written[files.failed] = (
+            f"{plural(len(result.failures), 'photo that failed or was', 'photos that failed or were')} refused, "
+            "with the reason"
+        )
     if result.qualities.poor:
         written[files.poor] = f"{plural(len(result.qualities.poor), 'photo')} of poor quality"
     written[files.journal] = "what is done: keep it, and the next run encodes only what is new"

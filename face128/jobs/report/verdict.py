@@ -47,6 +47,13 @@ def member_label(audit: Audit, finding: Finding) -> str:
     return some_of(labels, 4) if len(labels) != 2 else " and ".join(labels)
 
 
+def finding_heading(kind: str, count: int) -> str:
+    """What stands above the findings of one kind."""
+    title = KINDS[kind].title
+    note = "" if KINDS[kind].needs_person else ", for your information"
+    return f"{title[0].upper()}{title[1:]} ({count:,}{note})"
+
+
 def number_and_name(reg_no: object, name: str | None) -> str:
     return f"{reg_no} ({name})" if name else str(reg_no)
 

@@ -117,7 +117,7 @@ def test_only_what_needs_a_person_sets_the_exit_status(tmp_path: Path, clean: li
     assert json.loads(bad.stdout)["findings"][0]["members"] == [2, 7]
     table = face128("audit", tmp_path / "bad.json")
     assert table.returncode == 1
-    assert "duplicate" in table.stdout
+    assert "One photo is enrolled under two numbers (1)" in table.stdout
 
 
 @pytest.mark.parametrize("text", ["no json", "7", '{"enrolled": 7}'])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
@@ -15,7 +16,13 @@ from command_line import face128
 from lfw import LFW, needs_lfw
 from PIL import Image
 
-from face128.jobs.calibrate.bootstrap import MIN_ACCEPTED_PEOPLE, RateEstimate, far_and_frr, threshold_for_far
+from face128.jobs.calibrate.bootstrap import (
+    MIN_ACCEPTED_PEOPLE,
+    RateEstimate,
+    accuracy,
+    far_and_frr,
+    threshold_for_far,
+)
 from face128.jobs.calibrate.calibrate import counted_risk
 from face128.jobs.calibrate.photo_pairs import PhotoPairs, pair_photos
 
@@ -120,10 +127,21 @@ def test_a_rate_of_zero_has_an_interval_too() -> None:
     assert frr.high == pytest.approx(1 - 0.05 ** (1 / 12))
 
 
-def test_no_upper_end_exceeds_that_of_a_looser_threshold() -> None:
-    far, frr = far_and_frr(population(12), np.linspace(0.1, 6, 60).tolist())
-    assert [rate.high for rate in far] == sorted(rate.high for rate in far)
-    assert [rate.high for rate in frr] == sorted((rate.high for rate in frr), reverse=True)
+def test_a_rate_of_one_has_an_interval_too() -> None:
+    far, frr = far_and_frr(population(12), [0.0, 50.0])
+    assert (far[1].value, frr[0].value) == (1, 1)
+    assert far[1].low == pytest.approx(0.05 ** (1 / 6))
+    assert frr[0].low == pytest.approx(0.05 ** (1 / 12))
+    assert accuracy(population(12), 50.0).high < 1
+    everything_right = replace(population(12), genuine=np.ones(len(population(12).genuine), bool))
+    assert accuracy(everything_right, 50.0).low == pytest.approx(0.05 ** (1 / 6))
+
+
+def test_no_end_exceeds_that_of_a_looser_threshold() -> None:
+    far, frr = far_and_frr(population(12), np.linspace(0.0, 50, 600).tolist())
+    for ends in ([(rate.low, rate.high) for rate in far], [(rate.low, rate.high) for rate in reversed(frr)]):
+        for end in zip(*ends, strict=True):
+            assert list(end) == sorted(end)
 
 
 def test_the_threshold_for_a_far_is_the_greatest_that_keeps_it() -> None:

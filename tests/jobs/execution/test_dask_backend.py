@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import threading
 import time
@@ -13,6 +14,8 @@ from typing import Any
 import dask
 import pytest
 from distributed import LocalCluster
+from forked_command import forked
+from pseudo_terminal import CTRL_C, pseudo_terminal
 from reencoding import crops, failed, journal
 
 from face128.errors import BadRequest, ConfigurationError
@@ -66,6 +69,25 @@ def test_a_cluster_gives_the_file_that_one_machine_gives(
     out = tmp_path / "enrolled.json"
     assert run(photos, out, DaskBackend(cluster.scheduler_address, sends_photos)) == expected
     assert failed(out) == {"7777_Broken.jpg": "bad_image"}
+
+
+def test_ctrl_c_saves_what_the_cluster_has_done_and_a_second_run_goes_on(
+    photos: Path, cluster: LocalCluster, tmp_path: Path
+) -> None:
+    command = ("reencode", photos, "--out", "enrolled.json", "--cluster", cluster.scheduler_address)
+    with pseudo_terminal(tmp_path, *command) as terminal:
+        shown = terminal.wait_for(lambda text: re.search(r"[1-9][0-9]*/121 ", text) is not None)
+        counted_photos = int(re.findall(r"([0-9]+)/121", shown)[-1])
+        terminal.type(CTRL_C)
+        status, text = terminal.end(), " ".join(terminal.text.split())
+    assert status == 130, text
+    assert "Stopping..." in text
+    assert "Traceback" not in text
+    saved = len(journal(tmp_path / "enrolled.json"))
+    assert f"{saved} of 121 photos are saved in enrolled.journal.jsonl. Run the same command again" in text
+    assert PHOTOS > saved >= counted_photos
+    run_again = forked(tmp_path, *command)
+    assert f"{121 - saved - 1} encoded now, 1 failed, {saved} from before" in run_again.stderr
 
 
 class CountingBackend(DaskBackend):

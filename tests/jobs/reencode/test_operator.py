@@ -5,7 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import re
+import sqlite3
+import time
 from pathlib import Path
 
 import dlib_truth
@@ -14,7 +17,7 @@ from forked_command import forked
 from PIL import Image
 from pseudo_terminal import CTRL_C, PseudoTerminal, pseudo_terminal
 from reencoding import crops, journal
-from serving import photo
+from serving import photo, serving
 
 FAKE = ("--out", "enrolled.json", "--engine", "fake")
 
@@ -164,6 +167,57 @@ def test_who_must_be_photographed_again_is_listed_with_the_reason_and_what_to_do
 
 def _resized(name: str) -> Image.Image:
     return Image.open(io.BytesIO(photo(name))).convert("RGB").resize((400, 500))
+
+
+def test_open_shows_who_must_be_photographed_again(club: Path) -> None:
+    """With a program of the desktop's name on the PATH, as a desktop has one."""
+    opener = club / "bin" / "xdg-open"
+    opener.parent.mkdir()
+    opener.write_text('#!/bin/sh\necho "$1" > opened.txt\n')
+    opener.chmod(0o755)
+    path = f"{opener.parent}:{os.environ['PATH']}"
+    Image.new("RGB", (50, 50)).save(club / "photos" / "20_Nobody.png")
+    assert forked(club, "reencode", "photos", *FAKE, "--open", PATH=path).returncode == 1
+    deadline = time.monotonic() + 10
+    while not (club / "opened.txt").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert (club / "opened.txt").read_text().strip() == "enrolled.again.csv"
+    run = forked(club, "reencode", "photos", *FAKE, "--open", PATH="/nowhere")
+    assert run.returncode == 1
+    assert "No program could be opened here: open enrolled.again.csv yourself." in run.stderr
+
+
+def test_ctrl_c_while_members_are_posted_keeps_who_is_enrolled(club: Path) -> None:
+    """The service answers slowly, since another program holds its database."""
+    people = club / "people"
+    people.mkdir()
+    for number, name in enumerate(name for name in dlib_truth.ONE_FACE_PHOTOS if name != "obama-2009.jpg"):
+        (people / f"{number}_{name}").write_bytes(photo(name))
+    command = ("reencode", "people", "--out", "people.json", "--engine", "fake", "--post")
+    with serving(FACE128_ENGINES="fake", FACE128_DATA=str(club / "data")) as client:
+        member = {"files": {"file": photo("obama-2009.jpg")}, "data": {"name": "F"}}
+        assert client.post("/enroll_faces/first", **member).is_success
+        holder = sqlite3.connect(club / "data" / "gallery.sqlite", isolation_level=None)
+        holder.execute("BEGIN IMMEDIATE")
+        with pseudo_terminal(club, *command, str(client.base_url)) as terminal:
+            terminal.wait_for("Enrolling")
+            terminal.type(CTRL_C)
+            status, text = end(terminal)
+        holder.execute("ROLLBACK")
+        assert status == 130
+        assert "Stopping..." in text
+        assert "Traceback" not in text
+        assert "Run the same command again" in text
+        run = forked(club, *command, str(client.base_url))
+        assert run.returncode == 0, run.stderr
+        assert "4 members are enrolled in the service" in run.stderr
+        assert client.get("/records").json()["total_count"] == 5
+        (people / "9_Again.jpg").write_bytes(photo("obama-2009.jpg"))
+        run = forked(club, *command, str(client.base_url))
+        assert run.returncode == 1
+        assert "4 members are enrolled in the service" in run.stderr
+        assert "Refused: duplicate (1)" in run.stderr
+        assert "people.failed.csv: 1 photo that failed or was refused, with the reason" in run.stderr
 
 
 def test_ctrl_c_saves_what_the_bar_has_counted_and_says_how_to_go_on(tmp_path: Path) -> None:

@@ -1,19 +1,32 @@
-"""The pages of audit and calibrate in Chromium: three widths, light and dark, on paper; and their figures."""
+"""The pages of audit, calibrate and evaluate in Chromium: three widths, light and dark, on paper; and their figures."""
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from forked_command import forked
-from reports import TWINS, member, members_with_defects, people_folder, shares, strangers, write_members
+from reports import (
+    TWINS,
+    labelled_pairs,
+    member,
+    members_with_defects,
+    people_folder,
+    shares,
+    strangers,
+    write_members,
+)
 from web_page import WebPage, browser
 
+from face128.jobs.report.verdict import finding_heading
+
 WIDTHS = (360, 800, 1600)
-PAGES = ("audit", "calibration", "gallery")
+PAGES = {"audit": "audit", "calibration": "calibration", "gallery": "calibration", "evaluation": "evaluation"}
+"""The file's name, by the folder's."""
 
 
 @pytest.fixture(scope="module")
@@ -29,17 +42,18 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, A
     write_members(folder / "bad.json", members_with_defects())
     write_members(folder / "good.json", [member(i, f"<b>{i}", vector) for i, vector in enumerate(strangers(250))])
     people_folder(folder / "people")
+    labelled_pairs(folder)
     lines = {
         "audit": "audit bad.json --out audit --json",
         "calibration": "calibrate people --out calibration --json",
         "gallery": "calibrate --gallery good.json --out gallery --json",
+        "evaluation": "evaluate pairs.txt lfw --out evaluation --json",
     }
     found = {}
     for name, line in lines.items():
         run = forked(folder, *line.split(), FACE128_THREADS="1")  # it loads the engine once
         assert run.returncode == (1 if name == "audit" else 0), run.stderr
-        page = folder / name / f"{'audit' if name == 'audit' else 'calibration'}.html"
-        found[name] = page, json.loads(run.stdout)
+        found[name] = folder / name / f"{PAGES[name]}.html", json.loads(run.stdout)
     return found
 
 
@@ -75,7 +89,7 @@ def test_a_page_is_readable(
     assert smallest >= 12
 
 
-@pytest.mark.parametrize("name", ["audit", "calibration"])
+@pytest.mark.parametrize("name", ["audit", "calibration", "evaluation"])
 def test_plots_are_drawn_for_the_theme_and_for_small_screens(
     name: str, tab: WebPage, reports: dict[str, tuple[Path, Any]]
 ) -> None:
@@ -87,7 +101,7 @@ def test_plots_are_drawn_for_the_theme_and_for_small_screens(
     assert len(chosen) == 4
 
 
-@pytest.mark.parametrize("name", ["audit", "calibration"])
+@pytest.mark.parametrize("name", ["audit", "calibration", "evaluation"])
 def test_on_paper_no_row_and_no_figure_is_cut(name: str, tab: WebPage, reports: dict[str, tuple[Path, Any]]) -> None:
     tab.open(reports[name][0], 800, "dark")
     tab.ask("Emulation.setEmulatedMedia", media="print")
@@ -127,8 +141,8 @@ def test_the_figures_of_an_audit_are_those_of_its_json(tab: WebPage, reports: di
     number, name, other, other_name = TWINS
     assert f"{number} ({name}) and {other} ({other_name})" in [row[0] for row in defects]
     order = tab.value("[...document.querySelectorAll('h2')].map((e) => e.innerText)")
-    kinds = list(dict.fromkeys(finding["kind"] for finding in answer["findings"]))
-    assert [heading.split("(")[1].split(",")[0] for heading in order[: len(kinds)]] == kinds
+    kinds = Counter(finding["kind"] for finding in answer["findings"])
+    assert order[: len(kinds)] == [finding_heading(kind, count) for kind, count in kinds.items()]
     assert order[len(kinds)].startswith("Estimates from"), "defects come before estimates"
     check_stranger_risks(tab, answer)
 
@@ -154,6 +168,9 @@ def check_rate(text: str, value: float, low: float, high: float) -> None:
     if value == 0:
         assert text.startswith("at most")
         assert shares(text) == pytest.approx([high], rel=0.06)
+    elif value == 1:
+        assert shares(text) == pytest.approx([1, low], rel=0.06)
+        assert "at least" in text
     else:
         assert shares(text) == pytest.approx([value, low, high], rel=0.06, abs=1e-4)
 
@@ -190,10 +207,31 @@ def test_the_figures_of_a_gallery_are_those_of_its_json(tab: WebPage, reports: d
     assert answer["crowds"][0]["wanted_fpir"][0]["threshold"]
 
 
+def test_the_figures_of_an_evaluation_are_those_of_its_json(tab: WebPage, reports: dict[str, tuple[Path, Any]]) -> None:
+    page, answer = reports["evaluation"]
+    tab.open(page)
+    for row, rates in zip(table(tab, "two people taken for one (FAR)"), answer["rates"], strict=True):
+        assert float(row[0]) == rates["threshold"]
+        for cell, kind, count, pairs in (
+            (row[1], "far", "accepted_impostor_pairs", "impostor_pairs"),
+            (row[2], "frr", "refused_genuine_pairs", "genuine_pairs"),
+        ):
+            counted, share = cell.split(": ")
+            assert counted == f"{rates[count]} of {answer[pairs]}"
+            check_rate(share, rates[kind], *rates[f"{kind}_interval"])
+    assert table(tab, "left out because")[0][:2] == ["Hopper/Hopper_0002.jpg", "no_face"]
+    assert "7 photos of 4 people" in tab.value("document.body.innerText")
+
+
 def test_each_abbreviation_is_explained_once_where_it_stands(
     tab: WebPage, reports: dict[str, tuple[Path, Any]]
 ) -> None:
-    for name, terms in (("audit", ["FPIR", "alpha"]), ("calibration", ["FAR", "FRR"]), ("gallery", ["FPIR", "alpha"])):
+    for name, terms in (
+        ("audit", ["FPIR", "alpha"]),
+        ("calibration", ["FAR", "FRR"]),
+        ("gallery", ["FPIR", "alpha"]),
+        ("evaluation", ["FAR", "FRR"]),
+    ):
         tab.open(reports[name][0])
         text = tab.value("document.querySelector('main').innerText")
         for term in terms:
