@@ -34,12 +34,12 @@ check: $(VENV)/.test ## Check lint, formatting, types and the layers of imports.
 fuzz: $(VENV)/.test ## Test with 100,000 mutated requests, 80,000 damaged photos, 100,000 bodies of /match, 38,000 weight files; some minutes.
 	FUZZ_FULL=1 $(BIN)/python -m pytest -s tests/fuzz
 
-bench: $(VENV)/.test ## Compare with face_recognition and the naive service; writes docs/benchmarks.*
-	$(BIN)/python -m benchmarks
+bench: $(VENV)/.test ## Compare with face_recognition and the naive service; writes docs/benchmarks.*. PARTS=sizes: only that.
+	$(BIN)/python -m benchmarks $(PARTS)
 
 lock: $(VENV)/.release ## Write requirements.lock: versions and hashes of the image's packages.
-	$(BIN)/uv pip compile --quiet --upgrade pyproject.toml --extra mysql --extra postgresql --python-version 3.11 \
-		--python-platform linux --generate-hashes --no-annotate --custom-compile-command 'make lock' -o requirements.lock
+	$(BIN)/uv pip compile --quiet --upgrade pyproject.toml --extra mysql --extra postgresql --extra encryption \
+		--python-version 3.11 --python-platform linux --generate-hashes --no-annotate --custom-compile-command 'make lock' -o requirements.lock
 
 audit: $(VENV)/.release ## Look for known vulnerabilities of the packages in requirements.lock.
 	BIN=$(BIN) .ci/audit

@@ -30,7 +30,17 @@ PARTS = (
     "faceapi",
 )
 """Modules of this package with a function ``measure() -> Report``."""
-OPTIONAL_PARTS = ("isolation", "overload", "metrics")
+OPTIONAL_PARTS = (
+    "isolation",
+    "overload",
+    "metrics",
+    "sizes",
+    "milvus_recall",
+    "contention",
+    "transfer",
+    "encryption",
+    "trail",
+)
 """Run only if named: they use all processors for minutes."""
 
 

@@ -44,12 +44,12 @@ def _measure(service: Service, isolation: str, report: Report) -> None:
     calls = traffic.prepare(service)
     costs_s = {}  # seconds of the whole service per answer
     for path, some in calls.items():
-        alone = traffic.closed_loop(service, traffic.in_order({path: some}, (path,)), CAPACITY_CLIENTS, ONE_PATH_S)
+        alone = traffic.closed_loop(service.port, traffic.in_order({path: some}, (path,)), CAPACITY_CLIENTS, ONE_PATH_S)
         costs_s[path] = alone.seconds / alone.correct[path]
         report.notes.append(f"{isolation}: {path} alone, {1 / costs_s[path]:.1f}/s.")
     before_ms = _median_encode_ms(service, calls)
     mix = traffic.in_order(calls)
-    at_capacity = traffic.closed_loop(service, mix, CAPACITY_CLIENTS, MIX_S)
+    at_capacity = traffic.closed_loop(service.port, mix, CAPACITY_CLIENTS, MIX_S)
     capacity = sum(at_capacity.rates().values())
     peak_memory = PeakMemory(service.process_id)
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
@@ -97,7 +97,9 @@ def _median_ms(outcome: traffic.Outcome) -> dict[str, float]:
 def _median_encode_ms(service: Service, calls: dict[str, list[traffic.Call]]) -> float:
     """The median of /encode-image, sent by one client for two seconds."""
     path = "/encode-image"
-    return median(traffic.closed_loop(service, traffic.in_order({path: calls[path]}, (path,)), 1, 2).times_ms[path])
+    return median(
+        traffic.closed_loop(service.port, traffic.in_order({path: calls[path]}, (path,)), 1, 2).times_ms[path]
+    )
 
 
 def health_waits_ms(port: int, seconds: float) -> list[float]:

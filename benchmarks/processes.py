@@ -36,6 +36,14 @@ def resource_usage(process_id: int) -> ResourceUsage:
     return ResourceUsage(memory_mb, private_mb, handles, threads, processes)
 
 
+def peak_memory_mb(process_id: int) -> float:
+    """The greatest resident memory so far, in 10^6 bytes; 0 of a process that has ended."""
+    try:
+        return _field(process_id, "status", "VmHWM") * 1024 / 1e6
+    except (OSError, StopIteration):
+        return 0.0
+
+
 def process_tree(process_id: int) -> list[int]:
     """The process and its descendants, ancestors first."""
     found = [process_id]

@@ -63,7 +63,7 @@ def prepare(service: Service) -> dict[str, list[Call]]:
     for index in ENROLLED:
         service.send(_enrolment(photos[index], PEOPLE[index]))
     calls: dict[str, list[Call]] = {"/match": [_match(seed) for seed in range(PROBES)]}
-    calls["/encode-image"] = [Call(u.path, _raw(u), json.loads(service.send(u))) for u in map(upload, photos)]
+    calls["/encode-image"] = [Call(u.path, raw(u), json.loads(service.send(u))) for u in map(upload, photos)]
     descriptors = np.array([call.expected["descriptor"] for call in calls["/encode-image"]])
     calls["/match_face"] = []
     for photo, descriptor in zip(photos, descriptors, strict=True):
@@ -72,7 +72,7 @@ def prepare(service: Service) -> dict[str, list[Call]]:
         person = PEOPLE[ENROLLED[int(distances.argmin())]]
         granted = {"status": "access_granted", "user_id": person, "name": person}
         expected = granted if distances.min() <= 0.38 else {"status": "access_denied"}
-        calls["/match_face"].append(Call(face.path, _raw(face), expected))
+        calls["/match_face"].append(Call(face.path, raw(face), expected))
     return calls
 
 
@@ -84,7 +84,7 @@ def _match(seed: int) -> Call:
     distances = np.linalg.norm(members - np.array(document["descriptor"]), axis=1)
     nearest = document["enrolled"][int(distances.argmin())]
     match = {"regNo": nearest["regNo"], "name": nearest["name"]}
-    return Call(request.path, _raw(request), match if distances.min() <= 0.38 else {"match": False})
+    return Call(request.path, raw(request), match if distances.min() <= 0.38 else {"match": False})
 
 
 def _enrolment(photo: bytes, person: str) -> Request:
@@ -94,7 +94,7 @@ def _enrolment(photo: bytes, person: str) -> Request:
     return Request(f"/enroll_faces/{person}?replace=true", name.encode() + (request.body or b""), request.content_type)
 
 
-def _raw(request: Request) -> bytes:
+def raw(request: Request) -> bytes:
     content = request.body or b""
     head = f"POST {request.path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {request.content_type}\r\n"
     return f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content
@@ -107,12 +107,12 @@ def in_order(calls: dict[str, list[Call]], mix: tuple[str, ...] = MIX) -> Callab
     return lambda: next(turns[next(paths)])
 
 
-def closed_loop(service: Service, next_call: Callable[[], Call], clients: int, seconds: float) -> Outcome:
+def closed_loop(port: int, next_call: Callable[[], Call], clients: int, seconds: float) -> Outcome:
     """Each client sends its next call when it has an answer."""
     outcome = Outcome()
 
     async def client(end: float) -> None:
-        connection = _Connection(service.port)
+        connection = _Connection(port)
         while time.perf_counter() < end:
             await connection.call(next_call(), outcome)
         connection.close()

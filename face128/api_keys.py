@@ -1,4 +1,4 @@
-"""API keys: a name, the SHA-256 of the key, and its scopes. The key itself is stored nowhere.
+"""API keys: a name, the SHA-256 of the key, its scopes, and its collection if it has one. The key is stored nowhere.
 
 A plain SHA-256 is enough for random keys: nobody finds one of 2**256 by trying, however fast the hash is. A slow hash
 (scrypt, Argon2) is for passwords that people choose, and would cost each request 100 ms.
@@ -19,6 +19,8 @@ Scope = Literal["match", "encode", "gallery", "admin"]
 admin: metrics and maintenance. No scope includes another."""
 
 SCOPES: frozenset[Scope] = frozenset(get_args(Scope))
+SCOPES_OF_COLLECTION = SCOPES - {"admin"}
+"""Of a key that is bound to a collection: metrics and maintenance are those of all collections."""
 
 KEY_PREFIX = "face128_"  # so that secret scanners recognize a leaked key
 RANDOM_BYTES = 32
@@ -36,10 +38,11 @@ _PLACEHOLDER_WORDS = re.compile(
 _MAX_DIGITS_OF_PLACEHOLDER = 8
 _PLACEHOLDER_REFUSED = "A key is a placeholder, as documentation has them. Make one with: face128 keys new NAME"
 
-_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_ENTRY = re.compile(rf"({_NAME.pattern}):([0-9a-fA-F]{{64}})(?::(.*))?")
+NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+"""What the name of a key, and that of a collection, may be."""
+_ENTRY = re.compile(rf"({NAME.pattern}):([0-9a-fA-F]{{64}})(?::([^@]*))?(?:@(.*))?")
 # A mistyped entry. As a plain secret no caller could ever match it.
-_MALFORMED_ENTRY = re.compile(r".*:[0-9a-fA-F]{48,}(:.*)?")
+_MALFORMED_ENTRY = re.compile(r".*:[0-9a-fA-F]{48,}([:@].*)?")
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,7 @@ class ApiKey:
     name: str
     digest: bytes = field(repr=False)  # SHA-256 of the key's UTF-8
     scopes: frozenset[Scope] = SCOPES
+    collection: str | None = None  # to which it is bound; None: it may use any
     plain: bool = False  # the settings held the key itself, not its hash
     short: bool = False  # a plain key that might be guessed
 
@@ -58,21 +62,23 @@ class ApiKey:
 
     @property
     def entry(self) -> str:
-        """Its entry in FACE128_API_KEYS: ``name:sha256[:scope+scope]``; without scopes it has all of them."""
+        """Its entry in FACE128_API_KEYS: ``name:sha256[:scope+scope][@collection]``; see ``_parse_scopes``."""
         scopes = "+".join(scope for scope in get_args(Scope) if scope in self.scopes)
-        return f"{self.name}:{self.digest.hex()}" + ("" if self.scopes == SCOPES else f":{scopes}")
+        every = self.scopes == (SCOPES if self.collection is None else SCOPES_OF_COLLECTION)
+        bound = "" if self.collection is None else f"@{self.collection}"
+        return f"{self.name}:{self.digest.hex()}" + ("" if every else f":{scopes}") + bound
 
 
 def new_secret() -> str:
     return KEY_PREFIX + secrets.token_urlsafe(RANDOM_BYTES)
 
 
-def key_from_secret(name: str, secret: str, scopes: str | None = None) -> ApiKey:
+def key_from_secret(name: str, secret: str, scopes: str | None = None, collection: str | None = None) -> ApiKey:
     """What the service stores of a key. Raises ValueError for an invalid name or scope, and for a placeholder."""
-    if not _NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         raise ValueError("A name has letters, digits, dots, dashes and underscores, 64 at most.")
     _refuse_placeholder(secret)
-    return ApiKey(name, hash_secret(secret), _parse_scopes(scopes))
+    return ApiKey(name, hash_secret(secret), _parse_scopes(scopes, collection), collection)
 
 
 def parse_entry(entry: str, position: int) -> ApiKey:
@@ -81,10 +87,12 @@ def parse_entry(entry: str, position: int) -> ApiKey:
     Raises ValueError for a malformed entry and for a placeholder. The message quotes no value.
     """
     if parts := _ENTRY.fullmatch(entry):
-        name, sha256, scopes = parts.groups()
-        return ApiKey(name, bytes.fromhex(sha256), _parse_scopes(scopes))
+        name, sha256, scopes, collection = parts.groups()
+        return ApiKey(name, bytes.fromhex(sha256), _parse_scopes(scopes, collection), collection)
     if _MALFORMED_ENTRY.fullmatch(entry):
-        raise ValueError(f"Entry {position + 1} is not name:sha256[:scope+scope], and too much like it to be a key.")
+        raise ValueError(
+            f"Entry {position + 1} is not name:sha256[:scope+scope][@collection], and too much like it to be a key."
+        )
     _refuse_placeholder(entry)
     short = len(entry) < SAFE_SECRET_CHARACTERS
     return ApiKey(f"plain-{position + 1}", hash_secret(entry), plain=True, short=short)
@@ -116,10 +124,16 @@ def _refuse_placeholder(secret: str) -> None:
         raise ValueError(_PLACEHOLDER_REFUSED)
 
 
-def _parse_scopes(text: str | None) -> frozenset[Scope]:
+def _parse_scopes(text: str | None, collection: str | None) -> frozenset[Scope]:
+    """Those that are named; without names all, but that a key of one collection never has the scope admin."""
+    if collection is not None and not NAME.fullmatch(collection):
+        raise ValueError("The name of a collection has letters, digits, dots, dashes and underscores, 64 at most.")
+    all_scopes = SCOPES if collection is None else SCOPES_OF_COLLECTION
     if text is None:
-        return SCOPES
+        return all_scopes
     named = {part.strip() for part in text.split("+")}
     if not named <= SCOPES:
         raise ValueError(f"The scopes are {'+'.join(get_args(Scope))}, or some of them.")
+    if not named <= all_scopes:
+        raise ValueError("The scope admin is for all collections: a key that is bound to one cannot have it.")
     return frozenset(scope for scope in SCOPES if scope in named)

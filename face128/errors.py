@@ -139,6 +139,13 @@ class TooFewMembers(
     """For the cohort rule, which needs ``members_needed`` members."""
 
 
+class ConsentRequired(
+    InvalidRequest,
+    code="consent_required",
+    sentence="Nobody is enrolled here without their consent: name it in the field consent.",
+): ...
+
+
 class NoFace(Face128Error, code="no_face", status=422, sentence="No face detected in image"): ...
 
 
@@ -213,6 +220,13 @@ class GallerySchema(
     DatabaseUnavailable,
     code="gallery_schema",
     sentence="The gallery's tables are not those of this version of face128. Nothing was changed.",
+): ...
+
+
+class GalleryLocked(
+    DatabaseUnavailable,
+    code="gallery_locked",
+    sentence="The gallery is encrypted, and its key was not given: FACE128_GALLERY_KEY.",
 ): ...
 
 

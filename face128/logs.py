@@ -22,7 +22,8 @@ from typing import Any, Literal
 
 LogFormat = Literal["lines", "json"]
 
-request_id: ContextVar[str] = ContextVar("request_id", default="-")  # the id of the request in work
+NO_REQUEST = "-"
+request_id: ContextVar[str] = ContextVar("request_id", default=NO_REQUEST)  # the id of the request in work
 
 
 class WorkerError(RuntimeError):

@@ -26,6 +26,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from face128.api_keys import ApiKey, parse_entry
 from face128.domain.decision_models import DecisionModels
 from face128.domain.decision_rule import Rule
+from face128.domain.gallery_keys import parse_gallery_keys
 from face128.domain.template import Template
 from face128.errors import ConfigurationError
 from face128.logs import LogFormat
@@ -38,6 +39,8 @@ from face128.network_names import (
     check_path_prefix,
     is_loopback,
 )
+
+MilvusIndexType = Literal["FLAT", "HNSW", "IVF_FLAT"]
 
 PREFIX = "FACE128_"
 IDLE_SERVICE_BYTES = 150 * 2**20  # with dlib's engine and no photo (docs/operations.md)
@@ -74,6 +77,11 @@ def _split_at_commas(value: Any) -> Any:
 def _parse_keys(value: Any) -> Any:
     entries = _split_at_commas(value)
     return tuple(parse_entry(entry, i) if isinstance(entry, str) else entry for i, entry in enumerate(entries))
+
+
+def _encrypted(info: ValidationInfo) -> bool:
+    """Whether a key of the gallery is among the settings before this one."""
+    return any(info.data.get(name) for name in ("gallery_key", "gallery_key_file", "gallery_key_command"))
 
 
 def _first_of_several(value: Any) -> Any:
@@ -157,6 +165,19 @@ class Settings(BaseSettings):
     data: Path = Field(default_factory=_data_home)  # folder of the gallery, unless a database is set
     database_url: SecretStr | None = None  # sqlite:///..., mysql+pymysql://... or postgresql+psycopg://...
     milvus_uri: SecretStr | None = None  # Milvus for the gallery's vectors, instead of an index in the process
+    milvus_index: MilvusIndexType = "FLAT"  # Milvus's index; all but FLAT find most of the nearest faces, not all
+    require_consent: bool = False  # refuse to enrol people without a consent
+    trail: bool | None = None  # record who does what to whom; unset: as the gallery was told last, at first not
+    decision_log_days: int = Field(0, ge=0, le=3650)  # how long decisions of the gallery are kept; 0: not at all
+    retention_days: int = Field(0, ge=0, le=36_500)  # after the newest photo; then the person is erased; 0: never
+    inactive_days: int = Field(0, ge=0, le=36_500)  # after the last decision for a person, which must be kept; 0: never
+    open_collections: int = Field(100, ge=1)  # of which each process keeps the indexes, besides the default one
+    # The master keys of an encrypted gallery, the first for what is new: themselves, in a file, or a command's output.
+    gallery_key: SecretStr | None = None
+    gallery_key_file: Path | None = None
+    gallery_key_command: SecretStr | None = None
+    keystore_url: SecretStr | None = Field(None, validate_default=True)  # where the people's keys are; as database_url
+    milvus_clear: bool = Field(False, validate_default=True)  # allow Milvus, in clear, beside an encrypted gallery
     ready_needs_gallery: bool = True  # whether /ready answers 503 while the gallery cannot be used
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: LogFormat = "lines"
@@ -181,6 +202,47 @@ class Settings(BaseSettings):
     def _review_above_alpha(cls, value: float | None, info: ValidationInfo) -> float | None:
         if value is not None and value <= info.data.get("alpha", 0.0):
             raise ValueError("it must be above FACE128_ALPHA")
+        return value
+
+    @field_validator("gallery_key")
+    @classmethod
+    def _readable_keys(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            parse_gallery_keys(value.get_secret_value())
+        return value
+
+    @field_validator("gallery_key_file", "gallery_key_command")
+    @classmethod
+    def _one_source_of_keys(cls, value: Any, info: ValidationInfo) -> Any:
+        if value is not None and _encrypted(info):
+            raise ValueError("set only one of FACE128_GALLERY_KEY, FACE128_GALLERY_KEY_FILE and _COMMAND")
+        return value
+
+    @field_validator("keystore_url")
+    @classmethod
+    def _named_keystore(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        address = info.data.get("database_url")
+        if value is None and _encrypted(info) and address and not address.get_secret_value().startswith("sqlite"):
+            raise ValueError("name a database for the keys, other than the gallery's, with a backup of its own")
+        return value
+
+    @field_validator("milvus_clear")
+    @classmethod
+    def _clear_in_milvus(cls, value: bool, info: ValidationInfo) -> bool:
+        if _encrypted(info) and info.data.get("milvus_uri") and not value:
+            raise ValueError("Milvus would hold the descriptors of the encrypted gallery in clear: 1 if that is right")
+        return value
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether new rows of the gallery are encrypted."""
+        return bool(self.gallery_key or self.gallery_key_file or self.gallery_key_command)
+
+    @field_validator("inactive_days")
+    @classmethod
+    def _needs_last_seen(cls, value: int, info: ValidationInfo) -> int:
+        if value and not info.data.get("decision_log_days"):
+            raise ValueError("who was seen last is known only where FACE128_DECISION_LOG_DAYS keeps decisions")
         return value
 
     @property
@@ -208,6 +270,11 @@ class Settings(BaseSettings):
     def gallery_file(self) -> Path:
         """The SQLite file of the gallery, unless a database is set."""
         return self.data / "gallery.sqlite"
+
+    @property
+    def keystore_file(self) -> Path:
+        """The SQLite file of an encrypted gallery's keys, unless a keystore is set."""
+        return self.data / "gallery-keys.sqlite"
 
     @property
     def on_loopback(self) -> bool:

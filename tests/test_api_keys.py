@@ -11,7 +11,7 @@ from serving import environment
 
 from face128 import api_keys
 from face128.api.auth.throttle import MAX_FAILURES, MAX_NETWORKS, SECONDS_PER_FAILURE, Throttle, client_network
-from face128.api_keys import SCOPES, ApiKey
+from face128.api_keys import SCOPES, ApiKey, key_from_secret, parse_entry
 
 
 def face128(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
@@ -114,3 +114,21 @@ def test_the_memory_for_addresses_is_bounded_and_the_quietest_is_forgotten() -> 
 )
 def test_ipv6_counts_by_its_64(one: str, other: str | None, same: bool) -> None:
     assert (client_network(one) == client_network(other)) is same
+
+
+SHA256 = "0" * 64
+
+
+@pytest.mark.parametrize("scopes", [None, "match", "match+encode"])
+def test_an_entry_names_the_collection_that_its_key_is_bound_to(scopes: str | None) -> None:
+    key = key_from_secret("backend", "0fQ9-not-a-placeholder-7xT2kLw8", scopes, "site-a")
+    assert key.entry.endswith("@site-a")
+    assert parse_entry(key.entry, 0) == key
+    assert key.collection == "site-a"
+    assert key.scopes == (frozenset(scopes.split("+")) if scopes else {"match", "encode", "gallery"})
+
+
+@pytest.mark.parametrize("bound", ["@", "@a b", "@a@b", ":match@", ":admin@a", ":match+admin@a", f"@{'x' * 65}"])
+def test_a_wrong_collection_of_an_entry_stops_the_start(bound: str) -> None:
+    with pytest.raises(ValueError, match="collection"):
+        parse_entry(f"backend:{SHA256}{bound}", 0)

@@ -117,6 +117,13 @@ def drive(client: httpx.Client) -> None:
     client.get(f"/records?limit={NAME}")
     client.get("/records")
     client.get(f"/records/{created['id']}")
+    client.get(f"/people?q={NAME}&after={USER}")
+    assert client.get(f"/people/{USER}").json()["name"] == NAME
+    assert client.patch(f"/people/{USER}", json={"name": NAME, "consent": TAG}).is_success
+    client.patch(f"/people/{USER}", json={"expires_at": NAME})
+    client.post(f"/people/{USER}/merge", json={"into": NAME})
+    client.get(f"/collections?collection={USER}")
+    client.get(f"/decisions?user_id={USER}&since={NAME}")
     client.post("/maintenance/rebuild-index")
     client.delete(f"/records/{created['id']}")
     client.delete(f"/enroll_faces/{USER}")
@@ -184,7 +191,7 @@ def test_no_log_tells_who_or_what_was_sent(tmp_path: Path, form: str, isolation:
         log = read(file)
     assert_discreet(log)
     # All of it was logged, each route by its template.
-    driven = set(re.findall(r"\b(GET|POST|PUT|DELETE) (/\S*) \d{3} ", log))
+    driven = set(re.findall(r"\b(GET|POST|PUT|PATCH|DELETE) (/\S*) \d{3} ", log))
     promised = {(verb.upper(), path) for path, verbs in document["paths"].items() for verb in verbs if verb != "head"}
     assert {(verb, path.replace(":path", "")) for verb, path in driven} >= promised
     for sign in ("internal error", "IntegrityError", "too many wrong API keys", "Invalid HTTP request"):

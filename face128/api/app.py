@@ -22,7 +22,19 @@ from face128.api.middleware.request_log import RequestLog
 from face128.api.openapi import swagger_page
 from face128.api.openapi.document import DocumentedApp
 from face128.api.responses.error_handlers import install_error_handlers
-from face128.api.routes import enrolment, faces, lists, match_and_encode, operations, records, start_page, verify
+from face128.api.routes import (
+    collections,
+    decisions,
+    enrolment,
+    faces,
+    lists,
+    match_and_encode,
+    operations,
+    people,
+    records,
+    start_page,
+    verify,
+)
 from face128.events import set_listener
 from face128.service.service import Service
 from face128.settings import Settings, load_settings
@@ -77,7 +89,7 @@ def create_app(settings: Settings | None = None, process_pool: ProcessPool | Non
         app.add_middleware(
             CORSMiddleware,
             allow_origins=service.settings.cors_origins,
-            allow_methods=("GET", "HEAD", "POST", "PUT", "DELETE"),
+            allow_methods=("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"),
             allow_headers=("*",),
             expose_headers=("X-Request-ID", "Retry-After"),
             allow_private_network="*" not in service.settings.cors_origins,
@@ -85,7 +97,20 @@ def create_app(settings: Settings | None = None, process_pool: ProcessPool | Non
     if service.settings.root_path:
         app.add_middleware(PathPrefix, service.settings.root_path)
     install_error_handlers(app)
-    for module in (match_and_encode, lists, faces, records, enrolment, verify, operations, swagger_page, start_page):
+    for module in (
+        match_and_encode,
+        lists,
+        faces,
+        collections,
+        people,
+        records,
+        enrolment,
+        verify,
+        decisions,
+        operations,
+        swagger_page,
+        start_page,
+    ):
         app.router.routes.extend(module.router.routes)  # flat: an included router is searched on its own, twice
     app.router.default = partial(_serve_trailing_slash, app)
     return app

@@ -72,6 +72,8 @@ def _checks(settings: Settings) -> Iterator[tuple[str, Callable[[], str]]]:
     yield "insightface", partial(_optional_engine, settings, "insightface", settings.insightface_pack, hint)
     if settings.decision_models != "dlib":
         yield "decisions", partial(_decision_models, settings)
+    if settings.encrypted:
+        yield "encryption", partial(_encryption, settings)
     yield "address", partial(_address, settings)
     for name in unknown_variables():
         yield name, _unknown_variable
@@ -137,6 +139,15 @@ def _decision_models(settings: Settings) -> str:
     if problem := decision_problem(settings):
         raise ConfigurationError(problem)
     return f"by {settings.decision_models}, where both sides have both"
+
+
+def _encryption(settings: Settings) -> str:
+    """Neither the key nor where it comes from is told."""
+    try:
+        from face128.gallery.encryption.examination import examine_encryption
+    except ModuleNotFoundError:
+        raise ConfigurationError("a package is missing. Run: pip install 'face128[encryption]'") from None
+    return examine_encryption(settings)
 
 
 def _unknown_variable() -> str:

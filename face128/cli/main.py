@@ -11,6 +11,7 @@ import typer
 
 from face128 import __version__
 from face128.api_keys import SAFE_SECRET_CHARACTERS
+from face128.caller import caller, command_line
 from face128.cli.env_file import apply_env_file
 from face128.cli.errors import print_error
 from face128.cli.gallery import app as gallery
@@ -19,6 +20,7 @@ from face128.cli.jobs import COMMANDS as JOBS
 from face128.cli.keys import app as keys
 from face128.cli.models import app as models
 from face128.cli.photos import encode, match
+from face128.cli.trail import app as trail
 from face128.logs import set_up_logging, silence_native_output
 from face128.network_names import check_listening_host, url_to_open
 from face128.settings import Settings, load_settings, unknown_variables
@@ -34,6 +36,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 app.add_typer(gallery, name="gallery")
 app.add_typer(keys, name="keys")
 app.add_typer(models, name="models")
+app.add_typer(trail, name="trail")
 
 
 def _print_version(wanted: bool) -> None:
@@ -56,6 +59,7 @@ def main(
 
     To begin: face128 init asks five questions, and writes the settings. face128 doctor says whether all is well.
     """
+    caller.set(command_line())
     if env_file:
         apply_env_file(env_file)
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from face128.errors import BadRequest
 from face128.jobs.audit.member_documents import read_documents
-from face128.jobs.files import read_file
+from face128.jobs.files import open_file, read_file
+
+START_BYTES = 4096  # enough to tell JSON from a table
 
 
 def as_json_document(data: bytes, source: Path) -> bytes:
@@ -21,6 +26,17 @@ def as_json_document(data: bytes, source: Path) -> bytes:
         members, model = read_documents(data, source)
         return json.dumps({"enrolled": members, "model": model}).encode()
     return data
+
+
+@contextmanager
+def open_members(path: Path) -> Iterator[BinaryIO]:
+    """A file of members for gallery/member_file.py: JSON as it is, a table as JSON. Raises BadRequest."""
+    from face128.gallery.member_file import is_json
+
+    with open_file(path) as file:
+        start = file.read(START_BYTES)
+        file.seek(0)
+        yield file if is_json(start) else BytesIO(as_json_document(file.read(), path))
 
 
 def read_members_file(path: Path) -> dict[str, Any]:

@@ -55,3 +55,6 @@ EnginesOption = Annotated[
         help="dlib,retail compares both networks and their pair. By default the first of FACE128_ENGINES.",
     ),
 ]
+CollectionOption = Annotated[
+    str, typer.Option("--collection", metavar="NAME", help="The site or tenant; without it, the default collection.")
+]

@@ -13,6 +13,8 @@ import typer
 
 from face128.cli.errors import describe, print_error
 from face128.cli.options import FacesOption, JittersOption, PassesOption
+from face128.cli.terms import ConsentOption, ExpiresOption, given_fields
+from face128.domain.collection import DEFAULT_COLLECTION, check_collection
 from face128.errors import BadRequest
 from face128.settings import Settings, load_settings
 from face128.terminal.progress import Progress, format_duration
@@ -81,6 +83,11 @@ def reencode(
         typer.Option("--template", help="mean: write one descriptor a member, the mean of their photos."),
     ] = "nearest",
     post: Annotated[str | None, typer.Option("--post", help="Also enrol in the service at this URL.")] = None,
+    expires: ExpiresOption = None,
+    consent: ConsentOption = None,
+    collection: Annotated[
+        str, typer.Option("--collection", metavar="NAME", help="Enrol in this collection of the service.")
+    ] = DEFAULT_COLLECTION,
     cluster: ClusterOption = None,
     shared: Annotated[bool, typer.Option("--shared", help="The cluster's workers can read the photos' paths.")] = False,
     force: Annotated[
@@ -123,6 +130,9 @@ def reencode(
         raise BadRequest("--pattern is for the file names of a folder; a query names each photo's member.")
     if (to == "sql") != bool(update):
         raise BadRequest("--to sql and --update TABLE.COLUMN go together: the statements update this column.")
+    if post is None and (expires or consent or collection):
+        raise BadRequest("--expires, --consent and --collection are for the service of --post.")
+    check_collection(collection)
     if watch and not watch.is_dir():
         raise BadRequest(f"--watch {watch} is no folder.")
     check_out(out, members, FIRST_BYTES[to])
@@ -135,7 +145,7 @@ def reencode(
         out,
         _backend(settings, cluster, shared),
         file_writer(to, base64=base64),
-        RemoteService(post, post_key) if post else None,
+        RemoteService(post, post_key, given_fields(expires, consent), collection) if post else None,
         template=template,
         force=force,
         source=str(members) if members else "--query",

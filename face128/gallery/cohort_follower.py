@@ -105,8 +105,13 @@ class CohortFollower:
         with self._lock.writing(), OverwritingFreedMemory():
             if self._graph is None or version <= self._version:
                 return self._graph is not None
-            gone = erased_ids(connection, self._version)
+            gone = self._known(erased_ids(connection, self._version))
             changes = len(gone) + count_photos(connection, self._space, self._version)
+            if not changes and self._version >= complete_from:  # another collection or space has changed
+                self._version = version
+                if self._snapshot is not None:
+                    self._snapshot.version = version
+                return True
             if self._version < complete_from or changes * (len(self._graph) + changes) > MAX_UPDATE_PAIRS:
                 self._graph = self._snapshot = None
                 return False
@@ -117,6 +122,12 @@ class CohortFollower:
                 raise
             self._version, self._snapshot = version, None
         return True
+
+    def _known(self, ids: Ids) -> Ids:
+        """Those of these faces that the graph, or its people, have: others are of another collection or space."""
+        if self._graph is None or not len(ids):
+            return ids
+        return ids[np.isin(ids, self._graph.ids if self._template == "nearest" else self._people.ids)]
 
     def _changes(
         self, connection: sa.Connection, people: PersonTemplates, gone: Ids, above: int | None = None

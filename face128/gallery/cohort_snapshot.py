@@ -49,7 +49,7 @@ class CohortSnapshot:
     """The cohort of a graph. Valid until the graph's next update."""
 
     def __init__(self, graph: KnnGraph, version: int, space: StoredSpace) -> None:
-        self._graph, self._version, self._space = graph, version, space
+        self._graph, self.version, self._space = graph, version, space
         self._cohort = graph.cohort()
         self._ids = graph.ids.copy()
 
@@ -66,7 +66,7 @@ class CohortSnapshot:
     ) -> ScoredCandidates | None:
         """Compare only the nearest faces and the few others that decide; None if those are too many."""
         with np.errstate(over="ignore"):
-            found = index.search_at(self._version, probe.astype(np.float32), FIRST_CANDIDATES)
+            found = index.search_at(self.version, probe.astype(np.float32), FIRST_CANDIDATES)
         if found is None:
             return None
         ids, approximate = found
@@ -103,5 +103,4 @@ class CohortSnapshot:
 
     @cached_property
     def _rows_by_id(self) -> Rows:
-        """The rows in the order of their ids."""
-        return np.argsort(self._ids)
+        return self._graph.rows_by_id()

@@ -11,10 +11,12 @@ from face128.domain import decision_models
 from face128.domain.decision_models import DecisionModels
 from face128.domain.model_card import ModelCard, find_card
 from face128.errors import InconsistentPerson
-from face128.gallery.records import RECORD_COLUMNS, NewFace, Person, Record
-from face128.gallery.space_rows import Embeddings, has_companions, read_descriptors
+from face128.gallery.records import RECORD_COLUMNS, NewFace, Person, stored_vector
+from face128.gallery.space_rows import has_companions, read_descriptors
+from face128.gallery.statements import forms_of_hashes
+from face128.gallery.stored_rows import Embeddings, opened, record_of, stored_as
 from face128.gallery.stored_space import StoredSpace, vectors_of
-from face128.gallery.tables import companions, faces
+from face128.gallery.tables import companions, faces, in_collection
 from face128.matching.templates import MAX_CENTRES, far_from_the_others
 
 _FAR = "This photo is further from the person's other photos than one face is. If it is theirs: force=true."
@@ -38,7 +40,11 @@ def refuse_inconsistent(
     """
     models = {model for face in new for model in (card.name, *face.companions)}
     stored, hashes = _stored(connection, person, models, replace=replace)
-    fresh = [place for place, face in enumerate(new) if hashes.isdisjoint(face.content_hashes(person, card))]
+    fresh = [
+        place
+        for place, face in enumerate(new)
+        if hashes.isdisjoint(forms_of_hashes(connection, face.content_hashes(person, card)))
+    ]
     if not fresh or len(stored) + len(fresh) < 2:
         return
     photos = [*stored, *(new[place].by_model(card) for place in fresh)]
@@ -73,18 +79,21 @@ def _stored(
     connection: sa.Connection, person: Person, models: set[str], *, replace: bool
 ) -> tuple[list[Embeddings], set[str]]:
     """The descriptors and content hashes of the person's stored photos with any of these models."""
-    of_person = faces.c.user_id == person.user_id
+    of_person = stored_as(connection, faces.c.user_id, person.user_id)
     if replace:
         of_person = sa.false()
     if person.name is not None:
-        of_name = faces.c.name == person.name
+        of_name = stored_as(connection, faces.c.name, person.name)
         of_person |= of_name if person.by_name else of_name & (faces.c.record_id == faces.c.user_id)
     of_models: sa.ColumnElement[bool] = faces.c.model.in_(models)
     if has_companions(connection):
-        of_models |= faces.c.id.in_(sa.select(companions.c.face_id).where(companions.c.model.in_(models)))
-    wanted = sa.select(*RECORD_COLUMNS, faces.c.content_hash).where(of_person & of_models)
+        by_others = companions.c.model.in_(models) & in_collection(connection, companions)
+        of_models |= faces.c.id.in_(sa.select(companions.c.face_id).where(by_others))
+    own = of_person & of_models & in_collection(connection)
+    wanted = sa.select(*RECORD_COLUMNS, faces.c.content_hash).where(own)
     rows = connection.execute(wanted.order_by(faces.c.id).limit(MAX_CENTRES)).all()
+    found = [(record_of(connection, row), row[-1]) for row in opened(connection, rows)]
     # A database may compare names without regard to case.
-    same = [row for row in rows if Record.from_row(row).person.same_as(person)]
-    photos = read_descriptors(connection, [(row.id, row.model, row.embedding) for row in same])
-    return photos, {row.content_hash for row in same}
+    same = [(record, content) for record, content in found if record is not None and record.person.same_as(person)]
+    own_rows = [(record.face_id, record.model, stored_vector(record.descriptor)) for record, _ in same]
+    return read_descriptors(connection, own_rows), {content for _, content in same}

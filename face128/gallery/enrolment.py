@@ -1,34 +1,19 @@
-"""Enrols a person's faces, in a writing transaction: all or none, unless one of them looks like somebody else's."""
+"""Stores a person's faces, in a writing transaction: all or none."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 
 import sqlalchemy as sa
 
 from face128.domain.model_card import ModelCard
-from face128.domain.probe import Probe
-from face128.errors import Duplicate, TooManyImages
-from face128.gallery import statements
-from face128.gallery.records import NewFace, Person, Record, SearchHit
+from face128.domain.terms import TermChanges, refuse_expired
+from face128.errors import TooManyImages
+from face128.gallery import people, statements
+from face128.gallery.records import NewFace, Person, Record
+from face128.gallery.retention import Retention
+from face128.gallery.stored_rows import stored_as
 from face128.gallery.tables import faces
-
-NearestFaces = Callable[[sa.Connection, Probe], Iterator[tuple[SearchHit, ModelCard]]]
-
-
-def refuse_duplicates(
-    connection: sa.Connection, person: Person, new: Sequence[NewFace], card: ModelCard, nearest: NearestFaces
-) -> None:
-    """Raise Duplicate for the first of the new faces that is within the threshold of another person's."""
-    for position, face in enumerate(new):
-        for hit, space in nearest(connection, Probe.of(card, face.descriptor, face.companions)):
-            if hit.distance > space.threshold:
-                break
-            other = hit.record.person
-            if not person.same_as(other):
-                sentence = f"This face is already enrolled as {other.name or other.user_id}. If it is not: force=true."
-                context = {"user_id": other.user_id, "name": other.name, "distance": hit.distance, "index": position}
-                raise Duplicate(sentence, **context)
 
 
 def store(
@@ -40,13 +25,23 @@ def store(
     replace: bool,
     max_faces: int | None,
     is_number: bool | None,
+    terms: TermChanges,
+    retention: Retention,
 ) -> list[Record]:
-    """Store the faces, after erasing the person's others with ``replace``. Raises TooManyImages."""
+    """Store the faces, after erasing the person's others with ``replace``, and change the person's terms.
+
+    Raises TooManyImages, ConsentRequired if consent is required and not known, and what ``refuse_expired`` raises.
+    """
+    before = people.forget_stray(connection, person.user_id)
+    refuse_expired(before, terms, retention.now())
     person = statements.resolve_person(connection, person, is_number)
-    of_person = faces.c.user_id == person.user_id
+    of_person = stored_as(connection, faces.c.user_id, person.user_id)
     if replace:
         statements.erase_faces(connection, of_person)
     stored = statements.add_faces(connection, person, new, card)
-    if max_faces is not None and statements.count_faces(connection, of_person) > max_faces:
+    if max_faces is not None and statements.count_faces(connection, of_person, whole=False) > max_faces:
         raise TooManyImages(f"A person has at most {max_faces} faces. To replace the stored ones: replace=true.")
+    if terms or replace or retention.require_consent:
+        # Of a record that is stored already, the id is not the one given now.
+        people.agree(connection, stored[0].person.user_id, terms, before, require_consent=retention.require_consent)
     return stored

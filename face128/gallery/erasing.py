@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 
 from face128.errors import Face128Error, GalleryFull, GalleryLost, NotFound
-from face128.gallery import statements
+from face128.gallery import decisions, statements
 from face128.gallery.database import Database
+from face128.gallery.destroying import destroy_keys
 from face128.gallery.disk_reserve import DiskReserve
 from face128.gallery.records import Record
+from face128.gallery.trail.chain import record
 from face128.logs import plain_traceback
 from face128.process_memory import OverwritingFreedMemory, trim_heap
 
@@ -40,10 +43,13 @@ class Erasure:
 
 
 class Eraser:
-    """``catch_up`` brings this process's indexes up to date. Thread-safe."""
+    """``catch_up`` brings this process's indexes up to date, ``catch_up_others`` those of other collections.
 
-    def __init__(self, database: Database, catch_up: Callable[[], None]) -> None:
-        self._database, self._catch_up = database, catch_up
+    Thread-safe.
+    """
+
+    def __init__(self, database: Database, catch_up: Callable[[], None], catch_up_others: Callable[[], None]) -> None:
+        self._database, self._catch_up, self._catch_up_others = database, catch_up, catch_up_others
         self._reserve = DiskReserve(database.file) if database.file else None
         self._wiped_version = -1  # of the last erasure of which the log has nothing; unknown at the start
         self._forgotten_version = -1
@@ -52,24 +58,44 @@ class Eraser:
 
     def erase(self, condition: Condition, not_found: str) -> Erasure:
         """Erase the faces that meet the condition. Raises NotFound with this sentence if there are none."""
+
+        def deed(connection: sa.Connection) -> list[Record]:
+            records = statements.erase_faces(connection, condition(connection))
+            counts = Counter(each.person.user_id for each in records)
+            for user_id, count in counts.items():
+                record(connection, "erase", person=user_id, details={"faces": count})
+            decisions.forget(connection, counts)
+            return records
+
+        erasure = self.perform(deed)
+        if not erasure.records:
+            raise NotFound(not_found)
+        return erasure
+
+    def perform(self, deed: Callable[[sa.Connection], list[Record]]) -> Erasure:
+        """Let the deed erase faces in a writing transaction, which is begun anew where it finds no room on the disk.
+
+        It returns what it has erased.
+        """
         try:
-            records = self._delete(condition, not_found)
+            records = self._commit(deed)
         except GalleryFull:
             self._database.wipe_log()  # the log may be large
             if self._reserve is None or not self._reserve.release():
                 raise
-            records = self._delete(condition, not_found)
+            records = self._commit(deed)
             pending = not self.finish()
             self._reserve.fill()
         else:
-            pending = not self.finish()
+            pending = bool(records) and not self.finish()
         return Erasure(records, pending)
 
     def finish(self) -> bool:
         """Forget what has just been erased. Returns whether nothing of it remains; if not, the thread goes on."""
         try:
             self._catch_up()
-            return self._wipe(WIPE_TIMEOUT_S)
+            wiped = self._wipe(WIPE_TIMEOUT_S)
+            return destroy_keys(self._database) and wiped
         except Face128Error:  # logged where it was raised; the rows are erased already
             return False
 
@@ -92,6 +118,7 @@ class Eraser:
                 self._wipe(RETRY_WIPE_TIMEOUT_S)
                 if self._reserve:
                     self._reserve.fill()
+                destroy_keys(self._database)
             except GalleryLost:
                 return  # a new Gallery will be opened
             except Exception as error:
@@ -99,12 +126,9 @@ class Eraser:
                 if not isinstance(error, Face128Error):  # else it was logged where it was raised
                     log.error("erasing: %s", plain_traceback(error))
 
-    def _delete(self, condition: Condition, not_found: str) -> list[Record]:
+    def _commit(self, deed: Callable[[sa.Connection], list[Record]]) -> list[Record]:
         with self._database.writing() as connection:
-            records = statements.erase_faces(connection, condition(connection))
-        if not records:
-            raise NotFound(not_found)
-        return records
+            return deed(connection)
 
     def _forget(self) -> None:
         """Let this process's memory forget what was erased, here or elsewhere."""
@@ -113,6 +137,9 @@ class Eraser:
                 version = statements.last_erasure(connection)
             self._catch_up()
             if version != self._forgotten_version:
+                self._catch_up_others()
+                if self._database.vault is not None:
+                    self._database.vault.forget()
                 self._database.empty_caches()
         if version != self._forgotten_version:
             trim_heap()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from operator import itemgetter
-from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
@@ -12,8 +11,9 @@ import sqlalchemy as sa
 from face128.domain.descriptors import Matrix, Vector, distances
 from face128.gallery.index import Ids
 from face128.gallery.index_sync import Search
-from face128.gallery.records import RECORD_COLUMNS, Record, SearchHit
+from face128.gallery.records import RECORD_COLUMNS, SearchHit
 from face128.gallery.space_rows import read_by_id, read_descriptors_in
+from face128.gallery.stored_rows import Row, opened, record_of
 from face128.gallery.stored_space import StoredSpace, vectors_of
 from face128.matching.templates import templates
 
@@ -26,8 +26,6 @@ _COLUMNS = ", ".join(column.name for column in RECORD_COLUMNS)
 _EMBEDDING, _MODEL = (_COLUMNS.split(", ").index(name) for name in ("embedding", "model"))
 
 
-Row = tuple[Any, ...]
-"""Of RECORD_COLUMNS."""
 Found = tuple[float, int, Row]
 """The exact distance of a candidate, its id in the index, and its record's row."""
 FacesOf = Callable[[list[int]], list[Ids]]
@@ -46,7 +44,7 @@ def nearest_faces(
     The distance is that of ``descriptors.distances``. A face without a finite distance is left out. The first search
     is for so many ``candidates``.
     """
-    return _nearest(search, probe, candidates, lambda ids: _exact_faces(connection, ids, probe, space))
+    return _nearest(connection, search, probe, candidates, lambda ids: _exact_faces(connection, ids, probe, space))
 
 
 def nearest_templates(
@@ -65,11 +63,15 @@ def nearest_templates(
     def exact(ids: list[int]) -> list[Found]:
         return _exact_templates(connection, dict(zip(ids, faces_of(ids), strict=True)), probe, space)
 
-    return _nearest(search, probe, candidates, exact)
+    return _nearest(connection, search, probe, candidates, exact)
 
 
 def _nearest(
-    search: Search, probe: ProbeVector, candidates: int, exact: Callable[[list[int]], list[Found]]
+    connection: sa.Connection,
+    search: Search,
+    probe: ProbeVector,
+    candidates: int,
+    exact: Callable[[list[int]], list[Found]],
 ) -> Iterator[SearchHit]:
     found: set[int] = set()
     with np.errstate(over="ignore"):
@@ -83,7 +85,8 @@ def _nearest(
         for distance, candidate_id, row in sorted(exact(ids.tolist()), key=itemgetter(0, 1)):
             if distance < certain_below and candidate_id not in found:
                 found.add(candidate_id)
-                yield SearchHit(Record.from_row(row), distance)
+                if (record := record_of(connection, row)) is not None:
+                    yield SearchHit(record, distance)
         if complete:
             return
         candidates *= 4
@@ -95,7 +98,7 @@ def lower_bound(approximate: float, length: float) -> float:
 
 
 def _exact_faces(connection: sa.Connection, ids: list[int], probe: ProbeVector, space: StoredSpace) -> list[Found]:
-    rows, vectors = _vectors(connection, read_by_id(connection, _COLUMNS, ids), space)
+    rows, vectors = _vectors(connection, opened(connection, read_by_id(connection, _COLUMNS, ids)), space)
     exact = distances(vectors, probe, space.metric).tolist() if rows else []
     return [(distance, row[0], row) for distance, row in zip(exact, rows, strict=True)]
 
@@ -105,7 +108,7 @@ def _exact_templates(
 ) -> list[Found]:
     """``faces`` has the faces of each template."""
     owners = {face_id: template for template, own in faces.items() for face_id in own.tolist()}
-    unsorted = read_by_id(connection, _COLUMNS, list(owners))
+    unsorted = opened(connection, read_by_id(connection, _COLUMNS, list(owners)))
     rows, vectors = _vectors(connection, sorted(unsorted, key=lambda row: (owners[row[0]], row[0])), space)
     if not rows:
         return []

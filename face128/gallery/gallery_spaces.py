@@ -39,6 +39,10 @@ class GallerySpaces:
         """Bring what is in use up to date; the first time, what a probe by all models needs."""
         if not self._spaces:
             in_one_version(self._database, self._load_preferred)
+        self.follow()
+
+    def follow(self) -> None:
+        """Bring what is in use up to date."""
         with self._database.reading() as connection:
             if self._milvus:
                 self._milvus.catch_up(connection)
@@ -46,6 +50,11 @@ class GallerySpaces:
                 self._people.catch_up(connection)
             for space in tuple(self._spaces.values()):
                 space.follow(connection)
+
+    def forget(self) -> None:
+        """Drop everything. Searches that run keep what they have."""
+        with self._spaces_lock:
+            self._spaces, self._people = {}, PersonSpaces()
 
     def build_cohorts(self, timeout_s: float, tail: Tail | Literal["auto"]) -> bool:
         """Start to build what the cohort rule needs. Returns whether it is ready for this tail in time."""

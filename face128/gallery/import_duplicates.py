@@ -1,78 +1,101 @@
-"""Whether the faces of a file are also somebody else's: all are compared with each other, and with the stored ones."""
+"""Which faces of a file are also somebody else's: all are compared with each other, and with the stored ones."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
-import sqlalchemy as sa
+import numpy.typing as npt
 
-from face128.domain.descriptors import Matrix, distance
 from face128.domain.model_card import ModelCard
-from face128.errors import Duplicate
-from face128.gallery.index import normalised
-from face128.gallery.records import Person
-from face128.gallery.space_rows import Embeddings, read_descriptors
-from face128.gallery.stored_space import StoredSpace, vectors_of
-from face128.gallery.tables import faces
+from face128.gallery.compared_faces import ComparedFaces
+from face128.gallery.index import Distances, Ids
+from face128.gallery.near_pairs import near_pairs, pair_count
+from face128.gallery.stored_space import StoredSpace
+from face128.terminal.progress import Progress
 
-BLOCK_FACES = 256  # new faces compared with all others at once
-FLOAT32_MARGIN = 1e-3  # far above float32's error; the exact distance decides
+MAX_DUPLICATES = 1_000_000  # pairs that are kept: a file of one face has as many as the square of its size
+MIN_PAIRS_WITH_PROGRESS = 10**9  # about a second
+MILLION = 10**6
 
 
-def refuse_duplicates(
-    connection: sa.Connection, new: Sequence[dict[str, Any]], photos: Sequence[Embeddings], cards: list[ModelCard]
-) -> None:
-    """Raise Duplicate for the first of the new rows within the threshold of another person's, stored or new.
+@dataclass(frozen=True)
+class NearPairs:
+    """Pairs of faces of two people, those of the file's first faces first."""
 
-    ``photos`` are the descriptors of the new rows. Two are compared by the first of the ``cards`` that both have.
+    first: Ids
+    """The places of the new faces."""
+    second: Ids
+    """The places of the others: new ones, or stored ones behind them."""
+    distances: Distances
+    models: npt.NDArray[np.int64]
+    """The card of each, by its number."""
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+
+def find_duplicates(faces: ComparedFaces, new: int, cards: Sequence[ModelCard]) -> NearPairs:
+    """The pairs within the threshold that are of two people and have one of the first ``new`` faces at least.
+
+    Two faces are compared by the first of the ``cards`` that both have.
     """
     spaces = [StoredSpace.of(card) for card in cards]
-    columns = (faces.c.id, faces.c.user_id, faces.c.name, faces.c.record_id, faces.c.model, faces.c.embedding)
-    stored = connection.execute(sa.select(*columns)).mappings().all()
-    rows: list[Any] = [*stored, *new]
-    all_photos = [
-        *read_descriptors(connection, [(row["id"], row["model"], row["embedding"]) for row in stored]),
-        *photos,
-    ]
-    for card, space in zip(cards, spaces, strict=True):
-        names = [space.model_of(photo) for photo in all_photos]
-        places = [place for place, name in enumerate(names) if name is not None]
-        first_new = sum(place < len(stored) for place in places)
-        if first_new == len(places):
-            continue
-        vectors = vectors_of([names[place] or "" for place in places], [all_photos[place] for place in places])
-        before = spaces[: spaces.index(space)]
-        for one, other in _near_pairs(vectors, first_new, card):
-            a, b = places[one], places[other]
-            if _person(rows[a]).same_as(_person(rows[b])) or _share_any(all_photos[a], all_photos[b], before):
-                continue
-            if (exact := distance(vectors[one], vectors[other], card.metric)) <= card.threshold:
-                labels = " and ".join(row["name"] or row["user_id"] for row in (rows[a], rows[b]))
-                context = {"user_id": rows[b]["user_id"], "name": rows[b]["name"], "distance": exact}
-                raise Duplicate(f"{labels} have one face. If that is right: --force", **context)
+    columns: list[tuple[Ids, Ids, Distances, npt.NDArray[np.int64]]] = []
+    count = 0
+    for number, (card, space) in enumerate(zip(cards, spaces, strict=True)):
+        own = faces.of_space(space)
+        first = int(np.searchsorted(own.places, new))
+        decided = faces.share_any(spaces[:number])
+        with _Millions(pair_count(len(own.places), first)) as advance:
+            for one, other, distances in near_pairs(own.vectors, first, card.metric, card.threshold, advance):
+                one, other = own.places[one], own.places[other]
+                chosen = ~_of_one_person(faces, one, other)
+                if number:
+                    chosen &= ~decided[faces.kinds[one], faces.kinds[other]]
+                columns.append((one[chosen], other[chosen], distances[chosen], np.full(chosen.sum(), number)))
+                count += int(chosen.sum())
+                if count > MAX_DUPLICATES:
+                    return _sorted(columns)
+    return _sorted(columns)
 
 
-def _near_pairs(vectors: Matrix, first_new: int, card: ModelCard) -> Iterator[tuple[int, int]]:
-    """The rows from ``first_new`` on, each with all other rows that may be within the threshold."""
-    compared = vectors.astype(np.float32, copy=False)
-    if card.metric == "cosine":
-        compared = normalised(compared)
-    radius = card.threshold + FLOAT32_MARGIN
-    max_square = 2 * radius if card.metric == "cosine" else radius * radius
-    norms = np.vecdot(compared, compared)
-    for start in range(first_new, len(vectors), BLOCK_FACES):
-        block = slice(start, start + BLOCK_FACES)
-        squares = norms[block, None] + norms - 2 * compared[block] @ compared.T
-        for offset, other in np.argwhere(squares <= max_square).tolist():
-            if start + offset != other:
-                yield start + offset, other
+def _of_one_person(faces: ComparedFaces, one: Ids, other: Ids) -> npt.NDArray[np.bool_]:
+    """As ``Person.same_as``."""
+    users, names, by_name = faces.users.values, faces.names.values, faces.by_name.values
+    return np.asarray((users[one] == users[other]) | ((by_name[one] | by_name[other]) & (names[one] == names[other])))
 
 
-def _share_any(one: Embeddings, other: Embeddings, spaces: Sequence[StoredSpace]) -> bool:
-    return any(space.model_of(one) is not None and space.model_of(other) is not None for space in spaces)
+def _sorted(columns: list[tuple[Ids, Ids, Distances, npt.NDArray[np.int64]]]) -> NearPairs:
+    nothing = (np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0), np.empty(0, np.int64))
+    first, second, distances, models = (np.concatenate(each) for each in zip(nothing, *columns, strict=True))
+    order = np.lexsort((second, first))[:MAX_DUPLICATES]
+    return NearPairs(first[order], second[order], distances[order], models[order])
 
 
-def _person(row: Any) -> Person:
-    return Person.from_row(row["user_id"], row["name"], False, row["record_id"])
+class _Millions:
+    """Shows the progress of a long comparison in millions of pairs."""
+
+    def __init__(self, pairs: int) -> None:
+        long = pairs >= MIN_PAIRS_WITH_PROGRESS
+        self._progress = Progress("Comparing, million pairs", pairs // MILLION) if long else None
+        self._done = 0
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Callable[[int], None]:
+        if self._progress is None:
+            return lambda pairs: None
+        self._progress.__enter__()
+        return self._advance
+
+    def __exit__(self, *error: object) -> None:
+        if self._progress:
+            self._progress.__exit__(None, None, None)
+
+    def _advance(self, pairs: int) -> None:
+        with self._lock:
+            before, self._done = self._done, self._done + pairs
+        if self._progress and (millions := self._done // MILLION - before // MILLION):
+            self._progress.advance(millions)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import sqlalchemy as sa
 
-from face128.domain.descriptors import Descriptors
+from face128.domain.descriptors import Descriptors, Matrix
 from face128.gallery.follower import Follower
 from face128.gallery.index import Distances, FaissIndex, Ids
 from face128.gallery.space_rows import erased_ids, read_vectors
@@ -40,14 +40,24 @@ class FaissIndexSync(Follower):
         with self._lock.reading():
             return {name: len(index) for name, index in self._indexes.items()}
 
-    def _update(self, connection: sa.Connection, known: int | None) -> None:
-        if known is None:
-            self._indexes.clear()
-        else:
-            gone = erased_ids(connection, known)
+    def _changes(self, connection: sa.Connection, known: int | None) -> Callable[[], None]:
+        if known is None:  # all faces: in memory once
+            return super()._changes(connection, known)
+        gone, new = erased_ids(connection, known), list(read_vectors(connection, self._space, known))
+
+        def apply() -> None:
             for index in self._indexes.values():
                 index.remove(gone)
-        for model, ids, vectors in read_vectors(connection, self._space, known):
+            self._add(new)
+
+        return apply
+
+    def _update(self, connection: sa.Connection, known: int | None) -> None:
+        self._indexes.clear()
+        self._add(read_vectors(connection, self._space))
+
+    def _add(self, batches: Iterable[tuple[str, Ids, Matrix]]) -> None:
+        for model, ids, vectors in batches:
             if model not in self._indexes:
                 self._indexes[model] = FaissIndex(self._space.dimension, self._space.metric)
             self._indexes[model].add(ids, vectors.astype(np.float32, copy=False))

@@ -16,6 +16,7 @@ from face128.errors import ModelMismatch, NotFound
 from face128.gallery.records import Person, Record, stored_vector
 from face128.gallery.space_rows import read_descriptors
 from face128.gallery.statements import of_user, read_records
+from face128.gallery.stored_rows import stored_as
 from face128.gallery.stored_space import StoredSpace, vectors_of
 from face128.gallery.tables import faces
 from face128.matching.templates import templates
@@ -75,7 +76,8 @@ def _faces_of_person(connection: sa.Connection, user_id: str) -> tuple[Person, l
     person = own[0].person
     if person.name is None:
         return person, own
-    of_name = (faces.c.name == person.name) & (faces.c.user_id != user_id)
+    of_name = stored_as(connection, faces.c.name, person.name)
+    of_name &= sa.not_(stored_as(connection, faces.c.user_id, user_id))
     if not person.by_name:  # another user of this name is another person, a record is not: Person.same_as
         of_name &= faces.c.record_id == faces.c.user_id
     records = {record.face_id: record for record in own + read_records(connection, of_name)}

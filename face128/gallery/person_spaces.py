@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -11,12 +10,12 @@ import sqlalchemy as sa
 
 from face128.errors import NotReady
 from face128.gallery.database import Database
-from face128.gallery.follower import Follower
+from face128.gallery.follower import Follower, GalleryChanged
 from face128.gallery.index import Ids
 from face128.gallery.person_templates import PersonTemplates
 from face128.gallery.space_rows import erased_ids, has_companions, read_owners
 from face128.gallery.stored_space import StoredSpace
-from face128.gallery.tables import faces
+from face128.gallery.tables import faces, in_collection
 
 T = TypeVar("T")
 
@@ -28,15 +27,14 @@ Combination = tuple[str, ...]
 """The models of one photo."""
 
 
-class GalleryChanged(Exception):
-    """The people are those of a later version of the gallery than the transaction that asks sees."""
+def in_one_version(database: Database, job: Callable[[sa.Connection], T], *, compared: bool = False) -> T:
+    """Run the job in a reading transaction, and again where it raises GalleryChanged. Raises NotReady.
 
-
-def in_one_version(database: Database, job: Callable[[sa.Connection], T]) -> T:
-    """Run the job in a reading transaction, and again where it raises GalleryChanged. Raises NotReady."""
+    ``compared``: see ``Database.reading``.
+    """
     for _ in range(MAX_ATTEMPTS):
         try:
-            with database.reading() as connection:
+            with database.reading(compared=compared) as connection:
                 return job(connection)
         except GalleryChanged:
             continue
@@ -62,12 +60,12 @@ class PersonSpaces(Follower):
 
     def combinations(self, version: int) -> list[Combination]:
         """Those that occur."""
-        with self._at(version):
+        with self.at(version):
             return [tuple(models.split(" ")) for models in self._combinations()]
 
     def deciding(self, version: int, spaces: Sequence[StoredSpace]) -> list[int]:
         """The places of those spaces that decide anybody. The preferred space is the first."""
-        with self._at(version):
+        with self.at(version):
             photos = [models.split(" ") for models in self._combinations()]
             places = [place for place, space in enumerate(spaces) if any(map(space.model_of, photos))]
             occurring = tuple(spaces[place] for place in places)
@@ -77,16 +75,9 @@ class PersonSpaces(Follower):
 
     def place_of(self, version: int, face_id: int, spaces: Sequence[StoredSpace]) -> int:
         """Which of the spaces decides the person of a photo; their number if none does."""
-        with self._at(version):
+        with self.at(version):
             combinations = self._only if self._people is None else self._people.models_of_person(face_id)
             return min((_place(models, spaces) for models in combinations), default=len(spaces))
-
-    @contextmanager
-    def _at(self, version: int) -> Iterator[None]:
-        with self._lock.reading():
-            if self._version != version:
-                raise GalleryChanged()
-            yield
 
     def _combinations(self) -> Collection[str]:
         return self._only if self._people is None else self._people.models_in_use()
@@ -111,7 +102,8 @@ class PersonSpaces(Follower):
         self._deciding = {}
         if known is None or self._people is None:
             changed = sa.true() if known is None else faces.c.version > known
-            models = set(connection.scalars(sa.select(faces.c.model).where(changed).distinct()))
+            own = in_collection(connection, whole=known is None)
+            models = set(connection.scalars(sa.select(faces.c.model).where(changed, own).distinct()))
             self._only = models if known is None else self._only | models
             self._people = None
             if len(self._only) < 2 and not has_companions(connection):

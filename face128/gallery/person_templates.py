@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,11 +19,16 @@ import sqlalchemy as sa
 
 from face128.domain.descriptors import Vector
 from face128.gallery.index import Ids
-from face128.gallery.space_rows import FaceBatch, FaceOwners, read_by_id, read_descriptors_in
+from face128.gallery.space_rows import FaceBatch, FaceOwners, read_descriptors_in, read_embeddings
 from face128.gallery.stored_space import StoredSpace, vectors_of
 from face128.matching.templates import templates
 
 MAX_READ_FACES = 4096  # whose descriptors are in memory at once: 2 MB
+GROWTH = 8  # room for an eighth more: a million rows are not copied for every new one
+
+_INTEGERS = ("ids", "users", "names", "keys", "templates")
+_COLUMNS = {name: np.int64 for name in _INTEGERS} | {"by_name": np.bool_, "models": np.uint8}
+"""Users and names are hashes; a key is a user or a name; a model is its number in ``_models``."""
 
 
 @dataclass(frozen=True)
@@ -52,15 +58,16 @@ class PersonTemplates:
 
     def __init__(self) -> None:
         self._models: list[str] = []
-        self._columns: dict[str, npt.NDArray[np.int64]] = {
-            # users and names are hashes; models are numbers of _models; a key is a user or a name
-            name: np.empty(0, np.int64)
-            for name in ("ids", "users", "names", "keys", "templates")
-        }
-        self._by_name = np.empty(0, np.bool_)
-        self._model_numbers = np.empty(0, np.uint8)
+        self._columns: dict[str, npt.NDArray[Any]] = {name: np.empty(0, dtype) for name, dtype in _COLUMNS.items()}
+        self._buffers = dict(self._columns)
+        """What the columns are the beginnings of: with some room behind them."""
         self._several: dict[int, Ids] = {}
         """The faces of each template that has several."""
+
+    @property
+    def ids(self) -> Ids:
+        """Of all faces, ascending."""
+        return self._columns["ids"]
 
     def faces_of(self, template_id: int) -> Ids:
         """The faces of a template, ascending; none if it is not known."""
@@ -81,14 +88,14 @@ class PersonTemplates:
         """The models of all faces of the person whose face this is; none if it is not known."""
         rows = np.flatnonzero(self._columns["ids"] == face_id)
         of_person = self._columns["keys"] == self._columns["keys"][rows[0]] if len(rows) else rows
-        return {self._models[number] for number in set(self._model_numbers[of_person].tolist())}
+        return {self._models[number] for number in set(self._columns["models"][of_person].tolist())}
 
     def models_in_use(self) -> list[str]:
-        return [self._models[number] for number in np.flatnonzero(np.bincount(self._model_numbers)).tolist()]
+        return [self._models[number] for number in np.flatnonzero(np.bincount(self._columns["models"])).tolist()]
 
     def people_of(self, model: str) -> Ids:
         """For each face of the model the key of the person, which is the same for all their faces."""
-        return np.asarray(self._columns["keys"][self._model_numbers == self._models.index(model)])
+        return np.asarray(self._columns["keys"][self._columns["models"] == self._models.index(model)])
 
     def update(self, erased: Ids, added: FaceOwners) -> TemplateChanges:
         """Remove the faces ``erased`` and add ``added``; a face that is there already is replaced."""
@@ -104,37 +111,48 @@ class PersonTemplates:
         of_name = np.isin(names, touched_names)
         of_user = np.isin(users, np.union1d(touched_users, users[of_name]))
         rows = np.flatnonzero(of_name | of_user)
-        record_names = np.unique(names[self._by_name & np.isin(names, np.unique(names[rows]))])
-        keys = np.where(self._by_name[rows] | np.isin(names[rows], record_names), names[rows], users[rows])
+        record_names = np.unique(names[self._columns["by_name"] & np.isin(names, np.unique(names[rows]))])
+        keys = np.where(self._columns["by_name"][rows] | np.isin(names[rows], record_names), names[rows], users[rows])
         # The faces that another, untouched name joins stay as they are.
         touched = (keys == users[rows]) | of_name[rows]
         return self._regroup(rows[touched], keys[touched], before)
 
     def _replace(self, leaving: npt.NDArray[np.bool_], added: FaceOwners) -> None:
         """Take these rows away and add the new ones, in the order of their ids."""
-        columns, staying = self._columns, ~leaving
         self._models += sorted(set(added.models) - set(self._models))
         numbers = {model: number for number, model in enumerate(self._models)}
-        nothing = np.full(len(added.ids), -1)
-        new = {"ids": added.ids, "users": added.users, "names": added.names, "keys": nothing, "templates": nothing}
-        for name, values in new.items():
-            columns[name] = np.concatenate([columns[name][staying], values])
-        self._by_name = np.concatenate([self._by_name[staying], added.by_name])
-        new_numbers = np.array([numbers[model] for model in added.models], np.uint8)
-        self._model_numbers = np.concatenate([self._model_numbers[staying], new_numbers])
-        if (np.diff(columns["ids"]) < 0).any():  # usually all new ids are greater
-            order = np.argsort(columns["ids"], kind="stable")
-            for name in columns:
-                columns[name] = columns[name][order]
-            self._by_name, self._model_numbers = self._by_name[order], self._model_numbers[order]
+        new: dict[str, Any] = {"ids": added.ids, "users": added.users, "names": added.names, "by_name": added.by_name}
+        new["models"] = [numbers[model] for model in added.models]
+        new |= {"keys": np.full(len(added.ids), -1), "templates": np.full(len(added.ids), -1)}
+        order = np.argsort(added.ids, kind="stable")
+        rows = {name: np.asarray(new[name], dtype)[order] for name, dtype in _COLUMNS.items()}
+        columns, ids = self._columns, self._columns["ids"]
+        if not leaving.any() and (not len(ids) or not len(order) or rows["ids"][0] > ids[-1]):  # usually
+            self._append(rows)
+            return
+        for name in columns:
+            columns[name] = np.concatenate([columns[name][~leaving], rows[name]])
+        order = np.argsort(columns["ids"], kind="stable")
+        for name in columns:
+            columns[name] = self._buffers[name] = columns[name][order]
+
+    def _append(self, rows: dict[str, npt.NDArray[Any]]) -> None:
+        start = len(self._columns["ids"])
+        end = start + len(rows["ids"])
+        for name, values in rows.items():
+            if end > len(self._buffers[name]):
+                room = np.zeros(end - start + end // GROWTH, values.dtype)
+                self._buffers[name] = np.concatenate([self._columns[name], room])
+            self._buffers[name][start:end] = values
+            self._columns[name] = self._buffers[name][:end]
 
     def _regroup(self, rows: Ids, keys: Ids, before: Ids) -> TemplateChanges:
         """Make the groups of these rows anew. ``before`` are templates that have lost a face."""
         ids, all_keys, all_templates = (self._columns[name] for name in ("ids", "keys", "templates"))
         gone = set(np.concatenate([before, all_templates[rows]]).tolist()) - {-1}
-        order = np.lexsort((ids[rows], self._model_numbers[rows], keys))
+        order = np.lexsort((ids[rows], self._columns["models"][rows], keys))
         rows, keys = rows[order], keys[order]
-        face_ids, models = ids[rows], self._model_numbers[rows]
+        face_ids, models = ids[rows], self._columns["models"][rows]
         begins = np.ones(len(rows), np.bool_)
         begins[1:] = (keys[1:] != keys[:-1]) | (models[1:] != models[:-1])
         starts = np.flatnonzero(begins)
@@ -175,7 +193,8 @@ def template_batches(
             groups = np.flatnonzero(of_model & (blocks == block))
             faces = [changes.face_ids[ends[group] - changes.counts[group] : ends[group]] for group in groups.tolist()]
             keys, ids = changes.keys[groups], np.array([own[0] for own in faces], np.int64)
-            vectors = _templates(connection, faces, model, space)
+            kept, vectors = _templates(connection, faces, model, space)
+            ids, keys = ids[kept], keys[kept]
             yield model, FaceBatch(ids, vectors, keys, keys, np.zeros(len(ids), np.bool_))
 
 
@@ -187,11 +206,17 @@ def joined(batches: list[FaceBatch], dimension: int) -> FaceBatch:
     return FaceBatch(*(np.concatenate(column) for column in columns))
 
 
-def _templates(connection: sa.Connection, faces: list[Ids], model: str, space: StoredSpace) -> Vector:
-    """(people, dimension) the templates of these people's faces."""
+def _templates(
+    connection: sa.Connection, faces: list[Ids], model: str, space: StoredSpace
+) -> tuple[npt.NDArray[np.intp], Vector]:
+    """(people, dimension) the templates of these people's faces, and whose: those with a face that can be read."""
     face_ids = np.concatenate(faces).tolist()
     people = np.arange(len(faces)).repeat([len(own) for own in faces])
-    rows = read_by_id(connection, "id, model, embedding", face_ids)
+    rows = read_embeddings(connection, face_ids)
     stored = dict(zip([row[0] for row in rows], read_descriptors_in(connection, rows, space), strict=True))
-    vectors = vectors_of([model] * len(face_ids), [stored[face_id] for face_id in face_ids])
-    return templates(vectors, people, space.metric, space.cohort_cap).vectors
+    readable = [place for place, face_id in enumerate(face_ids) if face_id in stored]
+    if not readable:
+        return np.empty(0, np.intp), np.empty((0, space.dimension))
+    vectors = vectors_of([model] * len(readable), [stored[face_ids[place]] for place in readable])
+    found = templates(vectors, people[readable], space.metric, space.cohort_cap).vectors
+    return np.unique(people[readable]), found

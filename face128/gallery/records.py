@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import unicodedata
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +17,9 @@ import numpy.typing as npt
 from face128.domain.descriptors import Matrix, Vector
 from face128.domain.members import RegNo
 from face128.domain.model_card import CARDS, ModelCard, in_one_pair
+from face128.domain.plain_text import check_plain_text
 from face128.domain.strict_json import MAX_INTEGER_DIGITS, is_unicode
+from face128.domain.terms import NO_TERMS, Terms
 from face128.errors import InvalidRequest, NotFound
 from face128.gallery.tables import faces
 
@@ -36,7 +37,7 @@ _HALF_PAIR = re.compile("[\\ud800-\\udfff]")
 _LONG_INTEGER = re.compile(rf"[0-9]{{{MAX_INTEGER_DIGITS + 1}}}")
 _STORED = json.JSONDecoder(parse_int=lambda digits: int(digits) if len(digits) <= MAX_INTEGER_DIGITS else digits)
 
-_NAMES = "id embedding user_id name created_at record_id is_number metadata model photo_facts"
+_NAMES = "id embedding user_id name created_at record_id is_number metadata model photo_facts key_id sealed"
 RECORD_COLUMNS = tuple(faces.c[name] for name in _NAMES.split())
 """The columns that a Record is made from."""
 
@@ -145,10 +146,21 @@ class Record:
     photo_facts: dict[str, Any]
     companions: tuple[str, ...] = ()
     """The models of its other descriptors, where they were asked for."""
+    position: int | None = None
+    """In the order of creation, from 0, where it was asked for."""
+    terms: Terms = NO_TERMS
+    """What is agreed with the person, where it was asked for."""
+    tokens: tuple[str, str | None, str] | None = None
+    """What an encrypted gallery has for the owner; see ``owner``."""
+
+    @property
+    def owner(self) -> tuple[str, str | None, str]:
+        """The user_id, name and record_id of the row, or what an encrypted gallery has for them."""
+        return self.tokens or (self.person.user_id, self.person.name, self.id)
 
     @classmethod
-    def from_row(cls, row: Sequence[Any]) -> Record:
-        """From the values of RECORD_COLUMNS, by SQLAlchemy or the driver: SQLite's returns a time as text."""
+    def from_row(cls, row: Sequence[Any], tokens: tuple[str, str | None, str] | None = None) -> Record:
+        """From the values of RECORD_COLUMNS in clear, by SQLAlchemy or the driver: SQLite's returns a time as text."""
         face_id, embedding, user_id, name, created_at, record_id, is_number, metadata, model, photo_facts, *_ = row
         return cls(
             face_id,
@@ -159,6 +171,7 @@ class Record:
             model,
             np.frombuffer(embedding, "<f4").astype(np.float64),
             stored_photo_facts(photo_facts),
+            tokens=tokens,
         )
 
 
@@ -175,14 +188,7 @@ def stored_vector(vector: Matrix | Vector) -> bytes:
 
 def check_text(name: str, text: str) -> None:
     """Raise InvalidRequest unless the field is 1 to 255 characters that can be stored, compared and printed."""
-    # Printable text has no control characters (Cc) or surrogates (Cs). Other text may be fine: no-break spaces, joiners
-    # in emoji.
-    unwanted = not text.isprintable() and {"Cc", "Cs"} & {unicodedata.category(character) for character in text}
-    if not 0 < len(text) <= MAX_TEXT_CHARACTERS or text != text.strip() or unwanted:
-        raise InvalidRequest(
-            f"The {name} is 1 to {MAX_TEXT_CHARACTERS} characters, without control characters or spaces around it.",
-            field=name,
-        )
+    check_plain_text(name, text, MAX_TEXT_CHARACTERS)
 
 
 def is_storable_id(record_id: str) -> bool:
@@ -202,12 +208,17 @@ def metadata_json(metadata: dict[str, Any]) -> str:
 
 
 def _object_json(name: str, value: dict[str, Any]) -> str:
-    if _is_deep(value, MAX_METADATA_LEVELS) or not is_unicode(value):
-        raise InvalidRequest(f"The {name} has too many levels, or text that is not Unicode.", field=name)
     try:
         text = json.dumps(value, allow_nan=False)
+        # The text says of nearly all objects at once that they are flat, and have no surrogate pair or a half of one.
+        deep = text.count("{") + text.count("[") > MAX_METADATA_LEVELS and _is_deep(value, MAX_METADATA_LEVELS)
+        unreadable = deep or ("\\ud" in text and not is_unicode(value))
+    except RecursionError:
+        unreadable = True
     except ValueError:
         raise InvalidRequest(f"The {name} has NaN or infinity.", field=name) from None
+    if unreadable:
+        raise InvalidRequest(f"The {name} has too many levels, or text that is not Unicode.", field=name)
     if _LONG_INTEGER.search(text) and stored_metadata(text) != value:
         raise InvalidRequest(f"The {name} has an integer beyond every float.", field=name)
     if len(text) > MAX_METADATA_CHARACTERS:

@@ -23,8 +23,8 @@ from face128.gallery.exact_search import ProbeVector
 from face128.gallery.index import Ids
 from face128.gallery.index_sync import Search
 from face128.gallery.person_templates import PersonTemplates, TemplateChanges
-from face128.gallery.records import Person, SearchHit
-from face128.gallery.space_rows import owner_numbers, read_by_id, read_descriptors_in, read_owners
+from face128.gallery.records import Record, SearchHit
+from face128.gallery.space_rows import owner_numbers, read_descriptors_in, read_embeddings, read_owners
 from face128.gallery.stored_space import StoredSpace, vectors_of
 from face128.matching.cohort_score import COHORT_SIZE, cohort_scores, descriptor_lengths
 from face128.matching.conformal import CohortScore
@@ -70,7 +70,7 @@ class SampledTail:
         own_score = searched_score(hits, probe, metric, self.people, self.linked_names)
         if own_score == math.inf:
             return None
-        return CohortScore(own_score, self.law.stranger_risk(own_score), "estimate")
+        return CohortScore(own_score, self.law.stranger_risk(own_score), "estimate", sampled=True)
 
 
 def take_sample(database: Database, space: StoredSpace, template: Template, nearest: Nearest) -> SampledTail | None:
@@ -114,7 +114,7 @@ def searched_score(
 
     def of_new_members() -> Iterator[float]:
         for hit in hits:
-            if (key := _key(hit.record.person, linked_names)) not in seen:
+            if (key := _key(hit.record, linked_names)) not in seen:
                 seen.add(key)
                 yield hit.distance
 
@@ -124,10 +124,10 @@ def searched_score(
     return float(cohort_scores(nearest[None], descriptor_lengths(vector[None], metric), people)[0])
 
 
-def _key(person: Person, linked_names: frozenset[int]) -> int:
+def _key(record: Record, linked_names: frozenset[int]) -> int:
     """The same for all faces of a person: see PersonTemplates."""
-    user, name, _ = owner_numbers(person.user_id, person.name, "")
-    return name if person.by_name or name in linked_names else user
+    user, name, by_name = owner_numbers(*record.owner)
+    return name if by_name or name in linked_names else user
 
 
 def _chosen_rows(everybody: TemplateChanges, template: Template) -> tuple[int, Iterator[tuple[int, str, Ids]]]:
@@ -152,7 +152,7 @@ def _chosen_rows(everybody: TemplateChanges, template: Template) -> tuple[int, I
 
 def _vector(connection: sa.Connection, face_ids: Ids, model: str, space: StoredSpace) -> Vector | None:
     """The descriptor or the template of these faces; None if one of them was erased or encoded anew meanwhile."""
-    rows = sorted(read_by_id(connection, "id, model, embedding", face_ids.tolist()))
+    rows = sorted(read_embeddings(connection, face_ids.tolist()))
     photos = read_descriptors_in(connection, rows, space)
     if len(photos) < len(face_ids) or any(space.model_of(photo) != model for photo in photos):
         return None

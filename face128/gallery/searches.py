@@ -24,9 +24,10 @@ from face128.events import stage
 from face128.gallery.cohort_snapshot import ScoredCandidates
 from face128.gallery.database import Database
 from face128.gallery.exact_search import FIRST_CANDIDATES
+from face128.gallery.follower import GalleryChanged
 from face128.gallery.gallery_spaces import GallerySpaces
 from face128.gallery.person_hits import PersonHit, ProbeSpace, found_in_spaces, merged
-from face128.gallery.person_spaces import GalleryChanged, in_one_version
+from face128.gallery.person_spaces import in_one_version
 from face128.gallery.records import SearchHit
 from face128.gallery.space_rows import has_companions
 from face128.matching.conformal import CohortScore
@@ -69,8 +70,17 @@ class Searches:
         self, connection: sa.Connection, probe: Probe, candidates: int = FIRST_CANDIDATES
     ) -> Iterator[tuple[SearchHit, ModelCard]]:
         """All faces that the probe is compared with, and the probe's model in their space. Raises GalleryChanged."""
-        spaces, places = self._spaces.deciding(connection, probe, "nearest")
-        streams = [space.search.nearest(connection, space.probe, "nearest", candidates) for space in spaces]
+        return self._nearest(connection, probe, "nearest", candidates)
+
+    def nearest_people(self, connection: sa.Connection, probe: Probe) -> Iterator[tuple[SearchHit, ModelCard]]:
+        """As ``nearest_faces``, by the gallery's template."""
+        return self._nearest(connection, probe, self._template, FIRST_CANDIDATES)
+
+    def _nearest(
+        self, connection: sa.Connection, probe: Probe, template: Template, candidates: int
+    ) -> Iterator[tuple[SearchHit, ModelCard]]:
+        spaces, places = self._spaces.deciding(connection, probe, template)
+        streams = [space.search.nearest(connection, space.probe, template, candidates) for space in spaces]
         return ((one.hit, spaces[one.place].card) for one in merged(streams, spaces, places, THRESHOLD, NONE))
 
     @stage("search")

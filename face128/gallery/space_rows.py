@@ -19,14 +19,21 @@ from face128.domain.descriptors import Matrix
 from face128.gallery.database import fetch_all
 from face128.gallery.index import Ids
 from face128.gallery.statements import BATCH_ROWS
+from face128.gallery.stored_photos import (
+    OPENING,
+    SealedPhoto,
+    opened_companions,
+    opened_descriptors,
+    opened_photos,
+    require_in_clear,
+)
+from face128.gallery.stored_rows import Embeddings, Owner, vault_of
 from face128.gallery.stored_space import StoredSpace, names_of, vectors_of
-from face128.gallery.tables import companions, erased, faces
+from face128.gallery.tables import collection_of, companions, erased, faces, in_collection, in_collection_sql
 
 MAX_QUERY_IDS = 500
 
-Embeddings = dict[str, bytes]
-"""The stored descriptors of a photo, by their models."""
-StoredPhoto = tuple[int, Embeddings, tuple[str, str | None, str]]
+StoredPhoto = tuple[int, Embeddings, Owner]
 """The id of a photo, its descriptors, and its owner: the user_id, the name and the id of the record."""
 
 
@@ -58,7 +65,8 @@ class FaceOwners:
 
 
 def has_companions(connection: sa.Connection) -> bool:
-    return bool(fetch_all(connection, "SELECT face_id FROM companions LIMIT 1"))
+    own = f"collection = '{collection_of(connection)}'"  # without a sign: there is an index
+    return bool(fetch_all(connection, f"SELECT face_id FROM companions WHERE {own} LIMIT 1"))  # noqa: S608
 
 
 def read_vectors(
@@ -70,7 +78,7 @@ def read_vectors(
             ids, descriptors, _ = zip(*photos, strict=True)
             yield name, np.array(ids, np.int64), vectors_of([name] * len(ids), descriptors)
         return
-    for rows in _own_rows(connection, space, above, faces.c.id, faces.c.model, faces.c.embedding):
+    for rows in _own_descriptors(connection, space, above):
         for model in {row[1] for row in rows}:
             ids, _, embeddings = zip(*(row for row in rows if row[1] == model), strict=True)
             yield model, np.array(ids, np.int64), np.frombuffer(b"".join(embeddings), "<f4").reshape(len(ids), -1)
@@ -89,20 +97,25 @@ def read_all_vectors(connection: sa.Connection, above: int | None = None) -> Ite
             yield name, np.array(ids, np.int64), vectors_of([name] * len(ids), descriptors)
 
 
-def ids_by_name(connection: sa.Connection) -> dict[str, Ids]:
-    """The ids of the photos in each space, ascending, by the names that they have there."""
+def ids_by_name(connection: sa.Connection, above: int | None = None) -> dict[str, Ids]:
+    """The ids of the photos in each space, or of those changed above a version, by the names that they have there."""
     ids: dict[str, list[int]] = {}
-    for face_id, photo, _ in _photos(connection, None, None, embeddings=False):
+    for face_id, photo, _ in _photos(connection, None, above, embeddings=False):
         for name in names_of(photo):
             ids.setdefault(name, []).append(face_id)
     return {name: np.array(own, np.int64) for name, own in ids.items()}
+
+
+def read_photos(connection: sa.Connection, above: int | None = None) -> Iterator[StoredPhoto]:
+    """All photos with all their descriptors and their owners, or those changed above a version."""
+    return _photos(connection, None, above)
 
 
 def read_owners(connection: sa.Connection, space: StoredSpace | None, above: int | None = None) -> FaceOwners:
     """Who the photos belong to, without their descriptors; in any order."""
     numbers: list[tuple[int, int, int, bool]] = []
     models: list[str] = []
-    if has_companions(connection):
+    if vault_of(connection) is not None or has_companions(connection):
         for face_id, photo, owner in _photos(connection, space, above, embeddings=False):
             name = " ".join(sorted(photo)) if space is None else space.model_of(photo)
             if name is not None:
@@ -133,11 +146,25 @@ def count_photos(connection: sa.Connection, space: StoredSpace, above: int | Non
     """The number of photos that can be compared in the space; of those changed above a version, at most so many."""
     if above is None and not (space.of_pairs or has_companions(connection)):
         wanted = sa.select(sa.func.count()).select_from(faces).where(faces.c.model.in_(space.models))
-        return connection.scalars(wanted).one()
+        return connection.scalars(wanted.where(in_collection(connection, whole=True))).one()
     if above is None:
         return sum(space.model_of(photo) is not None for _, photo, _ in _photos(connection, space, None, False))
-    changed = [sa.select(sa.func.count()).select_from(table).where(table.c.version > above) for table in _TABLES]
-    return sum(connection.scalars(count).one() for count in changed)
+    changed = [(table.c.version > above) & in_collection(connection, table) for table in _TABLES]
+    return sum(connection.scalars(sa.select(sa.func.count()).where(condition)).one() for condition in changed)
+
+
+def count_changes(connection: sa.Connection, above: int) -> tuple[int, int]:
+    """How many photos were changed above a version, at most, and how many erased, in any collection."""
+    own = in_collection_sql(connection)
+    counts = [f"(SELECT count(*) FROM {table} WHERE version > {above} AND {own})" for table in ("faces", "companions")]  # noqa: S608
+    erased_count = f"(SELECT count(*) FROM erased WHERE version > {above})"  # noqa: S608
+    changed, changed_companions, gone = fetch_all(connection, f"SELECT {', '.join([*counts, erased_count])}")[0]
+    return changed + changed_companions, gone
+
+
+def changed_photos(connection: sa.Connection, above: int) -> list[StoredPhoto]:
+    """The photos that were changed above a version, with all their descriptors."""
+    return list(_photos(connection, None, above))
 
 
 def erased_ids(connection: sa.Connection, above: int) -> Ids:
@@ -164,27 +191,39 @@ def read_descriptors_in(
 
 
 def _add_companions(connection: sa.Connection, photos: dict[int, Embeddings]) -> None:
+    own = in_collection_sql(connection)
     for block in _blocks(list(photos)):
-        statement = f"SELECT face_id, model, embedding FROM companions WHERE face_id IN ({block})"  # noqa: S608
-        for face_id, model, embedding in fetch_all(connection, statement):
+        wanted = f"SELECT face_id, model, embedding FROM companions WHERE face_id IN ({block}) AND {own}"  # noqa: S608
+        for face_id, model, embedding in opened_companions(connection, fetch_all(connection, wanted)):
             photos[face_id][model] = embedding
 
 
 def companion_models(connection: sa.Connection, ids: Sequence[int]) -> dict[int, tuple[str, ...]]:
     """The models of the companions of those of these photos that have any."""
     found: dict[int, tuple[str, ...]] = {}
+    own = in_collection_sql(connection)
     for block in _blocks(ids) if has_companions(connection) else ():
-        statement = f"SELECT face_id, model FROM companions WHERE face_id IN ({block}) ORDER BY face_id, model"  # noqa: S608
-        for face_id, model in fetch_all(connection, statement):
+        condition = f"face_id IN ({block}) AND {own} ORDER BY face_id, model"
+        for face_id, model in fetch_all(connection, f"SELECT face_id, model FROM companions WHERE {condition}"):  # noqa: S608
             found[face_id] = (*found.get(face_id, ()), model)
     return found
+
+
+def read_embeddings(connection: sa.Connection, ids: Sequence[int]) -> list[tuple[int, str, bytes]]:
+    """The ids, models and descriptors of these photos. One that was erased, or cannot be opened, is left out."""
+    if vault_of(connection) is not None:
+        return opened_descriptors(connection, read_by_id(connection, OPENING, ids))
+    in_clear = read_by_id(connection, "id, model, embedding, key_id", ids)
+    require_in_clear(row[3] for row in in_clear)
+    return [(row[0], row[1], row[2]) for row in in_clear]
 
 
 def read_by_id(connection: sa.Connection, columns: str, ids: Sequence[int]) -> list[tuple[Any, ...]]:
     """These columns of the photos with these ids. One that was erased meanwhile is left out."""
     rows: list[tuple[Any, ...]] = []
+    own = in_collection_sql(connection)
     for block in _blocks(ids):
-        rows += fetch_all(connection, f"SELECT {columns} FROM faces WHERE id IN ({block})")  # noqa: S608
+        rows += fetch_all(connection, f"SELECT {columns} FROM faces WHERE id IN ({block}) AND {own}")  # noqa: S608
     return rows
 
 
@@ -214,22 +253,36 @@ def _photos(
     connection: sa.Connection, space: StoredSpace | None, above: int | None, embeddings: bool = True
 ) -> Iterator[StoredPhoto]:
     """The photos with a descriptor that the space may need. The whole gallery is in the order of their ids."""
+    stored = _stored_photos(connection, space, above, embeddings)
+    if vault_of(connection) is None:
+        for photo in stored:
+            require_in_clear(photo[3:])
+            yield photo[:3]
+        return
+    while batch := list(islice(stored, BATCH_ROWS)):
+        yield from opened_photos(connection, batch)
+
+
+def _stored_photos(
+    connection: sa.Connection, space: StoredSpace | None, above: int | None, embeddings: bool
+) -> Iterator[SealedPhoto]:
     nothing: Any = sa.literal(b"")
     own = faces.c.id, faces.c.model, faces.c.embedding if embeddings else nothing
     if not has_companions(connection):
-        for batch in _own_rows(connection, space, above, *own, *_OWNER):
-            for face_id, model, embedding, *owner in batch:
-                yield face_id, {model: embedding}, tuple(owner)
+        for batch in _own_rows(connection, space, above, *own, *_OWNER, faces.c.key_id):
+            for face_id, model, embedding, *owner, key_id in batch:
+                yield face_id, {model: embedding}, tuple(owner), key_id
         return
     others = companions.c.model, companions.c.embedding if embeddings else nothing
     joined = faces.outerjoin(companions, companions.c.face_id == faces.c.id)
-    wanted = sa.select(*own, *others, *_OWNER).select_from(joined).order_by(faces.c.id)
+    whole = in_collection(connection, whole=above is None)
+    wanted = sa.select(*own, *others, *_OWNER, faces.c.key_id).select_from(joined).where(whole).order_by(faces.c.id)
     rows = _rows(connection, wanted) if above is None else _changed_rows(connection, wanted, above)
     for face_id, of_photo in groupby(rows, key=itemgetter(0)):
         joined_rows = list(of_photo)
-        _, model, embedding, _, _, *of = joined_rows[0]
+        _, model, embedding, _, _, *of, key_id = joined_rows[0]
         others_of_photo = {row[3]: row[4] for row in joined_rows if row[3] is not None}
-        yield face_id, {model: embedding} | others_of_photo, tuple(of)
+        yield face_id, {model: embedding} | others_of_photo, tuple(of), key_id
 
 
 def _rows(connection: sa.Connection, wanted: sa.Select[Any]) -> Iterator[Any]:
@@ -241,17 +294,31 @@ def _changed_rows(connection: sa.Connection, wanted: sa.Select[Any], above: int)
     """By their ids: SQLite would read all of ``faces`` for a join with those that have changed."""
     changed: set[int] = set()
     for face_id, table in ((faces.c.id, faces), (companions.c.face_id, companions)):
-        changed.update(connection.scalars(sa.select(face_id).where(table.c.version > above)))
+        condition = (table.c.version > above) & in_collection(connection, table)
+        changed.update(connection.scalars(sa.select(face_id).where(condition)))
     ids = sorted(changed)
     for start in range(0, len(ids), BATCH_ROWS):
         yield from connection.execute(wanted.where(faces.c.id.in_(ids[start : start + BATCH_ROWS])))
+
+
+def _own_descriptors(
+    connection: sa.Connection, space: StoredSpace, above: int | None
+) -> Iterator[list[tuple[int, str, bytes]]]:
+    """The ids, models and descriptors of the photos, some hundreds at a time, where no photo has companions."""
+    if vault_of(connection) is not None:
+        for rows in _own_rows(connection, space, above, *(faces.c[name] for name in OPENING.split(", "))):
+            yield opened_descriptors(connection, rows)
+        return
+    for rows in _own_rows(connection, space, above, faces.c.id, faces.c.model, faces.c.embedding, faces.c.key_id):
+        require_in_clear(row[3] for row in rows)
+        yield [(face_id, model, embedding) for face_id, model, embedding, _ in rows]
 
 
 def _own_rows(
     connection: sa.Connection, space: StoredSpace | None, above: int | None, *columns: sa.ColumnElement[Any]
 ) -> Iterator[list[Any]]:
     """These columns of the photos, some hundreds at a time, where no photo has companions. The second is the model."""
-    wanted = sa.select(*columns)
+    wanted = sa.select(*columns).where(in_collection(connection, whole=above is None))
     # New faces are not sorted: to sort them, SQLite would read the whole table instead of the index on version.
     wanted = wanted.order_by(faces.c.id) if above is None else wanted.where(faces.c.version > above)
     if space is not None:

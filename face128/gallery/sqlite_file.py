@@ -102,7 +102,7 @@ class SqliteFile:
             raise GalleryReplaced()
         content = (now.st_mtime_ns, now.st_size)
         if known and content != self._content:
-            self._check_content(known)
+            self._check_content(known, shrunk=self._content is not None and now.st_size < self._content[1])
             self._content = content
 
     def check_writable(self) -> None:
@@ -139,22 +139,23 @@ class SqliteFile:
             raise GalleryCorrupt() if _inode(self._stat()) == self._inode else GalleryReplaced()
         self._verified = (now.st_mtime_ns, now.st_size)
 
-    def _check_content(self, known: State) -> None:
+    def _check_content(self, known: State, *, shrunk: bool) -> None:
         """Compare what is in the file itself with what the log once brought there: an older gallery is another one.
 
         Read without locks and without the log. While SQLite moves pages from the log into the file, and after a kill in
         the midst of it, the file alone is damaged. Then only the two together tell.
         """
-        try:
-            with closing(sqlite3.connect(f"{self._uri}?immutable=1", uri=True)) as connection:
+        with closing(sqlite3.connect(f"{self._uri}?immutable=1", uri=True)) as connection:
+            try:
                 found: State | None = connection.execute("SELECT gallery_id, version FROM state").fetchone()
-        except sqlite3.DatabaseError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
-                self.verify()
-                return
-            if self._checkpointed is None:
-                return  # a new gallery: its tables are in the log only
-            raise GalleryReplaced() from None
+            except sqlite3.DatabaseError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
+                    if shrunk or not _awaits_pages(connection):
+                        self.verify()
+                    return
+                if self._checkpointed is None:
+                    return  # a new gallery: its tables are in the log only
+                raise GalleryReplaced() from None
         if found is None or found[0] != known[0] or (self._checkpointed and found[1] < self._checkpointed[1]):
             raise GalleryReplaced()
         self._checkpointed = found
@@ -189,6 +190,18 @@ def file_of(address: sa.URL, *, must_exist: bool) -> SqliteFile:
     if not address.database or address.database == ":memory:" or address.database.startswith("file:"):
         raise ConfigurationError("The gallery is stored in a file: sqlite:///gallery.sqlite")
     return SqliteFile(address.database, must_exist=must_exist)
+
+
+def _awaits_pages(connection: sqlite3.Connection) -> bool:
+    """Whether the file's first page tells of more pages than the file has: beside readers, most checkpoints end so.
+
+    Of a file that is not being written, SQLite refuses then even what needs the first page only.
+    """
+    try:
+        connection.execute("PRAGMA user_version")
+    except sqlite3.DatabaseError as error:
+        return error.sqlite_errorcode == sqlite3.SQLITE_CORRUPT
+    return False
 
 
 def _inode(status: os.stat_result) -> Inode:

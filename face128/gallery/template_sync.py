@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import sqlalchemy as sa
@@ -17,7 +18,7 @@ from face128.gallery.follower import Follower
 from face128.gallery.index import Distances, FaissIndex, Ids
 from face128.gallery.index_sync import FaissIndexSync, Search, merge_nearest
 from face128.gallery.person_templates import PersonTemplates, template_batches
-from face128.gallery.space_rows import erased_ids, read_owners
+from face128.gallery.space_rows import FaceOwners, erased_ids, read_owners
 from face128.gallery.stored_space import StoredSpace
 
 OptionalSearch = Callable[[Descriptors, int], tuple[Ids, Distances] | None]
@@ -57,7 +58,7 @@ class TemplateSync(Follower):
     def _search(self, face_search: OptionalSearch, vector: Descriptors, k: int) -> tuple[Ids, Distances] | None:
         templates = merge_nearest([index.search(vector, k) for index in self._indexes.values()], k)
         enough = float(templates[1][k - 1]) if len(templates[1]) >= k else math.inf
-        asked = 4 * k  # most of them may be photos of people with several
+        asked = 4 * k if len(templates[0]) else k  # most of them may be photos of people with several
         while True:
             found = face_search(vector, asked)
             if found is None:
@@ -71,18 +72,25 @@ class TemplateSync(Follower):
         ids, distances = merge_nearest([(ids[single], distances[single]), templates], k)
         return ids[:k], distances[:k]
 
+    def _changes(self, connection: sa.Connection, known: int | None) -> Callable[[], None]:
+        if known is None:
+            return super()._changes(connection, known)
+        gone, added = erased_ids(connection, known), read_owners(connection, self._space, known)
+        return partial(self._apply, connection, gone, added)
+
     def _update(self, connection: sa.Connection, known: int | None) -> None:
+        self._people, self._indexes = PersonTemplates(), {}
+        self._apply(connection, np.empty(0, np.int64), read_owners(connection, self._space))
+
+    def _apply(self, connection: sa.Connection, gone: Ids, added: FaceOwners) -> None:
         try:
-            self._follow(connection, known)
+            self._follow(connection, gone, added)
         except BaseException:  # half of the changes: all is read again
             self._people, self._indexes, self._version = PersonTemplates(), {}, -1
             raise
 
-    def _follow(self, connection: sa.Connection, known: int | None) -> None:
-        if known is None:
-            self._people, self._indexes = PersonTemplates(), {}
-        gone = np.empty(0, np.int64) if known is None else erased_ids(connection, known)
-        changes = self._people.update(gone, read_owners(connection, self._space, known))
+    def _follow(self, connection: sa.Connection, gone: Ids, added: FaceOwners) -> None:
+        changes = self._people.update(gone, added)
         for index in self._indexes.values():
             index.remove(changes.gone)
         for model, batch in template_batches(connection, changes.several(), self._space):

@@ -9,8 +9,9 @@ import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import TextIOWrapper
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
+from typing import BinaryIO
 
 from face128.errors import BadRequest
 
@@ -21,9 +22,7 @@ STREAM_PATHS = ("/dev/fd/", "/dev/std", "/proc/")  # even where a shell has redi
 def read_bytes(path: Path) -> bytes:
     """Raises OSError, also for a device: /dev/zero never ends."""
     with path.open("rb") as file:
-        mode = os.fstat(file.fileno()).st_mode
-        if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
-            raise OSError(0, "It is a device", str(path))
+        _refuse_device(file, path)
         return file.read()
 
 
@@ -31,7 +30,30 @@ def read_file(path: Path) -> bytes:
     try:
         return read_bytes(path)
     except OSError as error:
-        raise BadRequest(f"{path} cannot be read: {error.strerror}.") from None
+        raise _unreadable(path, error) from None
+
+
+def open_file(path: Path) -> BinaryIO:
+    """A file to read that can be sought: what comes through a pipe is read to its end first. Raises BadRequest."""
+    try:
+        file = path.open("rb")
+        if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            return file
+        with file:
+            _refuse_device(file, path)
+            return BytesIO(file.read())
+    except OSError as error:
+        raise _unreadable(path, error) from None
+
+
+def _refuse_device(file: BinaryIO, path: Path) -> None:
+    mode = os.fstat(file.fileno()).st_mode
+    if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
+        raise OSError(0, "It is a device", str(path))
+
+
+def _unreadable(path: Path, error: OSError) -> BadRequest:
+    return BadRequest(f"{path} cannot be read: {error.strerror}.")
 
 
 def is_stream(path: Path) -> bool:

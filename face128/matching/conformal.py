@@ -45,6 +45,8 @@ class CohortScore:
     stranger_risk: float
     """The share of strangers who come as near: at most this by the exact tail, about this by the estimate."""
     tail: Tail
+    sampled: bool = False
+    """Whether the estimate is that of a sample of the members, in a large gallery."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,17 +57,17 @@ class Cohort:
     """(rows,) the member of each descriptor: 0 to members - 1."""
     neighbour_distances: Vector
     """(rows, COHORT_SIZE + 1) from each descriptor to the nearest other members, ascending."""
-    neighbour_ids: Indices
-    """(rows, COHORT_SIZE + 1) the ids of these members."""
     lengths: Vector
     """(rows,) of the descriptors, as ``cohort_score.descriptor_lengths``."""
+    neighbour_ids: Indices | None = None
+    """(rows, COHORT_SIZE + 1) the ids of these members, where they are kept: no score needs them."""
 
     @classmethod
     def of(cls, vectors: Matrix, member_ids: Indices, metric: Metric) -> Self:
         """The cohort of (rows, dimension) descriptors; equal numbers in ``member_ids`` mean the same member."""
         _, member_ids = np.unique(member_ids, return_inverse=True)
-        neighbours = nearest_other_members(vectors, member_ids, metric, COHORT_SIZE + 1)
-        return cls(member_ids, *neighbours, descriptor_lengths(vectors, metric))
+        nearest, neighbour_ids = nearest_other_members(vectors, member_ids, metric, COHORT_SIZE + 1)
+        return cls(member_ids, nearest, descriptor_lengths(vectors, metric), neighbour_ids)
 
     @property
     def member_count(self) -> int:

@@ -125,7 +125,7 @@ class Decision:
             decision = {"rule": "cohort", "alpha": self.rule.alpha}
         if (found := self.cohort_score) is not None:
             evidence |= {"score": found.score, "stranger_risk": found.stranger_risk}
-            decision |= {"rule": self.rule.name, "tail": found.tail}
+            decision |= {"rule": self.rule.name, "tail": found.tail} | ({"sampled": True} if found.sampled else {})
         if self.rule.reviews:
             decision |= {"rule": self.rule.name, "review_alpha": self.rule.review_alpha}
             evidence |= {"verdict": self.verdict}

@@ -82,6 +82,7 @@ def hubs(cohort: Cohort, threshold: float = math.inf) -> Vector:
     Evenly spread, each share is at most 1 / members. A member with many times that is a hub: a face, or a bad photo,
     that many strangers are near to.
     """
+    assert cohort.neighbour_ids is not None
     within = cohort.neighbour_distances[:, 0] <= threshold
     counts = np.bincount(cohort.neighbour_ids[within, 0], weights=cohort.weights[within], minlength=cohort.member_count)
     return np.asarray(counts / cohort.member_count)

@@ -46,10 +46,9 @@ class GumbelTail:
     @classmethod
     def of(cls, scores: Vector, weights: Vector) -> Self:
         """The law whose quartiles are those of the ``scores``, each of which counts its weight. Order is irrelevant."""
-        order = np.lexsort((weights, scores))  # by weight as well: rounding depends on the order of a sum
         with np.errstate(all="ignore"):
-            places = weights[order].cumsum() - weights[order] / 2
-            low, high = np.interp(QUARTILES, places / weights[order].sum(), np.log(scores[order])).tolist()
+            places, near = _of_equal_weights(scores) if (weights == 1).all() else _in_order(scores, weights)
+            low, high = np.interp(QUARTILES, places, np.log(near)).tolist()
             scale = (high - low) / (STANDARD_QUARTILES[1] - STANDARD_QUARTILES[0])
         if not 0 < scale < math.inf:
             return cls(math.nan, math.nan)
@@ -63,6 +62,21 @@ class GumbelTail:
             return 0.0
         exponent = (math.log(score) - self.location) / self.scale
         return -math.expm1(-math.exp(min(exponent, MAX_EXPONENT)))
+
+
+def _in_order(scores: Vector, weights: Vector) -> tuple[Vector, Vector]:
+    """The place of each score in the distribution, 0..1, and the scores, ascending."""
+    order = np.lexsort((weights, scores))  # by weight as well: rounding depends on the order of a sum
+    places = weights[order].cumsum() - weights[order] / 2
+    return places / weights[order].sum(), scores[order]
+
+
+def _of_equal_weights(scores: Vector) -> tuple[Vector, Vector]:
+    """As ``_in_order``, only of the scores on both sides of each quartile: a tenth of the time of sorting all."""
+    count = len(scores)
+    below = [int(max(0.0, quartile * count - 0.5)) for quartile in QUARTILES]
+    wanted = sorted({min(row + step, count - 1) for row in below for step in (0, 1)})
+    return (np.array(wanted) + 0.5) / count, np.partition(scores, wanted)[wanted]
 
 
 def serving_tail(rule: Rule, members: int) -> Tail:

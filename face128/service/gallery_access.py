@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
+from face128.domain.collection import DEFAULT_COLLECTION
 from face128.errors import (
     ConfigurationError,
     DatabaseUnavailable,
@@ -24,6 +25,7 @@ from face128.errors import (
     GalleryReadOnly,
     NotReady,
 )
+from face128.gallery.before_answer import when_recorded
 from face128.gallery.rwlock import locked
 from face128.logs import plain_traceback
 from face128.process_memory import freeze_heap
@@ -39,7 +41,7 @@ T = TypeVar("T")
 log = logging.getLogger("face128")
 
 THREADS = 4  # a thread waits for the database, or searches and keeps one core busy
-CHANGE_THREADS = 2  # one commits while the next one compares; the database has one writer
+CHANGE_THREADS = 4  # one commits while the others compare; the database has one writer
 MAX_QUEUED_CALLS = 256
 CHECK_INTERVAL_S = 2.0
 PAUSE_S = 1.0
@@ -47,8 +49,26 @@ CHECK_WAIT_S = 1.0  # how long /ready waits for a check
 BUILD_POLL_S = 2.0  # while the cohorts are built, how soon a close is noticed
 
 
+class CollectionAccess:
+    """The gallery of one collection: all of it that a request can reach."""
+
+    def __init__(self, opened: Callable[[], Gallery], threads: ThreadPool, change_threads: ThreadPool) -> None:
+        self._opened, self._threads, self._change_threads = opened, threads, change_threads
+
+    async def run(self, job: Callable[Concatenate[Gallery, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a blocking call that reads the gallery. It returns when what the call has noted is recorded.
+
+        Raises DatabaseUnavailable if the gallery cannot be reached; the next call tries again.
+        """
+        return await when_recorded(self._threads.run(lambda: job(self._opened(), *args, **kwargs)))
+
+    async def change(self, job: Callable[Concatenate[Gallery, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """As ``run``, for a call that changes the gallery."""
+        return await when_recorded(self._change_threads.run(lambda: job(self._opened(), *args, **kwargs)))
+
+
 class GalleryAccess:
-    """The gallery, its threads, and whether it can be reached."""
+    """The gallery with all its collections, its threads, and whether it can be reached."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -81,16 +101,13 @@ class GalleryAccess:
             log.warning("%s Nobody can be enrolled in %s", problem, self._settings.data)
         self._watching = asyncio.create_task(self._watch())
 
-    async def run(self, job: Callable[Concatenate[Gallery, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a blocking call that reads the gallery.
+    def of(self, collection: str) -> CollectionAccess:
+        """The gallery of one collection."""
 
-        Raises DatabaseUnavailable if the gallery cannot be reached; the next call tries again.
-        """
-        return await self._threads.run(lambda: job(self._open(), *args, **kwargs))
+        def opened() -> Gallery:
+            return self._open().of_collection(collection)
 
-    async def change(self, job: Callable[Concatenate[Gallery, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """As ``run``, for a call that changes the gallery."""
-        return await self._change_threads.run(lambda: job(self._open(), *args, **kwargs))
+        return CollectionAccess(opened, self._threads, self._change_threads)
 
     async def problem(self) -> Face128Error | None:
         """Why the gallery cannot be used now; None if it can.
@@ -134,7 +151,7 @@ class GalleryAccess:
 
     def _check(self) -> Face128Error | None:
         try:
-            self._open().database.check()
+            self._open().check()
         except Face128Error as error:
             return error
         except Exception as error:  # the next check must come
@@ -152,16 +169,27 @@ class GalleryAccess:
 
     async def _load(self) -> None:
         try:
-            await self.run(lambda gallery: gallery.load())
-            sizes = await self.run(lambda gallery: gallery.sizes())
-            faces = ", ".join(f"{count} faces of {model}" for model, count in sizes.items())
-            log.info("the gallery has %s", faces or "no faces")
-            if self._settings.decision == "cohort":
-                tail = self._settings.tail
-                while not (self._closing or await self.run(lambda gallery: gallery.build_cohorts(BUILD_POLL_S, tail))):
-                    pass
+            for collection in await self.of(DEFAULT_COLLECTION).run(self._to_load):
+                await self._load_collection(collection)
         except Face128Error as error:
             log.error("the gallery: %s", error)
+
+    def _to_load(self, gallery: Gallery) -> list[str]:
+        """The default collection, and those with the most faces, as many as are kept open."""
+        sizes = gallery.collections()
+        others = sorted(sizes.keys() - {DEFAULT_COLLECTION}, key=lambda name: -sizes[name])
+        return [DEFAULT_COLLECTION, *others[: self._settings.open_collections]]
+
+    async def _load_collection(self, name: str) -> None:
+        access = self.of(name)
+        await access.run(lambda gallery: gallery.load())
+        sizes = await access.run(lambda gallery: gallery.sizes())
+        faces = ", ".join(f"{count} faces of {model}" for model, count in sizes.items())
+        log.info("the %s has %s", f"collection {name}" if name else "gallery", faces or "no faces")
+        if self._settings.decision == "cohort":
+            tail = self._settings.tail
+            while not (self._closing or await access.run(lambda gallery: gallery.build_cohorts(BUILD_POLL_S, tail))):
+                pass
 
     def _open(self) -> Gallery:
         with locked(self._open_lock):

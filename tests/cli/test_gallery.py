@@ -146,7 +146,7 @@ class TestErasing:
         assert "Nobody is enrolled under Zoë T. It is the name of 1029: give the number." in run.stderr
         run = forked(club, "gallery", "erase", "4711", "--yes", **data)
         assert run.returncode == 2
-        assert "Nobody is enrolled under 4711. (not_found)" in run.stderr
+        assert "Nobody is enrolled under 4711." in run.stderr
         assert self.left(club, data) == 4
 
     def test_records_of_the_same_person_that_stay_are_named(self, club: Path, data: dict[str, str]) -> None:

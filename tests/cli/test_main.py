@@ -50,7 +50,7 @@ def test_encode_names_each_photo_that_failed_and_encodes_the_others(tmp_path: Pa
     for name, code in (
         ("broken.jpg", "bad_image"),
         (dlib_truth.TWO_FACE_PHOTO, "multiple_faces"),
-        ("missing.jpg", "bad_request"),
+        ("missing.jpg", "cannot be read"),
     ):
         assert any(name in line and code in line for line in run.stderr.splitlines())
 

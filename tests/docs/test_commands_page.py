@@ -17,4 +17,4 @@ def test_the_page_has_every_command() -> None:
     assert list(rows) == list(commands)
     for name, command in commands.items():
         if members := getattr(command, "commands", None):
-            assert re.findall(r"`(\w+)`", rows[name]) == list(members), name
+            assert re.findall(r"`([\w-]+)`", rows[name]) == list(members), name

@@ -16,6 +16,7 @@ from face128.settings import Settings
 
 PAGE = (DOCS / "endpoints.md").read_text()
 HEADING = re.compile(r"(GET|POST|PUT|DELETE|HEAD|PATCH) (/\S+)")
+HEADING_LINE = re.compile(r"^### (\S+ /\S+)$", re.MULTILINE)
 WITHOUT_CLASS = {"method_not_allowed": 405}
 """Codes of answers that the router gives."""
 COMMAND_LINE_ONLY = {errors.ConfigurationError.code}
@@ -52,9 +53,20 @@ def test_an_endpoint_has_its_scope_its_parameters_and_the_fields_of_its_answer(n
     scopes = [scope for scheme in operation.get("security", ()) for some in scheme.values() for scope in some]
     assert text.strip().startswith(f"Scope `{scopes[0]}`." if scopes else "No key.")
     named = set(re.findall(r"[?&](\w+)=", text))
-    assert named == {each["name"] for each in operation.get("parameters", ()) if each["in"] == "query"}
+    assert named == query_parameters(operation) - {"collection"}
     missing = [field for field in answer_fields(operation) if not re.search(rf"[`\"({{, ]{field}[`\"]", text)]
     assert not missing
+
+
+def query_parameters(operation: dict[str, Any]) -> set[str]:
+    return {each["name"] for each in operation.get("parameters", ()) if each["in"] == "query"}
+
+
+def test_the_endpoints_of_the_gallery_and_match_take_a_collection() -> None:
+    """As the table of query parameters says, so that not each of them has to."""
+    about_people = [section.text for section in sections(PAGE, 2) if section.title.startswith("The gallery")]
+    expected = {"POST /match", *(heading for text in about_people for heading in HEADING_LINE.findall(text))}
+    assert expected == {name for name, operation in OPERATIONS.items() if "collection" in query_parameters(operation)}
 
 
 def answer_fields(operation: dict[str, Any]) -> Iterator[str]:

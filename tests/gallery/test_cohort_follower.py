@@ -181,6 +181,7 @@ def test_a_transaction_older_than_the_cohort_gets_no_score(gallery: Gallery) -> 
         probe = OBAMA.astype(np.float64)
         assert space_search(gallery).cohort("nearest").score(connection, probe, COHORT, None) is not None
         enrol(gallery, "100", OBAMA, force=True)
+        gallery.load()
         assert space_search(gallery).cohort("nearest").score(connection, probe, COHORT, None) is None
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from command_line import face128
-from people import add_record, enrol, photo_descriptor
+from people import add_record, enrol, import_document, photo_descriptor
 from serving import photo, serving
 
 from face128.domain.descriptors import to_base64
@@ -18,7 +18,6 @@ from face128.domain.model_card import DLIB
 from face128.errors import InvalidRequest
 from face128.gallery.gallery import Gallery
 from face128.gallery.records import NewFace, Person, stored_metadata
-from face128.gallery.transfer import parse_file
 
 OBAMA, BIDEN, HOPPER = map(photo_descriptor, ("obama-2012.jpg", "biden-2010.jpg", "hopper-1984.jpg"))
 DAMAGE = (
@@ -108,14 +107,17 @@ def test_the_gallery_itself_refuses_metadata_that_is_not_unicode(tmp_path: Path,
         (b'"regNo": 2, "name": "x", "faces": [{"metadata": {"a": 1' + 400 * b"0" + b"}}]", "enrolled[1].metadata"),
     ],
 )
-def test_an_import_names_the_member_whose_text_is_not_unicode(second: bytes, field: str) -> None:
+def test_an_import_names_the_member_whose_text_is_not_unicode(tmp_path: Path, second: bytes, field: str) -> None:
     one, two = (to_base64(row).encode() for row in (OBAMA, BIDEN))
     document = (
         b'{"enrolled": [{"regNo": 1, "name": "a", "descriptors": ["' + one + b'"]}, '
         b'{"descriptors": ["' + two + b'"], ' + second + b"}]}"
     )
-    with pytest.raises(InvalidRequest) as refused:
-        parse_file(document)
+    with (
+        closing(Gallery(f"sqlite:///{tmp_path}/gallery.sqlite")) as gallery,
+        pytest.raises(InvalidRequest) as refused,
+    ):
+        import_document(gallery, document)
     assert refused.value.context["field"].startswith(field)
 
 

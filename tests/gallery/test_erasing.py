@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import httpx
@@ -63,6 +63,11 @@ def reading(folder: Path) -> Iterator[subprocess.Popen[str]]:
         reader.kill()
 
 
+def end(reader: subprocess.Popen[str]) -> None:
+    reader.kill()
+    reader.wait(TIMEOUT_S)
+
+
 def test_a_reader_does_not_hold_an_erasure_and_the_bytes_go_when_it_ends(tmp_path: Path) -> None:
     with serving(workers=2, FACE128_ENGINES="fake", FACE128_DATA=str(tmp_path)) as client:
         record = create_record(client, fake_photo(1), "Wilhelmina").json()["record"]
@@ -80,6 +85,7 @@ def test_a_reader_does_not_hold_an_erasure_and_the_bytes_go_when_it_ends(tmp_pat
             assert "Erased: 46, Joe Biden, with 1 photo; their bytes remain" in erased.stdout
             assert time.monotonic() < start + 30  # each waited for 30 seconds or more
             assert client.get("/records").json()["total_count"] == 0
+            assert create_record(client, fake_photo(5), "Meanwhile").status_code == 200
             assert all(in_files(tmp_path, trace) for trace in traces)
         eventually(lambda: not any(in_files(tmp_path, trace) for trace in traces))
         create_record(client, fake_photo(4), "Grace Hopper")
@@ -90,21 +96,31 @@ def test_a_reader_does_not_hold_an_erasure_and_the_bytes_go_when_it_ends(tmp_pat
         eventually(lambda: not in_files(tmp_path, trace))
 
 
-def test_what_was_pending_when_the_service_was_killed_goes_at_the_next_start(tmp_path: Path) -> None:
+@pytest.mark.parametrize("still_reads", [False, True])
+def test_what_was_pending_when_the_service_was_killed_goes_after_the_next_start(
+    tmp_path: Path, still_reads: bool
+) -> None:
     settings = {"FACE128_ENGINES": "fake", "FACE128_DATA": str(tmp_path)}
-    with started(**settings) as (process, port), httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
-        create_record(client, fake_photo(1), "Wilhelmina")
-        create_record(client, fake_photo(2), "Grace Hopper")
-        trace = embedding(tmp_path, "Wilhelmina")
-        found = client.post("/match_face", files={"image": fake_photo(1)}).json()
-        with reading(tmp_path):
+    with ExitStack() as until_the_end:
+        with started(**settings) as (process, port), httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+            create_record(client, fake_photo(1), "Wilhelmina")
+            create_record(client, fake_photo(2), "Grace Hopper")
+            trace = embedding(tmp_path, "Wilhelmina")
+            found = client.post("/match_face", files={"image": fake_photo(1)}).json()
+            reader = until_the_end.enter_context(reading(tmp_path))
             assert client.delete(f"/records/{found['user_id']}").json()["pending"]
             process.send_signal(signal.SIGKILL)
             process.wait(TIMEOUT_S)
-    assert in_files(tmp_path, trace)
-    with serving(**settings) as client:
-        eventually(lambda: not in_files(tmp_path, trace))
-        assert client.get("/records").json()["total_count"] == 1
+        if not still_reads:
+            end(reader)
+            assert in_files(tmp_path, trace)
+        with serving(**settings) as client:
+            if still_reads:
+                assert create_record(client, fake_photo(3), "Meanwhile").status_code == 200
+                assert in_files(tmp_path, trace)
+                end(reader)
+            eventually(lambda: not in_files(tmp_path, trace))
+            assert client.get("/records").json()["total_count"] == 1 + still_reads
 
 
 def test_nothing_remains_in_free_pages_however_rows_come_and_go(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Make:
     database_servers.start_milvus(f"{tmp_path}/milvus.db")
     from pymilvus import MilvusClient
 
-    from face128.gallery.milvus import MilvusIndex
+    from face128.gallery.milvus_index import MilvusIndex
 
     client = MilvusClient(uri=f"{tmp_path}/milvus.db")
     return lambda dimension, metric: MilvusIndex(client, "face128_test", metric, dimension)

@@ -155,7 +155,9 @@ def test_an_estimate_answers_until_all_are_compared(
     try:
         for rule in (AUTO, ESTIMATE, THRESHOLD):
             assert (answered := score(small, OBAMA, rule)) is not None
-            assert answered.tail == "estimate"
+            assert (answered.tail, answered.sampled) == ("estimate", True)
+        explained = small.match(Probe.of(DLIB, OBAMA), rule=AUTO).answer(explain=True)
+        assert explained["decision"] == {"rule": "cohort", "alpha": 0.05, "tail": "estimate", "sampled": True}
         assert small.build_cohorts(WAIT_S, "auto")
         assert not small.build_cohorts(0.01, "exact")
         monkeypatch.setattr(cohort_follower, "BUILD_TIMEOUT_S", 0.01)
@@ -173,7 +175,7 @@ def test_an_estimate_answers_until_all_are_compared(
     assert sample(small) is None
     for rule, tail in ((AUTO, "exact"), (EXACT, "exact"), (ESTIMATE, "estimate")):
         assert (answered := score(small, OBAMA, rule)) is not None
-        assert answered.tail == tail
+        assert (answered.tail, answered.sampled) == (tail, False)
 
 
 def test_among_too_many_for_a_cohort_only_the_exact_tail_is_refused(small: Gallery, sampled: None) -> None:

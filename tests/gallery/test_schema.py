@@ -22,10 +22,12 @@ from serving import serving
 from face128.domain.model_card import DLIB, RETAIL
 from face128.domain.probe import Probe
 from face128.errors import GallerySchema
+from face128.gallery import decisions
 from face128.gallery.gallery import Gallery
 from face128.gallery.records import NewFace, Person, Record
 from face128.gallery.schema import released_versions
 from face128.gallery.tables import faces
+from face128.gallery.trail.check import check
 from face128.gallery.transfer import statistics
 
 HOPPER = photo_descriptor("hopper-1984.jpg")
@@ -37,6 +39,10 @@ RELEASED_MIGRATIONS = {
     "0002_photo_facts.py": "7f65b8ede33b086fc3690c866e515bad412e3958cc475860b9e92144d999ba8b",
     "0003_name_index.py": "b815501ca9f58ccfb664b9ec0468be24ae4d2366f38bfae41b34119c3ceff252",
     "0004_companions.py": "5823c2e6ebcfc0ec3b11e67ad9759cb5a5f9f1c0f94fc24a716415c854e51067",
+    "0005_collections.py": "f0df7128a310033620f9465dbc61b175643f15bdeca5c76274229f3e6a3b4cc5",
+    "0006_people.py": "3b3f0c7b208ac5fb5c19b7e7cc51c3ea7335deae94b925671d53991f5ec052e7",
+    "0007_encryption.py": "2aa88a0c3feddec5d003dbccded69ce34506f0b745e0e8837282c0e99d07f710",
+    "0008_trail.py": "5cbb4fece8d17061e058c0f8ccac6c028439198dade066453bb10a88f0db8503",
 }
 RELEASED_GALLERIES = sorted((Path(__file__).parent / "released").glob("*.sql"))
 
@@ -64,6 +70,9 @@ def test_a_gallery_of_each_released_version_is_opened_and_keeps_everything(tmp_p
     complete(gallery, records[0], 2)
     assert enrol(gallery, "46", photo_descriptor("biden-2010.jpg"), "Joe Biden")
     assert len(gallery.erase_user("44").records) == 1
+    with gallery.database.reading() as connection:
+        assert check(connection).faults == []
+        assert decisions.page(connection, 10) == []  # they went with the person
     gallery.close()
     with closing(sqlite3.connect(path)) as connection:
         (version,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()

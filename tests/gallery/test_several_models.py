@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 from model_mixtures import Mixtures
+from people import import_document
 from several_models import (
     DLIB,
     FACEAPI,
@@ -35,7 +36,7 @@ from face128.domain.probe import Probe
 from face128.errors import Duplicate, Face128Error, InconsistentPerson, ModelMismatch, NotFound
 from face128.gallery.gallery import Gallery
 from face128.gallery.records import NewFace, Person, Record
-from face128.gallery.transfer import export_members, import_rows, parse_file, statistics
+from face128.gallery.transfer import export_members, statistics
 from face128.match_body.parser import parse
 from face128.matching.decision import decide
 
@@ -327,8 +328,7 @@ def test_an_export_has_all_descriptors_and_is_restored_exactly(tmp_path: Path) -
     posted = parse(json.dumps({"descriptors": face(1, 0), "enrolled": members}).encode())
     assert decide(posted, order="dlib+retail").model == PAIR
     other = Gallery(f"sqlite:///{tmp_path}/other.sqlite", decision_models="dlib+retail")
-    card, rows = parse_file(text.getvalue().encode())
-    assert import_rows(other, card, rows) == 3
+    assert import_document(other, text.getvalue()).new == 3
     again = io.StringIO()
     assert export_members(other, again) == 3
     assert again.getvalue() == text.getvalue()
@@ -337,8 +337,7 @@ def test_an_export_has_all_descriptors_and_is_restored_exactly(tmp_path: Path) -
         assert other.match(asked, explain=True) == gallery.match(asked, explain=True)
     # A photo that is stored already gets what it lacks.
     members[1]["descriptors"] = {DLIB: members[1]["descriptors"], RETAIL: [face(2, 0)[RETAIL]]}
-    card, rows = parse_file(json.dumps(members).encode())
-    assert import_rows(other, card, rows) == 0
+    assert import_document(other, json.dumps(members)).new == 0
     assert statistics(other)["models"] == {DLIB: 3, RETAIL: 2}
 
 
@@ -350,7 +349,7 @@ def test_an_import_finds_two_people_with_one_face_by_what_their_photos_share(tmp
     def load(**descriptors: Any) -> int:
         named = {{"dlib": DLIB, "retail": RETAIL}[name]: value for name, value in descriptors.items()}
         document = json.dumps([{"regNo": "new", "name": "New", "descriptors": named}]).encode()
-        return import_rows(gallery, *parse_file(document))
+        return import_document(gallery, document).new
 
     for descriptors in ({"dlib": one[DLIB]}, {"retail": one[RETAIL]}, {"dlib": one[DLIB], "retail": one[RETAIL]}):
         with pytest.raises(Duplicate):

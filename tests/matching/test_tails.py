@@ -18,6 +18,8 @@ from face128.matching.cohort_score import MIN_MEMBERS, descriptor_lengths
 from face128.matching.conformal import Cohort, CohortScore
 from face128.matching.tails import (
     MIN_ESTIMATE_MEMBERS,
+    QUARTILES,
+    STANDARD_QUARTILES,
     GumbelTail,
     members_for_bound,
     members_needed,
@@ -47,6 +49,17 @@ def test_the_law_is_that_of_the_definition(own_scores: list[tuple[float, float]]
     if math.isnan(law.scale) or law.scale < 1e-6:
         return
     assert law.stranger_risk(score) == pytest.approx(estimate_by_definition(score, own_scores), abs=1e-7)
+
+
+@given(st.lists(st.floats(1e-6, 10), min_size=2, max_size=200))
+def test_of_equal_weights_the_quartiles_are_those_of_all_scores_in_order(some: list[float]) -> None:
+    law = GumbelTail.of(np.array(some), np.ones(len(some)))
+    low, high = np.interp(QUARTILES, (np.arange(len(some)) + 0.5) / len(some), np.log(np.sort(some)))
+    if law.scale > 1e-9:
+        quartiles = [law.location + law.scale * standard for standard in STANDARD_QUARTILES]
+        assert quartiles == pytest.approx([low, high], abs=1e-9)
+    else:
+        assert high - low < 1e-8
 
 
 def test_a_law_with_these_quartiles_is_found_again() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from pathlib import Path
 
+from face128.domain.collection import DEFAULT_COLLECTION
 from face128.gallery.gallery import Gallery
 from face128.service.gallery_access import GalleryAccess
 from face128.settings import Settings
@@ -22,10 +23,11 @@ def test_reading_does_not_wait_for_changes_that_hang(tmp_path: Path) -> None:
 
     async def read_beside_changes() -> tuple[int, list[bool]]:
         access = GalleryAccess(Settings(data=tmp_path))
-        changes = [asyncio.create_task(access.change(hang)) for _ in range(WAITING_CHANGES)]
+        gallery = access.of(DEFAULT_COLLECTION)
+        changes = [asyncio.create_task(gallery.change(hang)) for _ in range(WAITING_CHANGES)]
         try:
             await asyncio.sleep(0)  # each change is handed over
-            total, _ = await asyncio.wait_for(access.run(lambda gallery: gallery.page(0, 1)), TIMEOUT_S)
+            total, _ = await asyncio.wait_for(gallery.run(lambda gallery: gallery.page(0, 1)), TIMEOUT_S)
         finally:
             released.set()
         outcomes = await asyncio.gather(*changes)

@@ -6,7 +6,9 @@ import os
 import pwd
 import shutil
 import signal
+import socket
 import subprocess
+import sys
 import tempfile
 import time
 import uuid
@@ -37,8 +39,10 @@ def skip_missing(name: str) -> None:
 class Server:
     """A server that can be stopped and started again with the same folder and port."""
 
-    def __init__(self, command: list[str], url: str) -> None:
+    def __init__(self, command: list[str], url: str, folder: Path) -> None:
         self._command = command
+        self.folder = folder
+        """All that it writes."""
         self._process: subprocess.Popen[bytes] | None = None
         self.url = url
         self.start()
@@ -119,7 +123,7 @@ def mariadb() -> Iterator[Server]:
         run_checked([str(install), *common, *quick, f"--user={unprivileged_user()}"])
         port = free_port()
         options = ["--bind-address=127.0.0.1", f"--port={port}", f"--socket={data}/socket", f"--pid-file={data}/pid"]
-        server = Server([str(daemon), *common, *options], f"mysql+pymysql://root@127.0.0.1:{port}/mysql")
+        server = Server([str(daemon), *common, *options], f"mysql+pymysql://root@127.0.0.1:{port}/mysql", data)
         yield server
         server.stop()
 
@@ -134,7 +138,7 @@ def postgresql() -> Iterator[Server]:
         port = free_port()
         options = ["-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={data}"]
         command = [f"{POSTGRES}/postgres", "-D", f"{data}/data", "-p", str(port), *options]
-        server = Server(command, f"postgresql+psycopg://face128@127.0.0.1:{port}/postgres")
+        server = Server(command, f"postgresql+psycopg://face128@127.0.0.1:{port}/postgres", data)
         yield server
         server.stop()
 
@@ -146,6 +150,44 @@ def start_milvus(path: str) -> None:
     from pymilvus import MilvusClient
 
     MilvusClient(uri=path)
+
+
+class MilvusServer:
+    """milvus-lite in a process of its own, as a Milvus that several services share."""
+
+    def __init__(self, folder: Path) -> None:
+        if find_spec("milvus_lite") is None:
+            skip_missing("milvus-lite")
+        self._folder, self._port = folder, free_port()
+        self.uri = f"http://127.0.0.1:{self._port}"
+        self.start()
+
+    def start(self) -> None:
+        arguments = f"{str(self._folder)!r}, '127.0.0.1', {self._port}"
+        command = f"from milvus_lite.adapter.grpc.server import run_server; run_server({arguments})"
+        log = subprocess.DEVNULL
+        self._process = subprocess.Popen([sys.executable, "-c", command], stdout=log, stderr=log)
+        deadline = time.monotonic() + STARTUP_TIMEOUT_S
+        while True:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self._port)) == 0:
+                    return
+            assert self._process.poll() is None, "milvus-lite has ended"
+            assert time.monotonic() < deadline, "milvus-lite does not answer"
+            time.sleep(0.1)
+
+    def stop(self) -> None:
+        self._process.kill()
+        self._process.wait(STOP_TIMEOUT_S)
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """The kernel still takes connections and data for it; nothing is answered."""
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
 
 def run_checked(command: list[str]) -> None:

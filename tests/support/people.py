@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
+from typing import Any
 
 import dlib_truth
 import numpy as np
@@ -11,6 +13,8 @@ import numpy.typing as npt
 from face128.domain.model_card import DLIB, ModelCard
 from face128.domain.probe import Probe
 from face128.gallery.gallery import Gallery
+from face128.gallery.importing import Imported, import_members
+from face128.gallery.member_file import MemberFile
 from face128.gallery.records import NewFace, Person, Record
 from face128.gallery.space_search import SpaceSearch
 from face128.gallery.stored_space import StoredSpace
@@ -35,6 +39,12 @@ def at_distance(descriptor: Descriptor, distance: float) -> Descriptor:
     away = np.zeros(128)
     away[0] = distance
     return (descriptor + away).astype(np.float32)
+
+
+def import_document(gallery: Gallery, document: str | bytes, **options: Any) -> Imported:
+    """Import a list of members, or an export."""
+    data = document.encode("utf-8", "surrogateescape") if isinstance(document, str) else document
+    return import_members(gallery, MemberFile(io.BytesIO(data)), **options)
 
 
 def space_search(gallery: Gallery, card: ModelCard = DLIB) -> SpaceSearch:

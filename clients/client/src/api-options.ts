@@ -43,15 +43,34 @@ export interface RecordMatchOptions extends MatchFaceOptions {
   readonly topK?: number | undefined;
   readonly threshold?: Thresholds | undefined;
 }
-export interface NewRecord {
+/** What is agreed with a person who is enrolled. */
+export interface PersonTerms {
+  /** When they are to be erased: a Date, or a time in ISO 8601 with its zone. */
+  readonly expiresAt?: Date | string | undefined;
+  /** A reference to their consent, up to 500 characters. */
+  readonly consent?: string | undefined;
+}
+/** What is changed about a person; null removes what is known. */
+export interface PersonChanges {
+  readonly name?: string | undefined;
+  readonly expiresAt?: Date | string | null | undefined;
+  readonly consent?: string | null | undefined;
+}
+export interface NewRecord extends PersonTerms {
   readonly photo: Photo;
   readonly name: string;
   readonly metadata?: object | undefined;
 }
-export interface NewPerson {
+export interface NewPerson extends PersonTerms {
   readonly name: string;
   /** One to four. */
   readonly photos: readonly Photo[];
+}
+export interface PeopleOptions extends CallOptions {
+  readonly after?: string | undefined;
+  readonly limit?: number | undefined;
+  /** Only people with this text in their id or name. */
+  readonly search?: string | undefined;
 }
 /** A list that the service keeps. */
 export interface StoredList {

@@ -7,6 +7,8 @@ import type {
   NewPerson,
   NewRecord,
   OneFaceOptions,
+  PeopleOptions,
+  PersonChanges,
   PhotoOptions,
   RecordMatchOptions,
   ReplaceOptions,
@@ -15,7 +17,7 @@ import type {
 } from './api-options.js';
 import type { CallOptions, Calls } from './call.js';
 import { FaceError } from './errors.js';
-import { enrolmentFields, form } from './forms.js';
+import { enrolmentFields, form, termFields } from './forms.js';
 import type { Query, Transport } from './http.js';
 import type { MemberId } from './matcher.js';
 import type { paths } from './openapi.js';
@@ -37,7 +39,7 @@ export type Question<Path extends keyof paths> = paths[Path] extends {
 type VerifyQuestion = Question<'/verify/{user_id}'>;
 type VerifyByDescriptor = Extract<VerifyQuestion, { descriptor: unknown } | { descriptors: unknown }>;
 
-type Method = 'get' | 'post' | 'delete';
+type Method = 'get' | 'post' | 'patch' | 'delete';
 interface Parts {
   /** In the place of `{...}` in the path. */
   readonly id?: MemberId;
@@ -99,7 +101,8 @@ export class FaceApi {
   }
 
   createRecord(record: NewRecord, { force, engine, ...options }: EnrolOptions = {}) {
-    const body = form({ image: [record.photo] }, { name: record.name, metadata: record.metadata });
+    const fields = { name: record.name, metadata: record.metadata, ...termFields(record) };
+    const body = form({ image: [record.photo] }, fields);
     return this.call('post', '/records', options, { query: { force, engine }, body });
   }
 
@@ -125,7 +128,7 @@ export class FaceApi {
   }
 
   enrolFaces(userId: MemberId, person: NewPerson, { replace, force, engine, ...options }: ReplaceOptions = {}) {
-    const body = form({ images: person.photos }, enrolmentFields(userId, person.name));
+    const body = form({ images: person.photos }, { ...enrolmentFields(userId, person.name), ...termFields(person) });
     return this.call('post', '/enroll_faces/{user_id}', options, {
       id: userId,
       query: { replace, force, engine },
@@ -135,6 +138,26 @@ export class FaceApi {
 
   eraseFaces(userId: MemberId, options: CallOptions = {}) {
     return this.call('delete', '/enroll_faces/{user_id}', options, { id: userId });
+  }
+
+  /** The people who are enrolled, some at a time: `after` is `next` of the page before. */
+  listPeople({ after, limit, search, ...options }: PeopleOptions = {}) {
+    return this.call('get', '/people', options, { query: { after, limit, q: search } });
+  }
+
+  getPerson(userId: MemberId, options: CallOptions = {}) {
+    return this.call('get', '/people/{user_id}', options, { id: userId });
+  }
+
+  changePerson(userId: MemberId, changes: PersonChanges, options: CallOptions = {}) {
+    const body = JSON.stringify({ name: changes.name, ...termFields(changes) });
+    return this.call('patch', '/people/{user_id}', options, { id: userId, body });
+  }
+
+  /** All faces of the first person become those of the other one. */
+  mergePeople(userId: MemberId, into: MemberId, options: CallOptions = {}) {
+    const body = JSON.stringify({ into: String(into) });
+    return this.call('post', '/people/{user_id}/merge', options, { id: userId, body });
   }
 
   matchFace(photo: Photo, { engine, companions, ...options }: MatchFaceOptions = {}) {

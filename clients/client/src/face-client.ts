@@ -1,4 +1,5 @@
 import type { EncodedFace } from './answers.js';
+import type { PersonTerms } from './api-options.js';
 import { FaceApi } from './api.js';
 import { type Call, CALL_OPTION_NAMES, type CallOptions, Calls } from './call.js';
 import { FaceError, ServiceFailure, unavailable } from './errors.js';
@@ -126,7 +127,7 @@ export class FaceClient {
 
   /** Store one to four photos of a member in the service's gallery: all of them, or it throws. Returns their number. */
   enrol(
-    member: { readonly regNo: MemberId; readonly name: string },
+    member: { readonly regNo: MemberId; readonly name: string } & PersonTerms,
     photos: readonly Photo[],
     { replace = false, ...options }: CallOptions & { readonly replace?: boolean | undefined } = {},
   ): Promise<number> {

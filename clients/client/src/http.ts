@@ -19,7 +19,7 @@ export type Json = Readonly<Record<string, unknown>>;
 export type Query = Readonly<Record<string, string | number | boolean | undefined>>;
 
 export interface FaceRequest {
-  readonly method: 'GET' | 'POST' | 'PUT' | 'HEAD' | 'DELETE';
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'HEAD' | 'DELETE';
   readonly path: string;
   readonly query?: Query;
   /** JSON text, or a form. */
@@ -52,6 +52,7 @@ export class Transport {
   ) {
     this.headers.set('user-agent', `${settings.userAgent} face128-client/${VERSION}`.trim());
     if (settings.apiKey) this.headers.set('authorization', `Bearer ${settings.apiKey}`);
+    if (settings.collection) this.headers.set('x-face-collection', settings.collection);
   }
 
   /** The answer's JSON object. */

@@ -203,6 +203,94 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/collections": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List collections
+         * @description The collections that have any faces, and how many. The name of the default one is empty.
+         *
+         *     A key that is bound to a collection is told of that one alone, and so is a request that names one.
+         */
+        get: operations["list_collections"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/people": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List people
+         * @description The people who are enrolled, some at a time: by `next`, which is null after the last of them.
+         */
+        get: operations["list_people"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/people/{user_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read person
+         * @description Everything that is known about a person, but descriptors.
+         */
+        get: operations["read_person"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Change person
+         * @description Change a person's name, `expires_at` or `consent`; what is not in the body stays, and null removes the last two.
+         *
+         *     At `expires_at` the person is erased.
+         */
+        patch: operations["change_person"];
+        trace?: never;
+    };
+    "/people/{user_id}/merge": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Merge people
+         * @description Two people who are one: all faces of `user_id` become those of `into`, who may then have more than four.
+         */
+        post: operations["merge_people"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/records": {
         parameters: {
             query?: never;
@@ -371,6 +459,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/decisions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List decisions
+         * @description The decisions that are kept, the newest first, some at a time: by `next`, which is null after the last of them.
+         *
+         *     A decision has no descriptor and no photo. `user_id` is null where nobody was found.
+         */
+        get: operations["list_decisions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/health": {
         parameters: {
             query?: never;
@@ -423,7 +533,8 @@ export interface paths {
          * @description The engine is loaded, and the gallery, if there is one, can be used: send photos now. Otherwise 503.
          *
          *     `decision_models` says what keeps FACE128_DECISION_MODELS from being used; it is absent where that is `dlib`.
-         *     With FACE128_READY_NEEDS_GALLERY=0 the gallery's problem is told beside `"status": "ready"`.
+         *     With FACE128_READY_NEEDS_GALLERY=0 the gallery's problem is told beside `"status": "ready"`. With `?details` it
+         *     has `details`: what an operator should know of the gallery.
          */
         get: operations["ready"];
         put?: never;
@@ -490,6 +601,18 @@ export interface components {
         } & {
             [key: string]: unknown;
         };
+        /** Collection */
+        Collection: {
+            /** Collection */
+            collection: string;
+            /** Faces */
+            faces: number;
+        };
+        /** Collections */
+        Collections: {
+            /** Collections */
+            collections: components["schemas"]["Collection"][];
+        };
         /** Compared */
         Compared: {
             /**
@@ -523,6 +646,37 @@ export interface components {
             /** Metric */
             metric: string;
         };
+        /** DecisionKept */
+        DecisionKept: {
+            /** Id */
+            id: number;
+            /** At */
+            at: string;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "search" | "verify";
+            /** User Id */
+            user_id: string | null;
+            /**
+             * Verdict
+             * @enum {string}
+             */
+            verdict: "yes" | "look_again" | "no";
+            /** Distance */
+            distance: number | null;
+            /** Stranger Risk */
+            stranger_risk: number | null;
+            /** Rule */
+            rule: string;
+            /** Model */
+            model: string;
+            /** Key */
+            key: string;
+            /** Request Id */
+            request_id: string;
+        };
         /**
          * DecisionRule
          * @description The rule that decided; absent for a threshold alone.
@@ -537,8 +691,17 @@ export interface components {
             alpha?: number | null;
             /** Tail */
             tail?: ("exact" | "estimate") | null;
+            /** Sampled */
+            sampled?: true | null;
             /** Review Alpha */
             review_alpha?: number | null;
+        };
+        /** Decisions */
+        Decisions: {
+            /** Decisions */
+            decisions: components["schemas"]["DecisionKept"][];
+            /** Next */
+            next: number | null;
         };
         /** Denied */
         Denied: {
@@ -659,6 +822,12 @@ export interface components {
         };
         /** FaceRecord */
         FaceRecord: {
+            /** Expires At */
+            expires_at?: string | null;
+            /** Consent */
+            consent?: string | null;
+            /** Last Seen */
+            last_seen?: string | null;
             /** Id */
             id: string;
             /** Name */
@@ -763,6 +932,18 @@ export interface components {
             /** Name */
             name: string | null;
         };
+        /** Merged */
+        Merged: {
+            /**
+             * Status
+             * @constant
+             */
+            status: "success";
+            /** Faces Moved */
+            faces_moved: number;
+            /** Pending */
+            pending?: true | null;
+        };
         /** NotMatched */
         NotMatched: {
             /** Distance */
@@ -805,6 +986,70 @@ export interface components {
             /** Error */
             error: string;
         };
+        /** People */
+        People: {
+            /** People */
+            people: components["schemas"]["PersonEntry"][];
+            /** Next */
+            next: string | null;
+        };
+        /** PersonEntry */
+        PersonEntry: {
+            /** Expires At */
+            expires_at?: string | null;
+            /** Consent */
+            consent?: string | null;
+            /** Last Seen */
+            last_seen?: string | null;
+            /** User Id */
+            user_id: string;
+            /** Regno */
+            regNo: number | string;
+            /** Name */
+            name: string | null;
+            /** Photos */
+            photos: number;
+            /** First Enrolled */
+            first_enrolled: string;
+            /** Last Enrolled */
+            last_enrolled: string;
+        };
+        /** PersonFile */
+        PersonFile: {
+            /** Expires At */
+            expires_at?: string | null;
+            /** Consent */
+            consent?: string | null;
+            /** Last Seen */
+            last_seen?: string | null;
+            /** User Id */
+            user_id: string;
+            /** Regno */
+            regNo: number | string;
+            /** Name */
+            name: string | null;
+            /** Photos */
+            photos: components["schemas"]["PersonPhoto"][];
+            /** Linked */
+            linked: string[];
+        };
+        /** PersonPhoto */
+        PersonPhoto: {
+            /** Id */
+            id: string;
+            /** Model */
+            model: string;
+            /** Companions */
+            companions?: string[] | null;
+            /** Created At */
+            created_at: string;
+            /** Metadata */
+            metadata: {
+                [key: string]: unknown;
+            };
+            adjusted?: components["schemas"]["Adjusted"] | null;
+            quality?: components["schemas"]["Quality"] | null;
+        };
         /**
          * Problem
          * @description Every error. Some have more fields: the invalid field, the member's regNo, the boxes of the faces.
@@ -816,7 +1061,7 @@ export interface components {
              * Code
              * @enum {string}
              */
-            code: "bad_image" | "bad_request" | "client_gone" | "digest_mismatch" | "duplicate" | "forbidden" | "foreign_origin" | "gallery_away" | "gallery_busy" | "gallery_corrupt" | "gallery_deleted" | "gallery_full" | "gallery_read_only" | "gallery_replaced" | "gallery_schema" | "head_tilted" | "head_too_large" | "inconsistent_person" | "internal" | "invalid_descriptor" | "invalid_request" | "method_not_allowed" | "model_mismatch" | "multiple_faces" | "no_face" | "not_found" | "not_ready" | "overloaded" | "poor_quality" | "throttled" | "too_few_members" | "too_large" | "too_many_images" | "too_slow" | "unauthorized" | "unknown_host" | "unknown_list" | "unsupported_format";
+            code: "bad_image" | "bad_request" | "client_gone" | "consent_required" | "digest_mismatch" | "duplicate" | "forbidden" | "foreign_origin" | "gallery_away" | "gallery_busy" | "gallery_corrupt" | "gallery_deleted" | "gallery_full" | "gallery_locked" | "gallery_read_only" | "gallery_replaced" | "gallery_schema" | "head_tilted" | "head_too_large" | "inconsistent_person" | "internal" | "invalid_descriptor" | "invalid_request" | "method_not_allowed" | "model_mismatch" | "multiple_faces" | "no_face" | "not_found" | "not_ready" | "overloaded" | "poor_quality" | "throttled" | "too_few_members" | "too_large" | "too_many_images" | "too_slow" | "unauthorized" | "unknown_host" | "unknown_list" | "unsupported_format";
         } & {
             [key: string]: unknown;
         };
@@ -870,6 +1115,10 @@ export interface components {
             database?: string | null;
             /** Database Error */
             database_error?: string | null;
+            /** Details */
+            details?: {
+                [key: string]: unknown;
+            } | null;
         };
         /** Rebuilt */
         Rebuilt: {
@@ -1055,6 +1304,8 @@ export interface operations {
                 explain?: boolean;
                 /** @description Leave out members that cannot be read, and name them in `skipped`. */
                 skip_invalid?: boolean;
+                /** @description The site or tenant whose people this is about; or the header X-Face-Collection. Default: the key's, or the default collection. */
+                collection?: string;
             };
             header?: never;
             path?: never;
@@ -2605,12 +2856,589 @@ export interface operations {
             };
         };
     };
+    list_collections: {
+        parameters: {
+            query?: {
+                /** @description The site or tenant whose people this is about; or the header X-Face-Collection. Default: the key's, or the default collection. */
+                collection?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Collections"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`, with an `id` that the log has too */
+            500: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_people: {
+        parameters: {
+            query?: {
+                /** @description `next` of the page before. */
+                after?: string | null;
+                limit?: number;
+                /** @description Only people with this text in their id or name. */
+                q?: string;
+                /** @description The site or tenant whose people this is about; or the header X-Face-Collection. Default: the key's, or the default collection. */
+                collection?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["People"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`, with an `id` that the log has too */
+            500: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_person: {
+        parameters: {
+            query?: {
+                /** @description The site or tenant whose people this is about; or the header X-Face-Collection. Default: the key's, or the default collection. */
+                collection?: string;
+            };
+            header?: never;
+            path: {
+                /** @description 1 to 255 characters. */
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PersonFile"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`, with an `id` that the log has too */
+            500: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change_person: {
+        parameters: {
+            query?: {
+                /** @description The site or tenant whose people this is about; or the header X-Face-Collection. Default: the key's, or the default collection. */
+                collection?: string;
+            };
+            header?: never;
+            path: {
+                /** @description 1 to 255 characters. */
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    name?: string;
+                    expires_at?: string | null;
+                    consent?: string | null;
+                };
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PersonFile"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Timeout */
+            408: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Accept-Encoding": components["headers"]["Accept-Encoding"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`, with an `id` that the log has too */
+            500: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    merge_people: {
+        parameters: {
+            query?: {
+                /** @description The site or tenant whose people this is about; or the header X-Face-Collection. Default: the key's, or the default collection. */
+                collection?: string;
+            };
+            header?: never;
+            path: {
+                /** @description 1 to 255 characters. */
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    into: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Merged"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Timeout */
+            408: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Accept-Encoding": components["headers"]["Accept-Encoding"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`, with an `id` that the log has too */
+            500: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_records: {
         parameters: {
             query?: {
                 skip?: number;
                 /** @description Above 1000: 1000. */
                 limit?: number;
+                /** @description The site or tenant whose people this is about; or the header X-Face-Collection. Default: the key's, or the default collection. */
+                collection?: string;
             };
             header?: never;
             path?: never;
@@ -2700,6 +3528,8 @@ export interface operations {
                 force?: boolean;
                 /** @description One of the loaded engines; the first by default. */
                 engine?: "dlib";
+                /** @description The site or tenant whose people this is about; or the header X-Face-Collection. Default: the key's, or the default collection. */
+                collection?: string;
             };
             header?: never;
             path?: never;
@@ -2713,6 +3543,8 @@ export interface operations {
                     name: string;
                     /** @example {"department": "Engineering"} */
                     metadata?: string;
+                    expires_at?: string | "";
+                    consent?: string | "";
                 };
             };
         };
@@ -2850,6 +3682,8 @@ export interface operations {
                 companions?: boolean | null;
                 /** @description One of the loaded engines; the first by default. */
                 engine?: "dlib";
+                /** @description The site or tenant whose people this is about; or the header X-Face-Collection. Default: the key's, or the default collection. */
+                collection?: string;
             };
             header?: never;
             path?: never;
@@ -2988,7 +3822,10 @@ export interface operations {
     };
     read_record: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description The site or tenant whose people this is about; or the header X-Face-Collection. Default: the key's, or the default collection. */
+                collection?: string;
+            };
             header?: never;
             path: {
                 record_id: string;
@@ -3038,6 +3875,16 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Too Many Requests */
             429: {
                 headers: {
@@ -3074,7 +3921,10 @@ export interface operations {
     };
     delete_record: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description The site or tenant whose people this is about; or the header X-Face-Collection. Default: the key's, or the default collection. */
+                collection?: string;
+            };
             header?: never;
             path: {
                 record_id: string;
@@ -3124,6 +3974,16 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Too Many Requests */
             429: {
                 headers: {
@@ -3160,7 +4020,10 @@ export interface operations {
     };
     rebuild_index: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description The site or tenant whose people this is about; or the header X-Face-Collection. Default: the key's, or the default collection. */
+                collection?: string;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -3190,6 +4053,16 @@ export interface operations {
             };
             /** @description Forbidden */
             403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
@@ -3241,6 +4114,8 @@ export interface operations {
                 replace?: boolean;
                 /** @description One of the loaded engines; the first by default. */
                 engine?: "dlib";
+                /** @description The site or tenant whose people this is about; or the header X-Face-Collection. Default: the key's, or the default collection. */
+                collection?: string;
             };
             header?: never;
             path: {
@@ -3259,6 +4134,8 @@ export interface operations {
                      * @enum {unknown}
                      */
                     reg_no_type?: "number" | "string";
+                    expires_at?: string | "";
+                    consent?: string | "";
                 };
             };
         };
@@ -3391,7 +4268,10 @@ export interface operations {
     };
     erase_faces: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description The site or tenant whose people this is about; or the header X-Face-Collection. Default: the key's, or the default collection. */
+                collection?: string;
+            };
             header?: never;
             path: {
                 /** @description 1 to 255 characters. */
@@ -3495,6 +4375,8 @@ export interface operations {
                 companions?: boolean | null;
                 /** @description One of the loaded engines; the first by default. */
                 engine?: "dlib";
+                /** @description The site or tenant whose people this is about; or the header X-Face-Collection. Default: the key's, or the default collection. */
+                collection?: string;
             };
             header?: never;
             path?: never;
@@ -3635,6 +4517,8 @@ export interface operations {
                 companions?: boolean | null;
                 /** @description One of the loaded engines; the first by default. */
                 engine?: "dlib";
+                /** @description The site or tenant whose people this is about; or the header X-Face-Collection. Default: the key's, or the default collection. */
+                collection?: string;
             };
             header?: never;
             path: {
@@ -3812,6 +4696,104 @@ export interface operations {
             };
         };
     };
+    list_decisions: {
+        parameters: {
+            query?: {
+                /** @description `next` of the page before. */
+                before?: number | null;
+                limit?: number;
+                /** @description Only decisions with this verdict. */
+                verdict?: ("yes" | "look_again" | "no") | null;
+                /** @description Only decisions about this person. */
+                user_id?: string | null;
+                /** @description ISO 8601 with its zone: only from then on. */
+                since?: string | null;
+                /** @description Only before then. */
+                until?: string | null;
+                /** @description The site or tenant whose people this is about; or the header X-Face-Collection. Default: the key's, or the default collection. */
+                collection?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Decisions"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`, with an `id` that the log has too */
+            500: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     health: {
         parameters: {
             query?: never;
@@ -3883,6 +4865,16 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Too Many Requests */
             429: {
                 headers: {
@@ -3908,7 +4900,10 @@ export interface operations {
     };
     ready: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Also say what an operator should know of the gallery. If keys are set: scope `admin`. */
+                details?: boolean;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -3923,6 +4918,48 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Ready"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
             /** @description `internal`, with an `id` that the log has too */

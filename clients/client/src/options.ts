@@ -17,6 +17,8 @@ export interface FaceOptions {
   /** Where face128 listens; by default the environment's FACE_SERVICE_URL. Without either, matching is local. */
   readonly url?: string | undefined;
   readonly apiKey?: string | undefined;
+  /** The site or tenant of the service's gallery, sent as X-Face-Collection; by default the key's, or the default one. */
+  readonly collection?: string | undefined;
   /**
    * The greatest Euclidean distance of a match, inclusive; 0.38. A number is for dlib's and face-api.js's descriptors.
    * An object has one for each model, or pair of two, that it names; others keep the model's own.
@@ -55,17 +57,18 @@ export interface FaceOptions {
   readonly logger?: FaceLogger | undefined;
 }
 
-/** The options with their defaults; `url`, `apiKey` and `template` are undefined where there are none. */
+/** The options with their defaults; `url`, `apiKey`, `collection` and `template` are undefined where there are none. */
 export type FaceSettings = Required<FaceOptions> & {
-  readonly [Name in Exclude<keyof FaceOptions, 'url' | 'apiKey' | 'template' | 'dispatcher'>]-?: NonNullable<
-    FaceOptions[Name]
-  >;
+  readonly [
+    Name in Exclude<keyof FaceOptions, 'url' | 'apiKey' | 'collection' | 'template' | 'dispatcher'>
+  ]-?: NonNullable<FaceOptions[Name]>;
 };
 
 const NAMES: Readonly<Record<keyof FaceOptions, true>> = {
   ...{
     url: true,
     apiKey: true,
+    collection: true,
     threshold: true,
     decisionModels: true,
     template: true,
@@ -84,6 +87,7 @@ export function settingsFrom(options: FaceOptions): FaceSettings {
   return {
     url: url ? baseUrl(url) : undefined,
     apiKey: options.apiKey === undefined ? undefined : text('apiKey', options.apiKey),
+    collection: options.collection === undefined ? undefined : collectionName(options.collection),
     threshold: checkThresholds(options.threshold ?? DEFAULT_THRESHOLD),
     decisionModels: oneOf('decisionModels', options.decisionModels ?? 'dlib', ['dlib', 'retail', 'dlib+retail']),
     template: checkTemplate(options.template),
@@ -140,6 +144,11 @@ function oneOf<T>(name: string, value: T, choices: readonly T[]): T {
 function text(name: string, value: string): string {
   if (typeof value === 'string') return value;
   throw new TypeError(`${name} is a text.`);
+}
+
+function collectionName(value: string): string {
+  if (/^[A-Za-z0-9._-]{1,64}$/.test(text('collection', value))) return value;
+  throw new TypeError('collection has letters, digits, dots, dashes and underscores, 64 at most.');
 }
 
 function callable<T>(name: string, value: T): T {

@@ -1,5 +1,6 @@
 import { type EncodedFace, type ExplainedMatch, readFace, readMatch, readVerification } from './answers.js';
-import { enrolmentFields, form } from './forms.js';
+import type { PersonTerms } from './api-options.js';
+import { enrolmentFields, form, termFields } from './forms.js';
 import { Breaker, type BreakerState, type StateChange } from './breaker.js';
 import type { Call, Calls } from './call.js';
 import { wireText } from './descriptor.js';
@@ -120,16 +121,17 @@ export class RemoteService {
   /** `POST /enroll_faces/{regNo}`: how many faces were stored, all or none. */
   enrol(
     call: Call,
-    { regNo, name }: { readonly regNo: MemberId; readonly name: string },
+    member: { readonly regNo: MemberId; readonly name: string } & PersonTerms,
     images: readonly Blob[],
     replace: boolean,
   ): Promise<number> {
+    const { regNo, name } = member;
     const query = { replace: replace || undefined };
     const request = {
       method: 'POST',
       path: enrolmentPath(regNo),
       query,
-      body: form({ images }, enrolmentFields(regNo, name)),
+      body: form({ images }, { ...enrolmentFields(regNo, name), ...termFields(member) }),
     } as const;
     return this.images(call, { ...request, patient: true }, 'faces_stored');
   }

@@ -1,5 +1,7 @@
+import type { PersonTerms } from './api-options.js';
 import type { CallOptions } from './call.js';
 import { FaceError, type FaceErrorCode, invalid } from './errors.js';
+import { termFields } from './forms.js';
 import type { MemberId } from './matcher.js';
 import { type Photo, photoBlob } from './photo.js';
 
@@ -7,7 +9,7 @@ import { type Photo, photoBlob } from './photo.js';
 const CONCURRENT_MEMBERS = 4;
 
 /** A person in the service's gallery. */
-export interface GalleryMember<Id extends MemberId = number | string> {
+export interface GalleryMember<Id extends MemberId = number | string> extends PersonTerms {
   readonly regNo: Id;
   readonly name: string;
   /** One to four; or a function that loads them, called only where they are needed. */
@@ -36,7 +38,7 @@ export interface SyncReport<Id extends MemberId = number | string> {
 
 interface Gallery {
   enrol(
-    member: { readonly regNo: MemberId; readonly name: string },
+    member: { readonly regNo: MemberId; readonly name: string } & PersonTerms,
     photos: readonly Photo[],
     options: CallOptions & { readonly replace: boolean },
   ): Promise<number>;
@@ -103,8 +105,10 @@ function endsTheRun({ code, status }: FaceError): boolean {
   return code === 'unavailable' || status === 401 || status === 403 || status === 404;
 }
 
-function fingerprintOf({ regNo, name }: GalleryMember<MemberId>, content: string): string {
-  return JSON.stringify([typeof regNo === 'string' ? 'text' : 'number', name, content]);
+function fingerprintOf(member: GalleryMember<MemberId>, content: string): string {
+  const { regNo, name, expiresAt, consent } = member;
+  const terms = expiresAt === undefined && consent === undefined ? [] : [termFields(member)];
+  return JSON.stringify([typeof regNo === 'string' ? 'text' : 'number', name, content, ...terms]);
 }
 
 async function contentOf(photos: readonly Photo[]): Promise<string> {

@@ -234,17 +234,18 @@ test('the members stay here where the gallery of the service holds them, and are
   await assert.rejects(faces.findMemberByFace(PROBE), { code: 'unavailable' });
 });
 
-test('the key, the ids and the user agent are sent', async () => {
+test('the key, the collection, the ids and the user agent are sent', async () => {
   let headers: IncomingHttpHeaders = {};
   behave = (request, response) => {
     headers = request.headers;
     response.setHeader('x-request-id', 'the-one-in-the-log');
     answer({ match: false })(request, response);
   };
-  const faces = await service({ apiKey: 'secret', userAgent: 'door/1' });
+  const faces = await service({ apiKey: 'secret', collection: 'site-a', userAgent: 'door/1' });
   const traceparent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
   const result = await faces.matchDetailed(PROBE, ENROLLED, { requestId: 'door-7', traceparent });
   assert.equal(headers.authorization, 'Bearer secret');
+  assert.equal(headers['x-face-collection'], 'site-a');
   assert.equal(headers['x-request-id'], 'door-7');
   assert.equal(headers['traceparent'], traceparent);
   assert.match(headers['user-agent'] ?? '', /^door\/1 face128-client\/\d+\.\d+\.\d+$/);

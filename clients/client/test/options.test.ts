@@ -16,6 +16,8 @@ test('an option that does not exist or is wrong is refused, and the sentence hel
     [{ timeoutMs: '5' }, /timeoutMs is a whole number/],
     [{ onInvalid: 'ignore' }, /onInvalid is "skip" or "throw"/],
     [{ apiKey: 7 }, /apiKey is a text/],
+    [{ collection: 'site a' }, /collection has letters, digits/],
+    [{ collection: '' }, /collection has letters, digits/],
     [{ fetch: 'node-fetch' }, /fetch is a function/],
     [{ mode: 'Local' }, /mode is "service" or "local" or "shadow"/],
   ];

@@ -15,6 +15,7 @@ import {
   type Member,
   type MemberId,
   type Members,
+  type PersonTerms,
   type Photo,
   type PreparedMembers,
   type PrepareOptions,
@@ -80,7 +81,7 @@ export class FaceService implements OnApplicationBootstrap, OnModuleDestroy {
   }
 
   enrol(
-    member: { readonly regNo: MemberId; readonly name: string },
+    member: { readonly regNo: MemberId; readonly name: string } & PersonTerms,
     photos: readonly Photo[],
     options?: CallOptions & { readonly replace?: boolean | undefined },
   ): Promise<number> {

@@ -9,9 +9,11 @@ from fastapi import Depends, Request, Security
 from fastapi.openapi.models import HTTPBearer
 from fastapi.security.base import SecurityBase
 
+from face128.api.auth.collection import requested_collection
 from face128.api.auth.throttle import Throttle, client_network
 from face128.api.metrics.prometheus import metrics_of
 from face128.api_keys import SAFE_SECRET_CHARACTERS, ApiKey, Scope, find_key
+from face128.caller import caller
 from face128.errors import Forbidden, Throttled, Unauthorized
 from face128.service.service import Service
 
@@ -33,8 +35,8 @@ class Guard:
         self._keys = api_keys
         self._throttle = Throttle()
 
-    def check(self, request: Request, scope: Scope) -> str:
-        """The owner of what the request uploads: the digest of its key, or "" if no keys are set.
+    def check(self, request: Request, scope: Scope) -> ApiKey | None:
+        """The key of the request; None if no keys are set.
 
         Raises Unauthorized without a valid key, Forbidden if it lacks the scope, Throttled after many wrong keys.
 
@@ -42,7 +44,7 @@ class Guard:
         out. A short valid key may be a lucky guess, so it is throttled like a wrong one.
         """
         if not self._keys:
-            return ""
+            return None
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         secret = token.strip() if scheme.lower() == "bearer" else request.headers.get("x-api-key", "")
         if not secret:
@@ -60,7 +62,7 @@ class Guard:
         if scope not in key.scopes:
             raise Forbidden(f"This API key does not have the scope {scope}.", scope=scope)
         metrics_of(request).count_key_request(key.name)
-        return key.digest.hex()
+        return key
 
 
 class ScopeDependency(SecurityBase):
@@ -74,14 +76,19 @@ class ScopeDependency(SecurityBase):
         self._error_fields = error_fields
 
     async def __call__(self, request: Request) -> None:
-        request.state.owner = check_scope(request, self._scope)
-        request.state.error_fields = self._error_fields
+        check_request(request, self._scope, self._error_fields)
 
 
-def check_scope(request: Request, scope: Scope) -> str:
-    """As Guard.check, for routes that do without FastAPI's dependencies."""
-    owner: str = request.app.state.guard.check(request, scope)
-    return owner
+def check_request(request: Request, scope: Scope, error_fields: dict[str, Any]) -> None:
+    """As Guard.check; also notes on ``request.state`` who owns what it uploads, and its collection.
+
+    Raises as requested_collection does, too. Later errors have the ``error_fields``.
+    """
+    key: ApiKey | None = request.app.state.guard.check(request, scope)
+    request.state.owner = key.digest.hex() if key else ""
+    caller.set(key.name if key else "")
+    request.state.error_fields = error_fields
+    request.state.collection = requested_collection(request, key)
 
 
 def needs(scope: Scope, **error_fields: Any) -> list[Any]:

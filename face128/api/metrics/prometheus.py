@@ -64,6 +64,13 @@ class Metrics(Listener):
         gauge_of_all = partial(gauge, multiprocess_mode="livesum")
         self._cached_lists = gauge_of_all("face128_cached_lists", "Lists in the list cache")
         self._cached_list_bytes = gauge_of_all("face128_cached_list_bytes", "Memory of the list cache")
+        description = "Share of strangers who would match somebody of the gallery (of the worst collection)"
+        fpir = partial(gauge, multiprocess_mode="livemostrecent")
+        self._expected_fpir = fpir("face128_gallery_expected_fpir", description, ["rule"])
+        description = "Faces of the encrypted gallery that cannot be opened"
+        self._unreadable_faces = info("face128_gallery_unreadable_faces", description, ["reason"])
+        description = "Vectors that Milvus had lost, or had too many or wrong, and that were mended"
+        self._mended_vectors = counter("face128_milvus_mended_vectors", description, ["what"])
         self._keys = counter("face128_key_requests", "Requests by name of the API key", ["key"])
         self._engines = info("face128_engine_info", "Engines that are ready", ["engine", "model", "pipeline"])
         info("face128_info", "Service version", ["version"]).labels(__version__).set(1)
@@ -131,6 +138,15 @@ class Metrics(Listener):
         self._cards.add(card)
         self._models = _names_with_pairs(self._cards)
         self._engines.labels(engine, card.name, card.pipeline).set(1)
+
+    def expected_fpir(self, rule: str, share: float) -> None:
+        self._expected_fpir.labels(rule).set(share)
+
+    def unreadable_faces(self, reason: str, count: int) -> None:
+        self._unreadable_faces.labels(reason).set(count)
+
+    def index_mended(self, what: str, vectors: int) -> None:
+        self._mended_vectors.labels(what).inc(vectors)
 
     def exposition(self) -> bytes:
         """All metrics in Prometheus's text format 0.0.4. Blocking: it reads /proc and the files of the workers."""

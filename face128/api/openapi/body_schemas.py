@@ -137,15 +137,28 @@ _NAME = {
 }
 USER_ID = {**_NAME, "pattern": rf"^[^\s{_CONTROL_CHARACTERS}]([^{_CONTROL_CHARACTERS}]*[^\s{_CONTROL_CHARACTERS}])?$"}
 
+_EXPIRES_AT = {"type": "string", "format": "date-time", "description": "When the person is to be erased."}
+_CONSENT = {**_NAME, "maxLength": 500, "description": "A reference to the person's consent."}
+_TERMS: dict[str, dict[str, Any]] = {"expires_at": _EXPIRES_AT, "consent": _CONSENT}
+_FORM_TERMS = {field: {"anyOf": [schema, {"const": ""}]} for field, schema in _TERMS.items()}
+
+PERSON_BODY = _body(
+    json=_object("name", *_TERMS, name=_NAME, **{field: _or_null(schema) for field, schema in _TERMS.items()})
+    | {"additionalProperties": False}
+)
+MERGE_BODY = _body(json=_object(into=_NAME) | {"additionalProperties": False})
+
 _METADATA = {"type": "string", "contentMediaType": "application/json", "example": '{"department": "Engineering"}'}
-RECORD_BODY = _body(form=_object("metadata", image=_FILE, name=_NAME, metadata=_METADATA))
+RECORD_BODY = _body(form=_object("metadata", *_TERMS, image=_FILE, name=_NAME, metadata=_METADATA, **_FORM_TERMS))
 _TOP_K = {"type": "integer", "minimum": 1, "maximum": 2**31 - 1, "default": 5, "description": "Above 100: 100."}
 RECORD_MATCH_BODY = _body(form=_object("top_k", "threshold", image=_FILE, top_k=_TOP_K, threshold=_THRESHOLD))
 _ENROL = _object(
     "reg_no_type",
+    *_TERMS,
     name=_NAME,
     files={"type": "array", "items": _FILE, "minItems": 1, "maxItems": 4},
     reg_no_type={"enum": ["number", "string"], "description": "JSON type of the regNo that /match answers."},
+    **_FORM_TERMS,
 )
 ENROL_BODY = _body(form=_ENROL)
 

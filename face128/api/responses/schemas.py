@@ -40,6 +40,7 @@ class Ready(BaseModel):
     decision_models: str | None = None  # "ready", or what is missing; absent if dlib's network decides alone
     database: str | None = None  # "ready", or what is wrong; absent if the service has no gallery
     database_error: str | None = None
+    details: dict[str, Any] | None = None  # with ?details, of the gallery
 
 
 class Evidence(BaseModel):
@@ -69,6 +70,7 @@ class DecisionRule(BaseModel):
     rule: Literal["threshold", "cohort"]
     alpha: float | None = None  # of the cohort rule
     tail: Literal["exact", "estimate"] | None = None  # what computed stranger_risk
+    sampled: Literal[True] | None = None  # the estimate is that of a sample of the gallery
     review_alpha: float | None = None
 
 
@@ -199,7 +201,15 @@ class Batch(BaseModel):
     model: str
 
 
-class FaceRecord(BaseModel):
+class PersonTerms(BaseModel):
+    """What is agreed with a person; a field is absent where nothing is known."""
+
+    expires_at: str | None = None  # ISO 8601, with the zone Z
+    consent: str | None = None
+    last_seen: str | None = None  # a day; only where decisions are kept
+
+
+class FaceRecord(PersonTerms):
     id: str
     name: str | None
     metadata: dict[str, Any]
@@ -207,6 +217,44 @@ class FaceRecord(BaseModel):
     embedding_index: int  # the number of older records
     adjusted: Adjusted | None = None  # absent if nothing is stored about the photo
     quality: Quality | None = None  # likewise
+
+
+class PersonEntry(PersonTerms):
+    user_id: str
+    regNo: int | float | str
+    name: str | None
+    photos: int
+    first_enrolled: str  # of the oldest photo; ISO 8601, in UTC
+    last_enrolled: str
+
+
+class People(BaseModel):
+    people: list[PersonEntry]
+    next: str | None  # the `after` of the next page; null at the end
+
+
+class PersonPhoto(BaseModel):
+    id: str
+    model: str
+    companions: list[str] | None = None  # the models of its other descriptors
+    created_at: str  # ISO 8601, in UTC
+    metadata: dict[str, Any]
+    adjusted: Adjusted | None = None
+    quality: Quality | None = None
+
+
+class PersonFile(PersonTerms):
+    user_id: str
+    regNo: int | float | str
+    name: str | None
+    photos: list[PersonPhoto]
+    linked: list[str]  # the ids of records of this name, which are the same person
+
+
+class Merged(BaseModel):
+    status: Literal["success"]
+    faces_moved: int
+    pending: Literal[True] | None = None
 
 
 class RecordCreated(BaseModel):
@@ -248,6 +296,34 @@ class Rebuilt(BaseModel):
     success: Literal[True]
     records: int
     seconds: float
+
+
+class DecisionKept(BaseModel):
+    id: int
+    at: str  # ISO 8601, with the zone Z
+    kind: Literal["search", "verify"]  # among all, or of one person
+    user_id: str | None  # who was found, or is to be looked at again; of "verify", who was asked for
+    verdict: Literal["yes", "look_again", "no"]
+    distance: float | None
+    stranger_risk: float | None  # where the rule computes it
+    rule: str
+    model: str
+    key: str  # the name of the API key; empty where none is needed
+    request_id: str
+
+
+class Decisions(BaseModel):
+    decisions: list[DecisionKept]
+    next: int | None
+
+
+class Collection(BaseModel):
+    collection: str
+    faces: int
+
+
+class Collections(BaseModel):
+    collections: list[Collection]
 
 
 class Enrolled(BaseModel):
@@ -292,5 +368,6 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 PHOTO_ERRORS = problems(400, 413, 415, 422)
-REFUSED = problems(401, 403, 429)
-"""Errors of every route that needs a key: no valid key, a key without the scope, too many wrong keys."""
+REFUSED = problems(401, 403, 422, 429)
+"""Errors of every route that needs a key: no valid key, a key without the scope or for another collection, no name of a
+collection, too many wrong keys."""

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, BackgroundTasks, Query, Request
 
+from face128.api.auth.collection import GalleryDep
 from face128.api.auth.guard import ServiceDep, needs
 from face128.api.metrics.prometheus import metrics_of
 from face128.api.openapi.body_schemas import ENROL_BODY, ENROL_LINKS, IMAGE_BODY
 from face128.api.requests.bodies import read_image
 from face128.api.requests.forms import PhotoForm, read_photos
+from face128.api.requests.person_terms import enrolled_terms
 from face128.api.requests.query import EngineName, Explain, Force, ProbeCompanions
 from face128.api.requests.user_id import UserId
 from face128.api.responses import schemas
@@ -28,6 +30,7 @@ from face128.matching.outcome import Decision
 if TYPE_CHECKING:
     from face128.gallery.gallery import Gallery
     from face128.gallery.records import Person, Record
+    from face128.gallery.searches import Recognised
 
 router = APIRouter(responses=REFUSED, tags=["enrol and match"])
 
@@ -45,6 +48,7 @@ async def enrol_faces(
     user_id: UserId,
     request: Request,
     service: ServiceDep,
+    access: GalleryDep,
     force: Force = False,
     replace: Annotated[bool, Query(description="First erase the faces that the user has.")] = False,
     engine: EngineName = None,
@@ -57,8 +61,8 @@ async def enrol_faces(
     """
     loaded, companions = service.engines.get(engine), service.engines.companions(engine)
     form = await read_photos(request, service.limits, MAX_USER_FACES)
-    is_number = _regno_is_number(form, user_id)
-    person = await service.gallery.run(_check_person, form.text("name"), user_id)
+    is_number, terms = _regno_is_number(form, user_id), enrolled_terms(form.fields)
+    person = await access.run(_check_person, form.text("name"), user_id)
     if len(form.images) > MAX_USER_FACES:
         raise TooManyImages(f"A user has at most {MAX_USER_FACES} faces.")
     photos = [({"index": index, "file_name": name}, data) for index, (name, data) in enumerate(form.images)]
@@ -73,10 +77,17 @@ async def enrol_faces(
             for encoding, (_, data) in zip(encodings, form.images, strict=True)
         ]
         return gallery.enrol(
-            person, new, loaded.card, force=force, replace=replace, max_faces=MAX_USER_FACES, is_number=is_number
+            person,
+            new,
+            loaded.card,
+            force=force,
+            replace=replace,
+            max_faces=MAX_USER_FACES,
+            is_number=is_number,
+            terms=terms,
         )
 
-    stored = await service.gallery.change(store)
+    stored = await access.change(store)
     quality = [encoding.photo_facts()["quality"] for encoding in encodings]
     adjusted = [encoding.face.adjusted.to_json() for encoding in encodings]
     facts: dict[str, Any] = {"quality": quality} | ({"adjusted": adjusted} if any(adjusted) else {})
@@ -93,6 +104,7 @@ async def enrol_faces(
 async def match_face(
     request: Request,
     service: ServiceDep,
+    access: GalleryDep,
     background: BackgroundTasks,
     explain: Explain = False,
     companions: ProbeCompanions = None,
@@ -104,12 +116,16 @@ async def match_face(
     job = partial(encode, companions=companion_engines or service.engines.shadow_companions(engine))
     encoding = await service.run(job, loaded, await read_image(request, service.limits), service.limits)
     probe = Probe.of(loaded.card, encoding.descriptor, encoding.companions if companion_engines else None)
-    decision, best, _ = await service.gallery.run(
-        lambda gallery: gallery.recognise(probe, 0, rule=rule, explain=explain)
-    )
+
+    def recognise(gallery: Gallery) -> Recognised:
+        found = gallery.recognise(probe, 0, rule=rule, explain=explain)
+        gallery.accounts.keep_search(found[0])
+        return found
+
+    decision, best, _ = await access.run(recognise)
 
     async def decide_again(probe: Probe) -> Decision:
-        return (await service.gallery.run(lambda gallery: gallery.recognise(probe, 0, rule=rule)))[0]
+        return (await access.run(lambda gallery: gallery.recognise(probe, 0, rule=rule)))[0]
 
     by_all = Probe.of(loaded.card, encoding.descriptor, encoding.companions)
     if task := shadow_decisions(request, decision, by_all, decide_again):
@@ -128,12 +144,12 @@ async def match_face(
     responses=problems(404, 422, 503),
     dependencies=needs("gallery"),
 )
-async def erase_faces(user_id: UserId, service: ServiceDep) -> schemas.Erased:
+async def erase_faces(user_id: UserId, access: GalleryDep) -> schemas.Erased:
     """Erase a person: rows, vectors and index entries, immediately and on every worker.
 
     `pending` is there, and true, while another process reads the gallery as it was before: the bytes go soon after.
     """
-    erasure = await service.gallery.change(lambda gallery: gallery.erase_user(user_id))
+    erasure = await access.change(lambda gallery: gallery.erase_user(user_id))
     return schemas.Erased(status="success", faces_deleted=len(erasure.records), pending=erasure.pending or None)
 
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from dataclasses import replace
 from functools import partial
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from anyio import to_thread
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from starlette.types import Receive, Scope, Send
 
-from face128.api.auth.guard import ServiceDep, check_scope, needs
+from face128.api.auth.collection import gallery_of, get_gallery
+from face128.api.auth.guard import ServiceDep, check_request, needs
 from face128.api.metrics.prometheus import metrics_of
 from face128.api.openapi.body_schemas import IMAGE_BODY, MATCH_BODY
 from face128.api.requests.bodies import announced_bytes, read_body, read_image, receive_body
@@ -30,7 +31,11 @@ from face128.match_body.json_document import Body
 from face128.match_body.uploaded_list import NotParsed
 from face128.matching.decision import decide, has_cohort
 from face128.matching.outcome import Decision
+from face128.service.gallery_access import CollectionAccess
 from face128.service.service import Service
+
+if TYPE_CHECKING:
+    from face128.gallery.gallery import Gallery
 
 router = APIRouter(responses=REFUSED, tags=["original fallback"])
 
@@ -47,7 +52,7 @@ class MatchRoute(APIRoute):
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive, send)
-        request.state.owner = check_scope(request, "match")
+        check_request(request, "match", {})
         explain, skip_invalid = flag(request, "explain"), flag(request, "skip_invalid")
         response = await match(request, request.app.state.service, explain, skip_invalid)
         await response(scope, receive, send)
@@ -68,14 +73,15 @@ async def match(
     share of strangers who resemble them is accepted.
     """
     asked = await _receive(service, request, skip_invalid)
-    decision = await _decide(service, asked, explain)
+    access = gallery_of(request)
+    decision = await _decide(service, access, asked, explain, keep=True)
     metrics_of(request).count_decision(decision.model, decision.distance, decision.matched)
     answer = decision.answer(explain=explain)
     if skip_invalid:
         answer |= skipped_members(asked.enrolled)
 
     def decide_again(probe: Probe) -> Awaitable[Decision]:
-        return _decide(service, replace(asked, probe=probe), False)
+        return _decide(service, access, replace(asked, probe=probe), False)
 
     task = shadow_decisions(request, decision, asked.probe, decide_again)
     return JSONResponse(answer, background=task)  # no response model: exactly these fields
@@ -88,7 +94,7 @@ router.add_api_route(
     route_class_override=MatchRoute,
     responses={200: {"model": Matched | NotMatched}, **problems(400, 409, 413, 422, 503)},
     openapi_extra=MATCH_BODY,
-    dependencies=needs("match"),
+    dependencies=[*needs("match"), Depends(get_gallery)],
 )
 
 
@@ -118,15 +124,25 @@ async def _parse_small(service: Service, body: Body, owner: str, skip_invalid: b
         return await to_thread.run_sync(parse, limiter=service.match_limiter)
 
 
-async def _decide(service: Service, asked: MatchRequest, explain: bool) -> Decision:
-    """Decide where it takes the least time: here, in a thread, or in the gallery's threads."""
+async def _decide(
+    service: Service, access: CollectionAccess, asked: MatchRequest, explain: bool, *, keep: bool = False
+) -> Decision:
+    """Decide where it takes the least time: here, in a thread, or in the gallery's threads.
+
+    ``keep``: it is answered, and kept if FACE128_DECISION_LOG_DAYS says so. What is decided on a posted list never is:
+    the service does not know those members.
+    """
     members, order, is_cohort = asked.enrolled, service.settings.decision_models, asked.rule.name == "cohort"
     if members is None:
-        return await service.gallery.run(
-            lambda gallery: gallery.match(
-                asked.probe, asked.thresholds, asked.rule, template=asked.template, explain=explain
-            )
-        )
+        template = asked.template
+
+        def search(gallery: Gallery) -> Decision:
+            decided = gallery.match(asked.probe, asked.thresholds, asked.rule, template=template, explain=explain)
+            if keep:
+                gallery.accounts.keep_search(decided)
+            return decided
+
+        return await access.run(search)
     if members.descriptor_count <= SMALL_LIST_ROWS and not explain and (not is_cohort or has_cohort(asked)):
         return decide(asked, order=order)
     if explain or is_cohort:

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from anyio import to_thread
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
+from pydantic import BeforeValidator
 
 from face128 import __version__
-from face128.api.auth.guard import ServiceDep, needs
+from face128.api.auth.collection import gallery_of
+from face128.api.auth.guard import ServiceDep, check_request, needs
 from face128.api.metrics.prometheus import metrics_of
 from face128.api.responses.schemas import REFUSED, Health, Ready, problems
 from face128.errors import NotReady
 
 router = APIRouter(tags=["operations"])
+
+Details = Annotated[
+    bool,
+    BeforeValidator(lambda value: value == "" or value),  # "?details" alone
+    Query(description="Also say what an operator should know of the gallery. If keys are set: scope `admin`."),
+]
 
 
 @router.head("/health", include_in_schema=False)
@@ -47,13 +55,16 @@ async def metrics(request: Request) -> Response:
 
 
 @router.head("/ready", include_in_schema=False)
-@router.get("/ready", response_model_exclude_none=True, responses=problems(503))
-async def ready(service: ServiceDep) -> Ready:
+@router.get("/ready", response_model_exclude_none=True, responses={**problems(503), **REFUSED})
+async def ready(request: Request, service: ServiceDep, details: Details = False) -> Ready:
     """The engine is loaded, and the gallery, if there is one, can be used: send photos now. Otherwise 503.
 
     `decision_models` says what keeps FACE128_DECISION_MODELS from being used; it is absent where that is `dlib`.
-    With FACE128_READY_NEEDS_GALLERY=0 the gallery's problem is told beside `"status": "ready"`.
+    With FACE128_READY_NEEDS_GALLERY=0 the gallery's problem is told beside `"status": "ready"`. With `?details` it
+    has `details`: what an operator should know of the gallery.
     """
+    if details:
+        check_request(request, "admin", {})
     engines = service.engines
     if not engines.ready:
         raise NotReady(engines.load_errors.get(engines.default))
@@ -62,6 +73,8 @@ async def ready(service: ServiceDep) -> Ready:
         facts["decision_models"] = engines.decision_problem() or "ready"
     in_use, problem = service.gallery.in_use, await service.gallery.problem()
     if problem is None:
+        if details and in_use:
+            facts["details"] = await gallery_of(request).run(lambda gallery: gallery.details())
         return Ready(status="ready", **facts, database="ready" if in_use else None)
     database = problem.code.removeprefix("gallery_")
     if in_use and service.settings.ready_needs_gallery:

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, BackgroundTasks, Query, Request
 
+from face128.api.auth.collection import GalleryDep
 from face128.api.auth.guard import ServiceDep, needs
 from face128.api.metrics.prometheus import metrics_of
 from face128.api.openapi.body_schemas import RECORD_BODY, RECORD_LINKS, RECORD_MATCH_BODY
 from face128.api.requests.forms import read_photos
+from face128.api.requests.person_terms import enrolled_terms
 from face128.api.requests.query import EngineName, Force, ProbeCompanions
 from face128.api.responses import schemas
 from face128.api.responses.photo_facts import answered_facts
@@ -23,12 +25,14 @@ from face128.domain.probe import Probe
 from face128.encoding.encode import Encoding, encode
 from face128.engines.base import Engine
 from face128.errors import BadImage, InvalidRequest, UnsupportedFormat
+from face128.gallery.trail.entry import EVERYBODY
 from face128.matching.outcome import Decision
 from face128.service.service import Service
 
 if TYPE_CHECKING:
     from face128.gallery.gallery import Gallery
     from face128.gallery.records import Person, Record, SearchHit
+    from face128.gallery.searches import Recognised
 
 router = APIRouter(responses=REFUSED, tags=["records"])
 
@@ -46,7 +50,7 @@ MAX_COUNT = 2**31 - 1  # of a parameter that counts records
     dependencies=needs("gallery", success=False),
 )
 async def create_record(
-    request: Request, service: ServiceDep, force: Force = False, engine: EngineName = None
+    request: Request, service: ServiceDep, access: GalleryDep, force: Force = False, engine: EngineName = None
 ) -> schemas.RecordCreated:
     """Store a face under a name. The same photo under the same name is stored once; the answer is the stored record.
 
@@ -55,7 +59,8 @@ async def create_record(
     loaded, companions = service.engines.get(engine), service.engines.companions(engine)
     form = await read_photos(request, service.limits)
     image, name, metadata = form.image(), form.text("name"), form.json_object("metadata")
-    person = await service.gallery.run(_check_record, name, metadata)
+    terms = enrolled_terms(form.fields)
+    person = await access.run(_check_record, name, metadata)
     options = "one", 1, service.settings.max_roll, True, service.settings.min_quality
     encoding = await _encode(service, loaded, companions, image, *options)
 
@@ -63,11 +68,10 @@ async def create_record(
         from face128.gallery.records import NewFace
 
         face = NewFace(encoding.descriptor, image, metadata, encoding.photo_facts(), encoding.companions)
-        stored = gallery.enrol(person, [face], loaded.card, force=force)[0]
-        older, record = gallery.record(stored.id)
-        return _record_json(record, older)
+        stored = gallery.enrol(person, [face], loaded.card, force=force, terms=terms)[0]
+        return _record_json(gallery.record(stored.id))
 
-    record = await service.gallery.change(store)
+    record = await access.change(store)
     message = f"Face record created successfully for '{name}'"
     quality = encoding.photo_facts()["quality"]
     return schemas.RecordCreated(success=True, message=message, record=record, quality=quality)
@@ -75,14 +79,19 @@ async def create_record(
 
 @router.get("/records", response_model_exclude_unset=True, responses=problems(422, 503), dependencies=needs("gallery"))
 async def list_records(
-    service: ServiceDep,
+    access: GalleryDep,
     skip: Annotated[int, Query(ge=0, le=MAX_COUNT)] = 0,
     limit: Annotated[int, Query(ge=1, le=MAX_COUNT, description="Above 1000: 1000.")] = 100,
 ) -> schemas.Records:
     """All records, in the order of their enrolment."""
-    total, found = await service.gallery.run(lambda gallery: gallery.page(skip, min(limit, MAX_PAGE_RECORDS)))
-    records = [_record_json(record, older) for older, record in enumerate(found, skip)]
-    return schemas.Records(total_count=total, records=records)
+
+    def page(gallery: Gallery) -> tuple[int, list[Record]]:
+        total, found = gallery.page(skip, min(limit, MAX_PAGE_RECORDS))
+        gallery.accounts.note("list", person=EVERYBODY, details={"faces": len(found)})
+        return total, found
+
+    total, found = await access.run(page)
+    return schemas.Records(total_count=total, records=[_record_json(record) for record in found])
 
 
 @router.post(
@@ -94,6 +103,7 @@ async def list_records(
 async def match_records(
     request: Request,
     service: ServiceDep,
+    access: GalleryDep,
     background: BackgroundTasks,
     companions: ProbeCompanions = None,
     engine: EngineName = None,
@@ -113,12 +123,16 @@ async def match_records(
     encoding = await _encode(service, loaded, others or service.engines.shadow_companions(engine), form.image())
     probe = Probe.of(loaded.card, encoding.descriptor, encoding.companions if others else None)
     rule = service.settings.rule
-    decision, best, found = await service.gallery.run(
-        lambda gallery: gallery.recognise(probe, min(int(top_k), MAX_TOP_K), limits, rule)
-    )
+
+    def recognise(gallery: Gallery) -> Recognised:
+        found = gallery.recognise(probe, min(int(top_k), MAX_TOP_K), limits, rule)
+        gallery.accounts.keep_search(found[0])
+        return found
+
+    decision, best, found = await access.run(recognise)
 
     async def decide_again(probe: Probe) -> Decision:
-        return (await service.gallery.run(lambda gallery: gallery.recognise(probe, 0, limits, rule)))[0]
+        return (await access.run(lambda gallery: gallery.recognise(probe, 0, limits, rule)))[0]
 
     by_all = Probe.of(loaded.card, encoding.descriptor, encoding.companions)
     if task := shadow_decisions(request, decision, by_all, decide_again):
@@ -139,10 +153,16 @@ async def match_records(
     responses=problems(404, 503),
     dependencies=needs("gallery"),
 )
-async def read_record(record_id: str, service: ServiceDep) -> schemas.FaceRecord:
+async def read_record(record_id: str, access: GalleryDep) -> schemas.FaceRecord:
     """One record."""
-    older, record = await service.gallery.run(lambda gallery: gallery.record(record_id))
-    return _record_json(record, older)
+
+    def read(gallery: Gallery) -> Record:
+        record = gallery.record(record_id)
+        gallery.accounts.note("read", person=record.person.user_id)
+        return record
+
+    record = await access.run(read)
+    return _record_json(record)
 
 
 @router.delete(
@@ -151,22 +171,22 @@ async def read_record(record_id: str, service: ServiceDep) -> schemas.FaceRecord
     responses=problems(404, 503),
     dependencies=needs("gallery"),
 )
-async def delete_record(record_id: str, service: ServiceDep) -> schemas.RecordDeleted:
+async def delete_record(record_id: str, access: GalleryDep) -> schemas.RecordDeleted:
     """Erase one record: row, vector and index entry, immediately and on every worker.
 
     `pending` is there, and true, while another process reads the gallery as it was before: the bytes go soon after.
     """
-    erasure = await service.gallery.change(lambda gallery: gallery.erase_record(record_id))
+    erasure = await access.change(lambda gallery: gallery.erase_record(record_id))
     record = erasure.records[0]
     message = f"Successfully deleted record for '{record.person.name}'"
     return schemas.RecordDeleted(success=True, message=message, deleted_id=record.id, pending=erasure.pending or None)
 
 
 @router.post("/maintenance/rebuild-index", responses=problems(503), dependencies=needs("admin"))
-async def rebuild_index(service: ServiceDep) -> schemas.Rebuilt:
+async def rebuild_index(access: GalleryDep) -> schemas.Rebuilt:
     """Rebuild the index from the table, on every worker."""
     start = time.perf_counter()
-    records = await service.gallery.change(lambda gallery: gallery.rebuild())
+    records = await access.change(lambda gallery: gallery.rebuild())
     return schemas.Rebuilt(success=True, records=records, seconds=round(time.perf_counter() - start, 3))
 
 
@@ -188,14 +208,16 @@ def _check_record(_: Gallery, name: str, metadata: dict[str, Any]) -> Person:
     return Person.of_new_record(name)
 
 
-def _record_json(record: Record, index: int) -> schemas.FaceRecord:
+def _record_json(record: Record) -> schemas.FaceRecord:
+    assert record.position is not None
     return schemas.FaceRecord(
         **answered_facts(record.photo_facts),
+        **record.terms.to_json(),
         id=record.id,
         name=record.person.name,
         metadata=record.metadata,
         created_at=record.created_at.isoformat(timespec="seconds"),
-        embedding_index=index,
+        embedding_index=record.position,
     )
 
 

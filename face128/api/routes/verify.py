@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request
 
+from face128.api.auth.collection import GalleryDep
 from face128.api.auth.guard import ServiceDep, needs
 from face128.api.metrics.prometheus import metrics_of
 from face128.api.openapi.body_schemas import VERIFY_BODY
@@ -20,6 +22,10 @@ from face128.encoding.encode import encode
 from face128.errors import InvalidRequest
 from face128.service.service import Service
 
+if TYPE_CHECKING:
+    from face128.gallery.gallery import Gallery
+    from face128.gallery.one_to_one import Verification
+
 router = APIRouter(responses=REFUSED, tags=["enrol and match"])
 
 
@@ -33,6 +39,7 @@ async def verify_person(
     user_id: UserId,
     request: Request,
     service: ServiceDep,
+    access: GalleryDep,
     companions: ProbeCompanions = None,
     engine: EngineName = None,
 ) -> VerifiedPerson:
@@ -45,7 +52,13 @@ async def verify_person(
     threshold = form.threshold()
     asked = await _describe(service, form, engine, companions) if form.images else _given_probe(form)
     limits = thresholds.for_probe(threshold, asked.own)
-    found = await service.gallery.run(lambda gallery: gallery.verify(user_id, asked, limits))
+
+    def verify(gallery: Gallery) -> Verification:
+        found = gallery.verify(user_id, asked, limits)
+        gallery.accounts.keep_verification(found)
+        return found
+
+    found = await access.run(verify)
     metrics_of(request).count_decision(found.model, None, found.verified)  # not the distance: it is no search's
     return VerifiedPerson(
         verified=found.verified,

@@ -1,24 +1,15 @@
-"""Opens networks in ONNX Runtime, on those execution providers of the settings that work here.
-
-The only module that imports ONNX Runtime. The official builds of its versions from 1.29 on report every session to
-their maker, and keep an identifier of the machine in the home folder; the variable, read at the import, prevents both.
-"""
+"""Opens networks in ONNX Runtime, on those execution providers of the settings that work here."""
 
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-import onnxruntime
-from onnxruntime import InferenceSession as InferenceSession
-
 from face128.engines.onnx.graph_builder import GraphBuilder
-
-onnxruntime.disable_telemetry_events()  # for where another package has imported it before
+from face128.onnx_runtime import InferenceSession as InferenceSession
+from face128.onnx_runtime import SessionOptions, get_available_providers
 
 CPU_PROVIDERS = ("CPUExecutionProvider",)
 
@@ -36,7 +27,7 @@ def open_session(model: bytes | Path, providers: Sequence[str] = CPU_PROVIDERS) 
 @cache
 def providers_in_use(wanted: tuple[str, ...]) -> tuple[str, ...]:
     """The ``wanted`` providers that work here, and the CPU last. Warns once of each that does not work."""
-    available = [name for name in wanted if name in onnxruntime.get_available_providers()]
+    available = [name for name in wanted if name in get_available_providers()]
     graph = GraphBuilder("in", [1])
     graph.add("Identity", "in", name="out")
     try:
@@ -52,7 +43,7 @@ def providers_in_use(wanted: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _open(model: bytes | Path, providers: Sequence[str]) -> InferenceSession:
-    options = onnxruntime.SessionOptions()
+    options = SessionOptions()
     # Photos run in parallel, not the parts of one network: two threads then do nearly twice the work of one.
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1

@@ -41,6 +41,7 @@ def suspected_pairs(
     if len(known) < MIN_MEMBERS:
         return []
     cohort = Cohort.of(vectors, owners.astype(np.intp), metric)
+    assert cohort.neighbour_ids is not None
     # A member with several descriptors has as many chances to come near somebody.
     chances = np.bincount(cohort.member_ids)
     nearest: dict[tuple[int, int], tuple[float, float]] = {}

@@ -18,6 +18,7 @@ ADVICE = {
     "too_many_images": "The service keeps four photos of a member: this one was not sent.",
     "duplicate": "The face is another member's: find out whose it is. If both are right, enrol this one in the service "
     "itself, with POST /enroll_faces/NUMBER?force=true.",
+    "consent_required": "Ask this member for their consent, and run again with its reference in --consent.",
     "inconsistent_person": "Look at this member's photos: is this one of somebody else? Take it out, or send another.",
     "out_of_memory": "Run again with more memory, or shrink the photo.",
     "crashed": "Open the photo in another program and save it anew.",

@@ -6,8 +6,8 @@ import hashlib
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 import httpx
 
+from face128.domain.collection import DEFAULT_COLLECTION
 from face128.domain.members import RegNo
 from face128.errors import BadRequest, ConfigurationError, Face128Error
 from face128.jobs.execution.photo_task import read_photo
@@ -37,18 +38,28 @@ CHECK_TIMEOUT_S = 20
 class RemoteService:
     url: str
     key: str | None
+    terms: Mapping[str, str] = field(default_factory=dict)
+    """The fields expires_at and consent that each enrolment sends."""
+    collection: str = DEFAULT_COLLECTION
+    """That of the key, unless one is named."""
 
     def __post_init__(self) -> None:
         if not self.url.startswith(("http://", "https://")):
             raise BadRequest(f"--post {self.url} is not the URL of a service, such as http://127.0.0.1:8000")
 
+    @property
+    def headers(self) -> dict[str, str]:
+        named = {"X-API-Key": self.key, "X-Face-Collection": self.collection}
+        return {name: value for name, value in named.items() if value}
+
 
 def check_service(service: RemoteService) -> None:
     """Raise ConfigurationError, before the work of an hour, if the service is away or would refuse every member."""
-    headers = {"X-API-Key": service.key} if service.key else {}
     try:
         # Without a photo nobody can be enrolled; the key is checked first.
-        response = httpx.post(f"{service.url.rstrip('/')}/enroll_faces/0", headers=headers, timeout=CHECK_TIMEOUT_S)
+        response = httpx.post(
+            f"{service.url.rstrip('/')}/enroll_faces/0", headers=service.headers, timeout=CHECK_TIMEOUT_S
+        )
     except (httpx.HTTPError, httpx.InvalidURL):
         raise ConfigurationError(f"--post {service.url}: the service cannot be reached.") from None
     if response.is_client_error and response.status_code != 429:
@@ -67,15 +78,14 @@ def enrol_members(
     done = set(done_file.read_text(errors="replace").split()) if done_file.exists() else set()
     with_photos = [member for member in members if member.photos]
     failed_by_place: dict[int, list[PhotoFailure]] = {}
-    headers = {"X-API-Key": service.key} if service.key else {}
     # The service might close a connection at the moment in which it is used again.
     limits = httpx.Limits(max_keepalive_connections=0)
     with (
         done_file.open("a") as file,
-        httpx.Client(headers=headers, timeout=REQUEST_TIMEOUT_S, limits=limits) as client,
+        httpx.Client(headers=service.headers, timeout=REQUEST_TIMEOUT_S, limits=limits) as client,
         Progress("Enrolling in the service", len(with_photos)) as bar,
     ):
-        for place, (failed, fingerprint) in _in_threads(partial(_enrol, client, service.url, done), with_photos):
+        for place, (failed, fingerprint) in _in_threads(partial(_enrol, client, service, done), with_photos):
             bar.advance()
             failed_by_place[place] = failed
             if not any(failure.code != "too_many_images" for failure in failed) and fingerprint not in done:
@@ -116,11 +126,15 @@ def _in_threads(work: Callable[[EncodedMember], Result], members: list[EncodedMe
             waiting = enumerate(())
 
 
-def _enrol(client: httpx.Client, url: str, done: set[str], member: EncodedMember) -> tuple[list[PhotoFailure], str]:
+def _enrol(
+    client: httpx.Client, service: RemoteService, done: set[str], member: EncodedMember
+) -> tuple[list[PhotoFailure], str]:
     """What failed, and a fingerprint of the service, the member and the content of the photos."""
     failures = [_failure(member, photo.photo, "too_many_images", "") for photo in member.photos[MAX_MEMBER_PHOTOS:]]
     files = []
-    digest = hashlib.sha256(json.dumps([url, member.reg_no, member.name]).encode())
+    sent = [service.url, member.reg_no, member.name, *([dict(service.terms)] if service.terms else [])]
+    sent += [service.collection] if service.collection else []
+    digest = hashlib.sha256(json.dumps(sent).encode())
     for photo in member.photos[:MAX_MEMBER_PHOTOS]:
         try:
             files.append((Path(photo.photo).name, read_photo(photo.source)))
@@ -129,7 +143,7 @@ def _enrol(client: httpx.Client, url: str, done: set[str], member: EncodedMember
         digest.update(hashlib.sha256(files[-1][1]).digest())
     fingerprint = digest.hexdigest()
     if fingerprint not in done:
-        refusal = _send(client, url, member, files)
+        refusal = _send(client, service, member, files)
         if refusal:
             code, sentence = str(refusal["code"]), str(refusal.get("error"))
             failures.append(_failure(member, member.photos[0].photo, code, sentence))
@@ -140,14 +154,17 @@ def _failure(member: EncodedMember, photo: str, code: str, error: str) -> PhotoF
     return PhotoFailure(member.reg_no, member.name, photo, code, error, ADVICE.get(code, "Ask the service's operator."))
 
 
-def _send(client: httpx.Client, url: str, member: EncodedMember, files: list[tuple[str, bytes]]) -> dict[str, Any]:
+def _send(
+    client: httpx.Client, service: RemoteService, member: EncodedMember, files: list[tuple[str, bytes]]
+) -> dict[str, Any]:
     """The body of the service's refusal; empty if it enrolled the member."""
     user_id = quote(str(member.reg_no), safe="")
     for _ in range(MAX_ATTEMPTS):
         try:
             response = client.post(
-                f"{url.rstrip('/')}/enroll_faces/{user_id}?replace=true",
-                data={"name": member.name or str(member.reg_no), "reg_no_type": _json_type(member.reg_no)},
+                f"{service.url.rstrip('/')}/enroll_faces/{user_id}?replace=true",
+                data={"name": member.name or str(member.reg_no), "reg_no_type": _json_type(member.reg_no)}
+                | dict(service.terms),
                 files=[("files", file) for file in files],
             )
         except (httpx.HTTPError, httpx.InvalidURL):

@@ -26,7 +26,7 @@ def test_every_answer_is_right_or_overloaded_and_afterwards_all_is_as_before(tmp
         assert overloaded.refused["/encode-image"] > 0
         assert overloaded.refused["/match_face"] > 0
         assert max(waits.result()) < 5_000  # it was answered all the time: no measurement
-        after = traffic.closed_loop(service, mix, clients=1, seconds=1)
+        after = traffic.closed_loop(service.port, mix, clients=1, seconds=1)
         assert (after.wrong, sum(after.refused.values())) == ([], 0)
     finally:
         service.stop()

@@ -26,6 +26,8 @@ BODIES = {
     ("POST", "/records"): FORM,
     ("POST", "/records/match"): JSON,
     ("POST", "/enroll_faces/{user_id}"): FORM,
+    ("PATCH", "/people/{user_id}"): JSON,
+    ("POST", "/people/{user_id}/merge"): JSON,
     ("PUT", "/lists/{digest}"): JSON,
 }
 """Every route that takes a body, with one of its media types."""

@@ -34,13 +34,18 @@ def test_members_are_enrolled_once_and_found_at_the_door(tmp_path: Path) -> None
         if not enrols(client):
             pytest.skip("this service has no gallery")
         folder, out = members(tmp_path / "photos"), tmp_path / "enrolled.json"
-        command = ("reencode", folder, "--out", out, "--post", str(client.base_url))
+        terms = ("--consent", "form 9", "--expires", "2099-01-31T00:00:00Z")
+        command = ("reencode", folder, "--out", out, "--post", str(client.base_url), *terms)
         run = face128(*command, API_KEY=KEY)
         assert run.returncode == 1, run.stderr
         assert failed(out) == {"1031_Nobody.jpg": "bad_image"}
         assert "2 members are enrolled" in run.stderr
         granted = client.post("/match_face", files={"image": photo("obama-2012.jpg")}).json()
         assert granted == {"status": "access_granted", "user_id": "1029", "name": "Barack Obama"}
+        known = client.get("/people/1030").json()
+        assert (known["consent"], known["expires_at"]) == ("form 9", "2099-01-31T00:00:00Z")
+        without_post = face128("reencode", folder, "--out", out, *terms)
+        assert (without_post.returncode, "--post" in without_post.stderr) == (2, True)
         stored = client.get("/records").json()["total_count"]
         assert stored == 3
         assert "2 members are enrolled" in face128(*command, API_KEY=KEY).stderr
@@ -48,6 +53,11 @@ def test_members_are_enrolled_once_and_found_at_the_door(tmp_path: Path) -> None
         (folder / "1032_Twin of Joe.jpg").write_bytes(photo("biden-2010.jpg"))
         face128(*command, API_KEY=KEY)
         assert failed(out) == {"1031_Nobody.jpg": "bad_image", "1032_Twin of Joe.jpg": "duplicate"}
+        north = {"X-Face-Collection": "north"}
+        assert client.get("/records", headers=north).json()["total_count"] == 0
+        face128(*command, "--collection", "north", API_KEY=KEY)  # who is done elsewhere is not done there
+        assert client.get("/records", headers=north).json()["total_count"] == stored
+        assert client.get("/records").json()["total_count"] == stored
 
 
 @pytest.mark.parametrize(

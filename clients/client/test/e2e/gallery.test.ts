@@ -76,6 +76,28 @@ test('a member is verified one to one, by photo and by descriptor', async () => 
   assert.equal(await faces.remove(1029), 1);
 });
 
+test('what is agreed with a person goes in and out, and two people become one', async () => {
+  const { api } = faces;
+  assert.ok(api);
+  const expiresAt = new Date('2099-01-31T00:00:00Z');
+  await faces.enrol({ regNo: 44, name: 'Barack Obama', expiresAt, consent: 'form 44' }, [
+    fixture('photos/obama-2010.jpg'),
+  ]);
+  const { expires_at, consent, photos } = await api.getPerson(44);
+  assert.deepEqual([expires_at, consent, photos.length], ['2099-01-31T00:00:00Z', 'form 44', 1]);
+  const changed = await api.changePerson(44, { name: 'Obama', expiresAt: null });
+  assert.deepEqual([changed.name, changed.expires_at, changed.consent], ['Obama', undefined, 'form 44']);
+  const state = new Map<string, string>();
+  const biden = { ...person(45, 'Joe Biden', 'biden-2010.jpg'), consent: 'form 45' };
+  const obama = { ...person(44, 'Obama', 'obama-2010.jpg'), version: 1 };
+  assert.equal((await faces.sync([obama, biden], { state })).added, 2);
+  assert.equal((await faces.sync([obama, { ...biden, consent: 'form 46' }], { state })).replaced, 1);
+  const { people, next } = await api.listPeople({ search: 'biden' });
+  assert.deepEqual([people.map((each) => [each.regNo, each.consent]), next], [[[45, 'form 46']], null]);
+  assert.equal((await api.mergePeople(45, 44)).faces_moved, 1);
+  assert.equal(await faces.remove(44), 2);
+});
+
 test('every endpoint answers as its types say', async () => {
   const { api } = faces;
   assert.ok(api);
