@@ -29,7 +29,7 @@ from face128.domain.model_card import DLIB
 from face128.domain.probe import Probe
 from face128.errors import GalleryBusy
 from face128.gallery.gallery import Gallery
-from face128.gallery.records import NewFace, Person
+from face128.gallery.rows.records import NewFace, Person
 
 FACES = int(os.environ.get("BENCH_FACES", 10_000))
 PROCESSES = int(os.environ.get("BENCH_PROCESSES", 16))

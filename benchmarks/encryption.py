@@ -20,8 +20,8 @@ from face128.domain.gallery_keys import new_gallery_key
 from face128.domain.model_card import DLIB
 from face128.domain.probe import Probe
 from face128.gallery.gallery import Gallery
-from face128.gallery.records import NewFace, Person
-from face128.gallery.statements import insert_faces, next_version
+from face128.gallery.rows.records import NewFace, Person
+from face128.gallery.rows.statements import insert_faces, next_version
 from face128.settings import load_settings
 
 FACES, PHOTOS = 100_000, 4

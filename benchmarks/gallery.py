@@ -25,11 +25,11 @@ from face128.encoding.encode import encode
 from face128.engines.loader import load_engine
 from face128.errors import NoFace
 from face128.gallery.gallery import Gallery
-from face128.gallery.index_sync import FaissIndexSync
-from face128.gallery.records import NewFace, Person
-from face128.gallery.statements import next_version
-from face128.gallery.stored_space import StoredSpace
-from face128.gallery.tables import faces
+from face128.gallery.rows.records import NewFace, Person
+from face128.gallery.rows.statements import next_version
+from face128.gallery.rows.stored_space import StoredSpace
+from face128.gallery.search.index_sync import FaissIndexSync
+from face128.gallery.storage.tables import faces
 from face128.photos.photo import Limits
 from face128.settings import Settings
 

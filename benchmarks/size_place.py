@@ -28,7 +28,7 @@ from face128.domain.descriptors import Descriptors
 from face128.domain.model_card import DLIB
 from face128.domain.probe import Probe
 from face128.gallery.gallery import Gallery
-from face128.gallery.records import NewFace, Person
+from face128.gallery.rows.records import NewFace, Person
 
 PROBES_SEED = 2**31
 PROBES = 200

@@ -30,7 +30,7 @@ from benchmarks.size_place import (
     wait_until,
 )
 from face128.domain.decision_rule import Rule
-from face128.gallery.cohort_follower import MAX_COHORT_FACES
+from face128.gallery.cohort.cohort_follower import MAX_COHORT_FACES
 from face128.terminal.speech import plural
 
 TRAFFIC_S = 10.0

@@ -18,8 +18,8 @@ from benchmarks.harness import Figure, Report
 from face128.domain.model_card import DLIB
 from face128.domain.probe import Probe
 from face128.gallery.gallery import Gallery
-from face128.gallery.records import NewFace, Person
-from face128.gallery.retention import Retention
+from face128.gallery.people.retention import Retention
+from face128.gallery.rows.records import NewFace, Person
 
 FACES, ENROLMENTS, ROUNDS, SEARCHES = 1000, 200, 20, 40
 KINDS = {"neither": (None, 0), "a trail": (True, 0), "a trail and decisions": (True, 30)}

@@ -14,7 +14,7 @@ from face128.jobs.spreadsheet import write_rows
 from face128.terminal.speech import ERR, plural
 
 if TYPE_CHECKING:
-    from face128.gallery.import_labels import DuplicatePair
+    from face128.gallery.transfer.import_labels import DuplicatePair
 
 ReportOption = Annotated[
     Path | None,

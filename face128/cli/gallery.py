@@ -31,7 +31,7 @@ from face128.terminal.speech import ERR, OUT, plural
 
 if TYPE_CHECKING:
     from face128.gallery.gallery import Gallery
-    from face128.gallery.records import Person, Record
+    from face128.gallery.rows.records import Person, Record
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -80,7 +80,7 @@ def export_file(
 
     The command import restores it, and /match accepts it. --person writes what is kept about one of them.
     """
-    from face128.gallery.transfer import export_members
+    from face128.gallery.transfer.exporting import export_members
 
     if person is not None and model is not None:
         raise BadRequest("--person and --model do not go together: a person's file has all that is kept about them.")
@@ -115,8 +115,8 @@ def import_file(
     Faces that are stored already stay as they are. --expires and --consent are for new members who have none in the
     file. An import that was interrupted goes on when it is run again.
     """
-    from face128.gallery.importing import import_members
-    from face128.gallery.member_file import MemberFile
+    from face128.gallery.transfer.importing import import_members
+    from face128.gallery.transfer.member_file import MemberFile
 
     terms = given_terms(expires, consent)
     if report:
@@ -138,7 +138,7 @@ def erase(
 
     All their photos' descriptors are erased, at once and in every running service. Exit status 1 if the answer was no.
     """
-    from face128.gallery.person_lookup import look_up
+    from face128.gallery.rows.person_lookup import look_up
 
     with open_gallery(collection) as gallery:
         found = look_up(gallery, user_id)
@@ -166,7 +166,7 @@ def stats(
     collection: CollectionOption = DEFAULT_COLLECTION,
 ) -> None:
     """Print how many people and photos are enrolled, and how many strangers would match somebody."""
-    from face128.gallery.transfer import statistics
+    from face128.gallery.transfer.exporting import statistics
 
     with open_gallery(collection) as gallery:
         gallery.strangers.measure(STRANGERS_LIMIT_S)

@@ -24,8 +24,8 @@ def encrypt() -> None:
     A command that was stopped goes on where it was. At the end the database's files are rewritten; changes wait
     meanwhile.
     """
-    from face128.gallery.encrypting import count_faces_in_clear
-    from face128.gallery.encrypting import encrypt as encrypt_gallery
+    from face128.gallery.encryption.encrypting import count_faces_in_clear
+    from face128.gallery.encryption.encrypting import encrypt as encrypt_gallery
 
     with open_gallery() as gallery, Progress("encrypt", count_faces_in_clear(gallery.database)) as progress:
         done = encrypt_gallery(gallery.database, progress.advance)
@@ -38,8 +38,8 @@ def rekey() -> None:
     Name the new key and the old one, separated by a comma, restart all services, then run this. After that the old one
     can go.
     """
-    from face128.gallery.encrypting import keys_to_wrap
-    from face128.gallery.encrypting import rekey as rekey_gallery
+    from face128.gallery.encryption.encrypting import keys_to_wrap
+    from face128.gallery.encryption.encrypting import rekey as rekey_gallery
 
     with open_gallery() as gallery, Progress("rekey", keys_to_wrap(gallery.database)) as progress:
         done = rekey_gallery(gallery.database, progress.advance)

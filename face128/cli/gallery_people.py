@@ -16,7 +16,7 @@ from face128.terminal.speech import OUT, plural
 
 if TYPE_CHECKING:
     from face128.gallery.gallery import Gallery
-    from face128.gallery.purge import Due
+    from face128.gallery.people.purge import Due
 
 PersonOption = Annotated[
     str | None,
@@ -28,7 +28,7 @@ REASONS = {"expired": "their time is over", "retention": "FACE128_RETENTION_DAYS
 
 def export_person(gallery: Gallery, user_id: str, file: Path) -> int:
     """Write everything about one person; return the number of photos."""
-    from face128.gallery.person_file import as_text, person_file
+    from face128.gallery.people.person_file import as_text, person_file
 
     written = person_file(gallery, user_id)
     with replacing(file) as out:

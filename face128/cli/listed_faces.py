@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from face128.gallery.records import Record
+    from face128.gallery.rows.records import Record
 
 CSV_COLUMNS = (
     *("regNo", "name", "id", "model", "created_at", "quality", "reasons", "adjusted", "metadata"),

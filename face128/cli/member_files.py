@@ -30,8 +30,8 @@ def as_json_document(data: bytes, source: Path) -> bytes:
 
 @contextmanager
 def open_members(path: Path) -> Iterator[BinaryIO]:
-    """A file of members for gallery/member_file.py: JSON as it is, a table as JSON. Raises BadRequest."""
-    from face128.gallery.member_file import is_json
+    """A file of members for gallery/transfer/member_file.py: JSON as it is, a table as JSON. Raises BadRequest."""
+    from face128.gallery.transfer.member_file import is_json
 
     with open_file(path) as file:
         start = file.read(START_BYTES)

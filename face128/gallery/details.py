@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from face128.gallery.encryption_state import encryption_state
+from face128.gallery.encryption.encryption_state import encryption_state
 from face128.gallery.trail.reading import state_of_trail
 
 if TYPE_CHECKING:

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from face128.errors import Face128Error, GalleryFull, GalleryLost, NotFound
-from face128.gallery import decisions, statements
-from face128.gallery.database import Database
-from face128.gallery.destroying import destroy_keys
-from face128.gallery.disk_reserve import DiskReserve
-from face128.gallery.records import Record
+from face128.gallery.encryption.destroying import destroy_keys
+from face128.gallery.rows import statements
+from face128.gallery.rows.records import Record
+from face128.gallery.storage.database import Database
+from face128.gallery.storage.disk_reserve import DiskReserve
+from face128.gallery.trail import decisions
 from face128.gallery.trail.chain import record
 from face128.logs import plain_traceback
 from face128.process_memory import OverwritingFreedMemory, trim_heap

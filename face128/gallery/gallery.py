@@ -22,34 +22,34 @@ from face128.domain.template import Template
 from face128.domain.terms import NO_CHANGES, TermChanges
 from face128.domain.thresholds import NONE, Thresholds
 from face128.errors import ConfigurationError
-from face128.gallery import statements
-from face128.gallery.accounts import Accounts
-from face128.gallery.all_collections import collection_sizes
-from face128.gallery.database import Database
+from face128.gallery.cohort.expected_fpir import FpirWatch
+from face128.gallery.cohort.fpir_thread import FpirThread
 from face128.gallery.details import details
-from face128.gallery.duplicates import Comparison
-from face128.gallery.enrolment import store
+from face128.gallery.enrolment.duplicates import Comparison
+from face128.gallery.enrolment.enrolment import store
 from face128.gallery.erasing import Eraser, Erasure
-from face128.gallery.expected_fpir import FpirWatch
-from face128.gallery.fpir_thread import FpirThread
-from face128.gallery.gallery_spaces import GallerySpaces
 from face128.gallery.one_to_one import NO_PERSON, Verification, verify
 from face128.gallery.open_collections import OpenCollections
 from face128.gallery.pages import Pages
-from face128.gallery.purge import Purger
-from face128.gallery.records import NO_RECORD, NewFace, Person, Record, check_id, check_text
-from face128.gallery.retention import KEPT_FOR_EVER, Retention
-from face128.gallery.searches import Searches
-from face128.gallery.space_rows import read_all_vectors
-from face128.gallery.statements import count_faces
-from face128.gallery.stored_rows import stored_as
-from face128.gallery.tables import faces, state
+from face128.gallery.people.purge import Purger
+from face128.gallery.people.retention import KEPT_FOR_EVER, Retention
+from face128.gallery.rows import statements
+from face128.gallery.rows.all_collections import collection_sizes
+from face128.gallery.rows.records import NO_RECORD, NewFace, Person, Record, check_id, check_text
+from face128.gallery.rows.space_rows import read_all_vectors
+from face128.gallery.rows.statements import count_faces
+from face128.gallery.rows.stored_rows import stored_as
+from face128.gallery.search.gallery_spaces import GallerySpaces
+from face128.gallery.search.searches import Searches
+from face128.gallery.storage.database import Database
+from face128.gallery.storage.tables import faces, state
+from face128.gallery.trail.accounts import Accounts
 from face128.gallery.trail.chain import record
 from face128.process_memory import OverwritingFreedMemory
 from face128.settings import MilvusIndexType, Settings
 
 if TYPE_CHECKING:
-    from face128.gallery.milvus import Milvus
+    from face128.gallery.milvus.sync import Milvus
 
 
 MAX_OPEN_COLLECTIONS = 100
@@ -311,7 +311,7 @@ class Gallery:
 
 def _open_milvus(uri: str, database: Database, index_type: MilvusIndexType, *, hurried: bool) -> Milvus:
     try:
-        from face128.gallery.milvus import Milvus
+        from face128.gallery.milvus.sync import Milvus
     except ModuleNotFoundError:
         raise ConfigurationError("Milvus's client is not installed: pip install 'face128[milvus]'") from None
     return Milvus(uri, database, index_type, hurried=hurried)

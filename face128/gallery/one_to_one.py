@@ -13,12 +13,12 @@ from face128.domain.model_card import ModelCard
 from face128.domain.template import Template
 from face128.domain.thresholds import Thresholds
 from face128.errors import ModelMismatch, NotFound
-from face128.gallery.records import Person, Record, stored_vector
-from face128.gallery.space_rows import read_descriptors
-from face128.gallery.statements import of_user, read_records
-from face128.gallery.stored_rows import stored_as
-from face128.gallery.stored_space import StoredSpace, vectors_of
-from face128.gallery.tables import faces
+from face128.gallery.rows.records import Person, Record, stored_vector
+from face128.gallery.rows.space_rows import read_descriptors
+from face128.gallery.rows.statements import of_user, read_records
+from face128.gallery.rows.stored_rows import stored_as
+from face128.gallery.rows.stored_space import StoredSpace, vectors_of
+from face128.gallery.storage.tables import faces
 from face128.matching.templates import templates
 from face128.matching.verification import distance_to_person
 

@@ -8,15 +8,15 @@ from dataclasses import replace
 import sqlalchemy as sa
 
 from face128.errors import NotFound
-from face128.gallery.database import Database
-from face128.gallery.face_ids import FaceIds
-from face128.gallery.people import with_terms
-from face128.gallery.person_spaces import in_one_version
-from face128.gallery.records import NO_RECORD, Record, check_id
-from face128.gallery.space_rows import companion_models
-from face128.gallery.statements import BATCH_ROWS, read_ids, read_records
-from face128.gallery.stored_rows import stored_as
-from face128.gallery.tables import faces
+from face128.gallery.people.people import with_terms
+from face128.gallery.rows.face_ids import FaceIds
+from face128.gallery.rows.records import NO_RECORD, Record, check_id
+from face128.gallery.rows.space_rows import companion_models
+from face128.gallery.rows.statements import BATCH_ROWS, read_ids, read_records
+from face128.gallery.rows.stored_rows import stored_as
+from face128.gallery.search.person_spaces import in_one_version
+from face128.gallery.storage.database import Database
+from face128.gallery.storage.tables import faces
 
 
 class Pages:

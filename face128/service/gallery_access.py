@@ -25,8 +25,8 @@ from face128.errors import (
     GalleryReadOnly,
     NotReady,
 )
-from face128.gallery.before_answer import when_recorded
-from face128.gallery.rwlock import locked
+from face128.gallery.search.rwlock import locked
+from face128.gallery.trail.before_answer import when_recorded
 from face128.logs import plain_traceback
 from face128.process_memory import freeze_heap
 from face128.settings import Settings

@@ -8,7 +8,7 @@ import pytest
 from people import Descriptor, at_distance, synthetic
 
 from face128.domain.descriptors import Metric, distances
-from face128.gallery.index import CLIP_RANGE, MAX_CODE, ByteIndex, FaissIndex
+from face128.gallery.search.index import CLIP_RANGE, MAX_CODE, ByteIndex, FaissIndex
 
 COUNT = 20_000
 

@@ -23,12 +23,12 @@ from face128.domain.model_card import DLIB, FACEAPI
 from face128.domain.probe import Probe
 from face128.engines.fake import FAKE
 from face128.errors import NotReady, TooFewMembers, TooLarge
-from face128.gallery import cohort_follower
-from face128.gallery.cohort_snapshot import CohortSnapshot
+from face128.gallery.cohort import cohort_follower
+from face128.gallery.cohort.cohort_snapshot import CohortSnapshot
 from face128.gallery.gallery import Gallery
-from face128.gallery.index_sync import FaissIndexSync
-from face128.gallery.records import NewFace, Person
-from face128.gallery.tables import faces
+from face128.gallery.rows.records import NewFace, Person
+from face128.gallery.search.index_sync import FaissIndexSync
+from face128.gallery.storage.tables import faces
 from face128.match_body import parser
 from face128.matching.cohort_score import descriptor_lengths
 from face128.matching.conformal import Cohort, CohortScore

@@ -16,10 +16,10 @@ from face128.domain.decision_rule import Rule
 from face128.domain.model_card import DLIB, RETAIL
 from face128.domain.probe import Probe
 from face128.gallery.gallery import Gallery
-from face128.gallery.person_lookup import look_up
-from face128.gallery.records import NewFace, Person
-from face128.gallery.tables import faces
-from face128.gallery.transfer import export_members, statistics
+from face128.gallery.rows.person_lookup import look_up
+from face128.gallery.rows.records import NewFace, Person
+from face128.gallery.storage.tables import faces
+from face128.gallery.transfer.exporting import export_members, statistics
 
 
 @pytest.mark.parametrize("template", ["nearest", "mean"])
@@ -59,7 +59,7 @@ def test_every_statement_is_about_one_collection(tmp_path: Path, template: str, 
 
 def test_a_statement_without_a_collection_is_found(tmp_path: Path) -> None:
     """Here the test's own count: what is not the package's is not watched otherwise."""
-    from face128.gallery import statements
+    from face128.gallery.rows import statements
 
     with watched_statements() as found, closing(Gallery(f"sqlite:///{tmp_path}/g.db")) as gallery:
         condition = statements.in_collection

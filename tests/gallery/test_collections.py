@@ -30,13 +30,13 @@ from face128.domain.decision_rule import Rule
 from face128.domain.model_card import DLIB, RETAIL
 from face128.domain.probe import Probe
 from face128.errors import Duplicate, Face128Error, InvalidRequest, NotFound
-from face128.gallery import cohort_follower
+from face128.gallery.cohort import cohort_follower
 from face128.gallery.gallery import Gallery
-from face128.gallery.person_lookup import look_up
-from face128.gallery.records import NewFace, Person
-from face128.gallery.space_rows import has_companions
-from face128.gallery.tables import faces
-from face128.gallery.transfer import export_members, statistics
+from face128.gallery.rows.person_lookup import look_up
+from face128.gallery.rows.records import NewFace, Person
+from face128.gallery.rows.space_rows import has_companions
+from face128.gallery.storage.tables import faces
+from face128.gallery.transfer.exporting import export_members, statistics
 
 OBAMA, OBAMA_TOO, BIDEN = map(photo_descriptor, ("obama-2012.jpg", "obama-2009.jpg", "biden-2010.jpg"))
 NAMES = ("", "site-a", "Site-A", "x.y_z-9")

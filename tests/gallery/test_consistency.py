@@ -12,7 +12,7 @@ from people import add_record, at_distance, enrol, photo_descriptor, synthetic
 from face128.domain.model_card import FACEAPI
 from face128.errors import InconsistentPerson
 from face128.gallery.gallery import Gallery
-from face128.gallery.records import NewFace, Person
+from face128.gallery.rows.records import NewFace, Person
 
 OBAMA = [photo_descriptor(f"obama-{year}.jpg") for year in (2009, 2010, 2012)]
 HOPPER, BIDEN = photo_descriptor("hopper-1984.jpg"), photo_descriptor("biden-2010.jpg")

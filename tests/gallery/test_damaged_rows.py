@@ -17,7 +17,7 @@ from face128.domain.descriptors import to_base64
 from face128.domain.model_card import DLIB
 from face128.errors import InvalidRequest
 from face128.gallery.gallery import Gallery
-from face128.gallery.records import NewFace, Person, stored_metadata
+from face128.gallery.rows.records import NewFace, Person, stored_metadata
 
 OBAMA, BIDEN, HOPPER = map(photo_descriptor, ("obama-2012.jpg", "biden-2010.jpg", "hopper-1984.jpg"))
 DAMAGE = (

@@ -8,7 +8,7 @@ from threading import Barrier
 
 import sqlalchemy as sa
 
-from face128.gallery.sqlite_engine import sqlite_engine
+from face128.gallery.storage.sqlite_engine import sqlite_engine
 
 
 def test_a_new_file_may_be_opened_by_several_at_once(tmp_path: Path) -> None:

@@ -18,13 +18,13 @@ from people import Descriptor, enrol
 from face128.domain.model_card import DLIB
 from face128.domain.probe import Probe
 from face128.errors import Duplicate, Face128Error, GalleryDeleted, NotFound, Overloaded
-from face128.gallery import decisions, recorder
-from face128.gallery.before_answer import to_await, when_recorded
-from face128.gallery.decisions import KeptDecision
 from face128.gallery.gallery import Gallery
-from face128.gallery.retention import Retention
-from face128.gallery.tables import trail
+from face128.gallery.people.retention import Retention
+from face128.gallery.storage.tables import trail
+from face128.gallery.trail import decisions, recorder
+from face128.gallery.trail.before_answer import to_await, when_recorded
 from face128.gallery.trail.check import check
+from face128.gallery.trail.decisions import KeptDecision
 from face128.gallery.trail.entry import EVERYBODY
 from face128.gallery.trail.reading import page
 

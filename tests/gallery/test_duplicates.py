@@ -22,11 +22,11 @@ from face128.domain import model_card
 from face128.domain.descriptors import distance
 from face128.domain.model_card import find_card
 from face128.errors import Duplicate, Face128Error, InconsistentPerson
-from face128.gallery import duplicates
-from face128.gallery.database import Database
+from face128.gallery.enrolment import duplicates
 from face128.gallery.gallery import Gallery
-from face128.gallery.records import NewFace, Person, Record
-from face128.gallery.searches import Searches
+from face128.gallery.rows.records import NewFace, Person, Record
+from face128.gallery.search.searches import Searches
+from face128.gallery.storage.database import Database
 
 Open = Callable[..., Gallery]
 OBAMA, OTHER_OBAMA, BIDEN, HOPPER = (

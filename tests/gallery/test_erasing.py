@@ -26,8 +26,8 @@ from serving import serving, started
 from face128.domain.descriptors import to_base64
 from face128.errors import NotFound
 from face128.gallery.gallery import Gallery
-from face128.gallery.index import FaissIndex
-from face128.gallery.transfer import export_members
+from face128.gallery.search.index import FaissIndex
+from face128.gallery.transfer.exporting import export_members
 
 OBAMA, BIDEN = map(photo_descriptor, ("obama-2012.jpg", "biden-2010.jpg"))
 TIMEOUT_S = 60  # generous: nothing here measures a time

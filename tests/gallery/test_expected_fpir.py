@@ -19,11 +19,11 @@ from face128.domain.decision_rule import Rule
 from face128.domain.model_card import DLIB, RETAIL
 from face128.engines.fake import FAKE
 from face128.events import Listener, set_listener
-from face128.gallery import expected_fpir
-from face128.gallery.expected_fpir import KNOWN_PAIRS, MAX_STRANGER_SHARE, FpirWatch
-from face128.gallery.fpir_thread import FpirThread
+from face128.gallery.cohort import expected_fpir
+from face128.gallery.cohort.expected_fpir import KNOWN_PAIRS, MAX_STRANGER_SHARE, FpirWatch
+from face128.gallery.cohort.fpir_thread import FpirThread
 from face128.gallery.gallery import Gallery
-from face128.gallery.records import NewFace, Person
+from face128.gallery.rows.records import NewFace, Person
 from face128.matching.stranger_estimates import share_of_strangers
 
 OBAMA = photo_descriptor("obama-2012.jpg")

@@ -18,10 +18,10 @@ from face128.domain.model_card import DLIB, FACEAPI
 from face128.domain.probe import Probe
 from face128.engines.fake import FAKE
 from face128.errors import Duplicate, InvalidRequest, NotFound, TooManyImages
-from face128.gallery import tables
 from face128.gallery.gallery import Gallery
-from face128.gallery.records import NewFace, Person
-from face128.gallery.tables import erased, faces, state
+from face128.gallery.rows.records import NewFace, Person
+from face128.gallery.storage import tables
+from face128.gallery.storage.tables import erased, faces, state
 from face128.match_body import parser
 from face128.matching.decision import decide
 
@@ -245,7 +245,7 @@ def test_what_one_worker_has_done_the_next_search_of_another_sees(open_gallery: 
 def test_a_worker_that_missed_more_erasures_than_are_listed_reads_the_whole_table(
     open_gallery: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("face128.gallery.statements.MAX_LISTED_VERSIONS", 3)
+    monkeypatch.setattr("face128.gallery.rows.statements.MAX_LISTED_VERSIONS", 3)
     one, late = open_gallery(), open_gallery()
     enrol(one, "44", OBAMA)
     late.load()

@@ -27,12 +27,12 @@ from several_models import DLIB, PAIR, RETAIL, THRESHOLD, distance, limit, pair
 
 from face128.domain.descriptors import to_base64
 from face128.errors import Duplicate, InvalidRequest
-from face128.gallery import importing, member_file
 from face128.gallery.gallery import Gallery
-from face128.gallery.import_labels import DuplicatePair
-from face128.gallery.importing import Imported
-from face128.gallery.member_file import MemberFile
-from face128.gallery.transfer import export_members, statistics
+from face128.gallery.transfer import importing, member_file
+from face128.gallery.transfer.exporting import export_members, statistics
+from face128.gallery.transfer.import_labels import DuplicatePair
+from face128.gallery.transfer.importing import Imported
+from face128.gallery.transfer.member_file import MemberFile
 
 OBAMA, BIDEN = map(photo_descriptor, ("obama-2012.jpg", "biden-2010.jpg"))
 TIMEOUT_S = 120

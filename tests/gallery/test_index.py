@@ -13,7 +13,7 @@ import pytest
 from people import photo_descriptor, synthetic
 
 from face128.domain.descriptors import Metric, distances
-from face128.gallery.index import FaissIndex
+from face128.gallery.search.index import FaissIndex
 
 KINDS = ("faiss", "milvus")
 Make = Callable[[int, Metric], Any]
@@ -26,7 +26,7 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Make:
     database_servers.start_milvus(f"{tmp_path}/milvus.db")
     from pymilvus import MilvusClient
 
-    from face128.gallery.milvus_index import MilvusIndex
+    from face128.gallery.milvus.index import MilvusIndex
 
     client = MilvusClient(uri=f"{tmp_path}/milvus.db")
     return lambda dimension, metric: MilvusIndex(client, "face128_test", metric, dimension)

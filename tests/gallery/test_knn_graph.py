@@ -10,8 +10,8 @@ import pytest
 
 from face128.domain.decision_rule import Tail
 from face128.domain.descriptors import Metric, distances
-from face128.gallery.knn_graph import KnnGraph
-from face128.gallery.space_rows import FaceBatch
+from face128.gallery.cohort.knn_graph import KnnGraph
+from face128.gallery.rows.space_rows import FaceBatch
 from face128.matching.conformal import Cohort
 
 NOBODY = np.empty(0, np.int64)

@@ -20,8 +20,8 @@ from serving import serving
 from face128.domain.model_card import DLIB
 from face128.domain.probe import Probe
 from face128.errors import DatabaseUnavailable
-from face128.gallery.database import REOPEN_AFTER_S
 from face128.gallery.gallery import Gallery
+from face128.gallery.storage.database import REOPEN_AFTER_S
 from face128.service.gallery_access import CHECK_INTERVAL_S
 
 NOTICED_WITHIN_S = 5.0

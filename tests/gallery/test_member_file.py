@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from face128.errors import InvalidRequest
-from face128.gallery import member_file
-from face128.gallery.member_file import MemberFile, is_json
+from face128.gallery.transfer import member_file
+from face128.gallery.transfer.member_file import MemberFile, is_json
 
 MEMBERS: list[Any] = [
     {"regNo": 1, "name": 'Zoë "Z" 😀', "descriptor": [0.25, -1.5e-07, 1e300, 7], "faces": [{"metadata": {}}]},

@@ -19,10 +19,11 @@ from face128.domain.model_card import DLIB, RETAIL
 from face128.domain.probe import Probe
 from face128.errors import ConfigurationError, DatabaseUnavailable
 from face128.events import Listener, listener, set_listener
-from face128.gallery import milvus_check, milvus_watch
 from face128.gallery.gallery import Gallery
-from face128.gallery.milvus_index import MilvusIndex
-from face128.gallery.records import NewFace, Person
+from face128.gallery.milvus import check as milvus_check
+from face128.gallery.milvus import watch as milvus_watch
+from face128.gallery.milvus.index import MilvusIndex
+from face128.gallery.rows.records import NewFace, Person
 from face128.settings import load_settings
 
 OBAMA, BIDEN = photo_descriptor("obama-2012.jpg"), photo_descriptor("biden-2010.jpg")

@@ -9,9 +9,9 @@ import pytest
 from people import synthetic
 
 from face128.domain.descriptors import Metric, distance, distances
-from face128.gallery import integer_product
 from face128.gallery import near_pairs as near_pairs_module
-from face128.gallery.near_pairs import near_pairs, pair_count
+from face128.gallery.transfer import integer_product
+from face128.gallery.transfer.near_pairs import near_pairs, pair_count
 
 
 @pytest.fixture(autouse=True)

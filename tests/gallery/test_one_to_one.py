@@ -19,8 +19,8 @@ from face128.domain.template import Template
 from face128.engines.fake import FAKE
 from face128.errors import InvalidDescriptor, InvalidRequest, ModelMismatch, NotFound
 from face128.gallery.gallery import Gallery
-from face128.gallery.records import NewFace, Person
-from face128.gallery.tables import faces
+from face128.gallery.rows.records import NewFace, Person
+from face128.gallery.storage.tables import faces
 
 OBAMA, OBAMA_TOO, BIDEN = map(photo_descriptor, ("obama-2012.jpg", "obama-2009.jpg", "biden-2010.jpg"))
 

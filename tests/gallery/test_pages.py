@@ -10,9 +10,9 @@ import sqlalchemy as sa
 from people import add_record, enrol, synthetic
 
 from face128.errors import NotFound
-from face128.gallery.database import Database
 from face128.gallery.gallery import Gallery
-from face128.gallery.tables import faces
+from face128.gallery.storage.database import Database
+from face128.gallery.storage.tables import faces
 
 PEOPLE = 24
 
@@ -72,7 +72,7 @@ def test_an_erased_record_moves_the_later_ones_forward(two: tuple[Gallery, Galle
 def test_a_process_that_has_missed_thousands_of_erasures_reads_all_again(
     two: tuple[Gallery, Gallery], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("face128.gallery.statements.MAX_LISTED_VERSIONS", 2)
+    monkeypatch.setattr("face128.gallery.rows.statements.MAX_LISTED_VERSIONS", 2)
     for number, vector in enumerate(synthetic(8)):
         enrol(two[0], f"p{number}", vector, force=True)
     check(*two)

@@ -20,10 +20,10 @@ from face128.domain.descriptors import from_base64
 from face128.domain.model_card import DLIB, RETAIL
 from face128.domain.probe import Probe
 from face128.errors import NotFound
-from face128.gallery import people, people_pages, person_changes
 from face128.gallery.gallery import Gallery
-from face128.gallery.records import NewFace, Person, Record
-from face128.gallery.space_rows import read_descriptors
+from face128.gallery.people import people, people_pages, person_changes
+from face128.gallery.rows.records import NewFace, Person, Record
+from face128.gallery.rows.space_rows import read_descriptors
 from face128.gallery.trail import reading
 
 FACES = synthetic(6)

@@ -22,12 +22,12 @@ from face128.domain.model_card import DLIB
 from face128.domain.probe import Probe
 from face128.domain.terms import Terms, utc_now
 from face128.errors import InvalidRequest
-from face128.gallery import people, person_changes, purge
 from face128.gallery.gallery import Gallery
-from face128.gallery.purge import Purged
-from face128.gallery.retention import Retention
-from face128.gallery.tables import faces
-from face128.gallery.tables import people as table
+from face128.gallery.people import people, person_changes, purge
+from face128.gallery.people.purge import Purged
+from face128.gallery.people.retention import Retention
+from face128.gallery.storage.tables import faces
+from face128.gallery.storage.tables import people as table
 from face128.gallery.trail import reading
 
 PEOPLE = synthetic(25)

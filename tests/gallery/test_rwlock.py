@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from face128.errors import NotReady
-from face128.gallery.rwlock import ReadWriteLock
+from face128.gallery.search.rwlock import ReadWriteLock
 
 
 def enter(lock: ReadWriteLock, *, write: bool) -> bool:
@@ -16,7 +16,7 @@ def enter(lock: ReadWriteLock, *, write: bool) -> bool:
 
 
 def test_readers_share_the_lock_and_a_writer_that_waits_too_long_gets_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("face128.gallery.rwlock.LOCK_TIMEOUT_S", 0.1)
+    monkeypatch.setattr("face128.gallery.search.rwlock.LOCK_TIMEOUT_S", 0.1)
     lock = ReadWriteLock()
     with ThreadPoolExecutor(1) as thread, lock.reading():
         assert thread.submit(enter, lock, write=False).result(30)
@@ -26,7 +26,7 @@ def test_readers_share_the_lock_and_a_writer_that_waits_too_long_gets_an_error(m
 
 
 def test_nobody_else_has_the_lock_of_a_writer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("face128.gallery.rwlock.LOCK_TIMEOUT_S", 0.1)
+    monkeypatch.setattr("face128.gallery.search.rwlock.LOCK_TIMEOUT_S", 0.1)
     lock = ReadWriteLock()
     with ThreadPoolExecutor(1) as thread, lock.writing():
         for write in (True, False):

@@ -19,11 +19,11 @@ from face128.domain.probe import Probe
 from face128.domain.template import Template
 from face128.engines.fake import FAKE
 from face128.errors import NotReady, TooFewMembers, TooLarge
-from face128.gallery import cohort_follower, sampled_tail
-from face128.gallery.cohort_follower import CohortFollower
+from face128.gallery.cohort import cohort_follower, sampled_tail
+from face128.gallery.cohort.cohort_follower import CohortFollower
 from face128.gallery.gallery import Gallery
-from face128.gallery.records import NewFace, Person
-from face128.gallery.tables import faces
+from face128.gallery.rows.records import NewFace, Person
+from face128.gallery.storage.tables import faces
 from face128.matching.conformal import Cohort, CohortScore
 from face128.matching.tails import STANDARD_QUARTILES
 

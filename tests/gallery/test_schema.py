@@ -22,13 +22,13 @@ from serving import serving
 from face128.domain.model_card import DLIB, RETAIL
 from face128.domain.probe import Probe
 from face128.errors import GallerySchema
-from face128.gallery import decisions
 from face128.gallery.gallery import Gallery
-from face128.gallery.records import NewFace, Person, Record
-from face128.gallery.schema import released_versions
-from face128.gallery.tables import faces
+from face128.gallery.rows.records import NewFace, Person, Record
+from face128.gallery.storage.schema import released_versions
+from face128.gallery.storage.tables import faces
+from face128.gallery.trail import decisions
 from face128.gallery.trail.check import check
-from face128.gallery.transfer import statistics
+from face128.gallery.transfer.exporting import statistics
 
 HOPPER = photo_descriptor("hopper-1984.jpg")
 

@@ -35,8 +35,8 @@ from face128.domain.model_card import find_card
 from face128.domain.probe import Probe
 from face128.errors import Duplicate, Face128Error, InconsistentPerson, ModelMismatch, NotFound
 from face128.gallery.gallery import Gallery
-from face128.gallery.records import NewFace, Person, Record
-from face128.gallery.transfer import export_members, statistics
+from face128.gallery.rows.records import NewFace, Person, Record
+from face128.gallery.transfer.exporting import export_members, statistics
 from face128.match_body.parser import parse
 from face128.matching.decision import decide
 

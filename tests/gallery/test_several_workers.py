@@ -101,7 +101,7 @@ def test_a_connection_that_breaks_during_a_search_is_reported_and_replaced(
 
 
 def test_a_writer_that_waits_too_long_gets_an_error(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("face128.gallery.database.LOCK_TIMEOUT_S", 1)
+    monkeypatch.setattr("face128.gallery.storage.database.LOCK_TIMEOUT_S", 1)
     one, other = Gallery(database_url), Gallery(database_url)
     with one.database.writing(), pytest.raises(DatabaseUnavailable):
         enrol(other, "44", photo_descriptor("obama-2012.jpg"))

@@ -23,8 +23,8 @@ from face128.domain.members import MatchRequest, MemberList
 from face128.domain.model_card import DLIB, FACEAPI
 from face128.domain.probe import Probe
 from face128.gallery.gallery import Gallery
-from face128.gallery.records import NewFace, Person
-from face128.gallery.tables import faces
+from face128.gallery.rows.records import NewFace, Person
+from face128.gallery.storage.tables import faces
 from face128.matching.decision import decide
 from face128.matching.outcome import Decision
 from face128.matching.templates import mean_members

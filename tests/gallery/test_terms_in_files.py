@@ -14,8 +14,8 @@ from command_line import face128
 from people import add_record, at_distance, enrol, photo_descriptor
 
 from face128.domain.terms import Terms
-from face128.gallery import people
 from face128.gallery.gallery import Gallery
+from face128.gallery.people import people
 
 OBAMA, BIDEN, HOPPER = map(photo_descriptor, ("obama-2012.jpg", "biden-2010.jpg", "hopper-1984.jpg"))
 LATER = datetime(2099, 1, 31)

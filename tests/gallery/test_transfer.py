@@ -16,7 +16,7 @@ from face128.domain.descriptors import to_base64
 from face128.domain.model_card import DLIB
 from face128.engines.fake import FAKE
 from face128.gallery.gallery import Gallery
-from face128.gallery.records import NewFace, Person
+from face128.gallery.rows.records import NewFace, Person
 
 OBAMA, BIDEN, HOPPER = map(photo_descriptor, ("obama-2012.jpg", "biden-2010.jpg", "hopper-1984.jpg"))
 

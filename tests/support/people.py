@@ -13,11 +13,11 @@ import numpy.typing as npt
 from face128.domain.model_card import DLIB, ModelCard
 from face128.domain.probe import Probe
 from face128.gallery.gallery import Gallery
-from face128.gallery.importing import Imported, import_members
-from face128.gallery.member_file import MemberFile
-from face128.gallery.records import NewFace, Person, Record
-from face128.gallery.space_search import SpaceSearch
-from face128.gallery.stored_space import StoredSpace
+from face128.gallery.rows.records import NewFace, Person, Record
+from face128.gallery.rows.stored_space import StoredSpace
+from face128.gallery.search.space_search import SpaceSearch
+from face128.gallery.transfer.importing import Imported, import_members
+from face128.gallery.transfer.member_file import MemberFile
 
 Descriptor = npt.NDArray[np.float32]
 

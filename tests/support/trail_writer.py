@@ -17,7 +17,7 @@ from face128.caller import caller
 from face128.domain.model_card import DLIB
 from face128.errors import DatabaseUnavailable
 from face128.gallery.gallery import Gallery
-from face128.gallery.records import NewFace, Person
+from face128.gallery.rows.records import NewFace, Person
 from face128.logs import request_id
 
 READERS = 8  # threads, whose notes share transactions

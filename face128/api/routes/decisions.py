@@ -16,8 +16,8 @@ from face128.domain.decision_rule import Verdict
 from face128.gallery.trail.entry import EVERYBODY
 
 if TYPE_CHECKING:
-    from face128.gallery.decisions import KeptDecision
     from face128.gallery.gallery import Gallery
+    from face128.gallery.trail.decisions import KeptDecision
 
 router = APIRouter(responses=REFUSED, tags=["enrol and match"])
 

@@ -29,8 +29,8 @@ from face128.matching.outcome import Decision
 
 if TYPE_CHECKING:
     from face128.gallery.gallery import Gallery
-    from face128.gallery.records import Person, Record
-    from face128.gallery.searches import Recognised
+    from face128.gallery.rows.records import Person, Record
+    from face128.gallery.search.searches import Recognised
 
 router = APIRouter(responses=REFUSED, tags=["enrol and match"])
 
@@ -70,7 +70,7 @@ async def enrol_faces(
     encodings = await service.encode_all(loaded, photos, *options, companions=companions)
 
     def store(gallery: Gallery) -> list[Record]:
-        from face128.gallery.records import NewFace
+        from face128.gallery.rows.records import NewFace
 
         new = [
             NewFace(encoding.descriptor, data, {}, encoding.photo_facts(), encoding.companions)
@@ -171,6 +171,6 @@ def _regno_is_number(form: PhotoForm, user_id: str) -> bool | None:
 
 def _check_person(_: Gallery, name: str, user_id: str) -> Person:
     """Before the photos are encoded, refuse a name that cannot be stored, and check that the gallery answers."""
-    from face128.gallery.records import Person
+    from face128.gallery.rows.records import Person
 
     return Person(name, user_id)

@@ -20,9 +20,9 @@ from face128.gallery.trail.entry import EVERYBODY
 
 if TYPE_CHECKING:
     from face128.gallery.gallery import Gallery
-    from face128.gallery.people_pages import EnrolledSummary
-    from face128.gallery.person_lookup import EnrolledPerson
-    from face128.gallery.records import Record
+    from face128.gallery.people.people_pages import EnrolledSummary
+    from face128.gallery.rows.person_lookup import EnrolledPerson
+    from face128.gallery.rows.records import Record
 
 router = APIRouter(responses=REFUSED, tags=["people"])
 
@@ -46,7 +46,7 @@ async def list_people(
     """The people who are enrolled, some at a time: by `next`, which is null after the last of them."""
 
     def read(gallery: Gallery) -> schemas.People:
-        from face128.gallery import people_pages
+        from face128.gallery.people import people_pages
 
         found, following = people_pages.page(gallery.database, after, limit, q.strip())
         gallery.accounts.note("list", person=EVERYBODY, details={"people": len(found)})
@@ -89,7 +89,7 @@ async def change_person(user_id: UserId, request: Request, access: GalleryDep) -
     terms = changed_terms({field: fields[field] for field in FIELDS if field in fields})
 
     def change(gallery: Gallery) -> schemas.PersonFile:
-        from face128.gallery import person_changes
+        from face128.gallery.people import person_changes
 
         person_changes.change(gallery, user_id, terms, name)
         return _read(gallery, user_id)
@@ -109,7 +109,7 @@ async def merge_people(user_id: UserId, request: Request, access: GalleryDep) ->
     into = _text(await _fields(request, "into"), "into")
 
     def merge(gallery: Gallery) -> schemas.Merged:
-        from face128.gallery import person_changes
+        from face128.gallery.people import person_changes
 
         moved = person_changes.merge(gallery, user_id, into)
         return schemas.Merged(status="success", faces_moved=len(moved.records), pending=moved.pending or None)
@@ -135,8 +135,8 @@ def _text(fields: dict[str, Any], field: str) -> str:
 
 
 def _read(gallery: Gallery, user_id: str) -> schemas.PersonFile:
-    from face128.gallery import person_lookup, records
     from face128.gallery.one_to_one import NO_PERSON
+    from face128.gallery.rows import person_lookup, records
 
     records.check_text("user_id", user_id)
     with gallery.database.reading() as connection:

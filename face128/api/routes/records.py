@@ -31,8 +31,8 @@ from face128.service.service import Service
 
 if TYPE_CHECKING:
     from face128.gallery.gallery import Gallery
-    from face128.gallery.records import Person, Record, SearchHit
-    from face128.gallery.searches import Recognised
+    from face128.gallery.rows.records import Person, Record, SearchHit
+    from face128.gallery.search.searches import Recognised
 
 router = APIRouter(responses=REFUSED, tags=["records"])
 
@@ -65,7 +65,7 @@ async def create_record(
     encoding = await _encode(service, loaded, companions, image, *options)
 
     def store(gallery: Gallery) -> schemas.FaceRecord:
-        from face128.gallery.records import NewFace
+        from face128.gallery.rows.records import NewFace
 
         face = NewFace(encoding.descriptor, image, metadata, encoding.photo_facts(), encoding.companions)
         stored = gallery.enrol(person, [face], loaded.card, force=force, terms=terms)[0]
@@ -202,7 +202,7 @@ async def _encode(
 
 def _check_record(_: Gallery, name: str, metadata: dict[str, Any]) -> Person:
     """Before the photo is encoded, refuse what cannot be stored, and check that the gallery answers."""
-    from face128.gallery.records import Person, metadata_json
+    from face128.gallery.rows.records import Person, metadata_json
 
     metadata_json(metadata)
     return Person.of_new_record(name)

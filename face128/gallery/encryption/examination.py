@@ -5,12 +5,12 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from face128.errors import DatabaseUnavailable
-from face128.gallery.database import LOCK_TIMEOUT_S, TIMEOUT_S
-from face128.gallery.database_errors import unavailable
-from face128.gallery.database_url import make_engine, parse_url
 from face128.gallery.encryption.key_source import master_secrets
 from face128.gallery.encryption.open_vault import vault_from_settings
-from face128.gallery.tables import state
+from face128.gallery.storage.database import LOCK_TIMEOUT_S, TIMEOUT_S
+from face128.gallery.storage.database_errors import unavailable
+from face128.gallery.storage.database_url import make_engine, parse_url
+from face128.gallery.storage.tables import state
 from face128.settings import Settings
 
 NOT_YET = "the key can be read; nothing is encrypted yet"

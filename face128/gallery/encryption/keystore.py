@@ -14,12 +14,18 @@ import sqlalchemy as sa
 from sqlalchemy.schema import CreateTable
 
 from face128.errors import ConfigurationError, DatabaseUnavailable, GalleryBusy, GalleryFull, GalleryLocked, GalleryLost
-from face128.gallery.database import LOCK_TIMEOUT_S, REQUEST_LOCK_TIMEOUT_S, REQUEST_TIMEOUT_S, TIMEOUT_S, fetch_all
-from face128.gallery.database_errors import unavailable
-from face128.gallery.database_url import make_engine, parse_url
 from face128.gallery.encryption.master_key import FINGERPRINT_BYTES
-from face128.gallery.sqlite_engine import empty_log
-from face128.gallery.sqlite_file import SqliteFile, file_of
+from face128.gallery.storage.database import (
+    LOCK_TIMEOUT_S,
+    REQUEST_LOCK_TIMEOUT_S,
+    REQUEST_TIMEOUT_S,
+    TIMEOUT_S,
+    fetch_all,
+)
+from face128.gallery.storage.database_errors import unavailable
+from face128.gallery.storage.database_url import make_engine, parse_url
+from face128.gallery.storage.sqlite_engine import empty_log
+from face128.gallery.storage.sqlite_file import SqliteFile, file_of
 
 SETTING = "FACE128_KEYSTORE_URL"
 TOKEN_KEY = "tokens"  # noqa: S105  its id

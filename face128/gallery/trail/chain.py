@@ -16,7 +16,7 @@ from typing import Any, Self
 import sqlalchemy as sa
 
 from face128.caller import caller
-from face128.gallery.tables import collection_of, state, trail
+from face128.gallery.storage.tables import collection_of, state, trail
 from face128.gallery.trail.entry import EVERYBODY, Entry, details_json, mark, now, sealed
 from face128.logs import NO_REQUEST, request_id
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from face128.gallery.tables import collection_of, state, trail
+from face128.gallery.storage.tables import collection_of, state, trail
 from face128.gallery.trail.chain import Keys
 from face128.gallery.trail.entry import EVERYBODY, Entry, mark
 

@@ -14,7 +14,7 @@ from urllib.parse import quote
 import sqlalchemy as sa
 
 from face128.errors import BadRequest, ConfigurationError
-from face128.gallery.database_url import make_engine, parse_url
+from face128.gallery.storage.database_url import make_engine, parse_url
 from face128.jobs.reencode.listing import PhotoListing
 from face128.jobs.reencode.member_rows import list_rows, require_columns
 

@@ -18,9 +18,9 @@ from serving import serving
 
 from face128.api_keys import SCOPES, key_from_secret
 from face128.domain.model_card import DLIB
-from face128.gallery.database import PAUSE_S
 from face128.gallery.gallery import Gallery
-from face128.gallery.records import NewFace, Person
+from face128.gallery.rows.records import NewFace, Person
+from face128.gallery.storage.database import PAUSE_S
 from face128.gallery.trail.check import check
 from face128.gallery.trail.entry import Entry
 from face128.gallery.trail.reading import page

@@ -16,8 +16,8 @@ from face128.domain.model_card import DLIB, RETAIL
 from face128.domain.probe import Probe
 from face128.gallery.encryption.keystore import person_keys
 from face128.gallery.gallery import Gallery
-from face128.gallery.records import NewFace, Person
-from face128.gallery.tables import companions, faces
+from face128.gallery.rows.records import NewFace, Person
+from face128.gallery.storage.tables import companions, faces
 
 PEOPLE = people_nobody_else_has(10)
 SECOND = people_nobody_else_has(20, 3).reshape(10, 256)

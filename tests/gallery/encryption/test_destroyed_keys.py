@@ -15,13 +15,13 @@ from people import enrol, matched_reg_no
 
 from face128.domain.model_card import DLIB, RETAIL
 from face128.errors import NotFound
-from face128.gallery import statements
 from face128.gallery.encryption.keystore import TOKEN_KEY
 from face128.gallery.gallery import Gallery
-from face128.gallery.records import NewFace, Person
-from face128.gallery.stored_rows import stored_as
-from face128.gallery.tables import faces, key_destructions
-from face128.gallery.transfer import statistics
+from face128.gallery.rows import statements
+from face128.gallery.rows.records import NewFace, Person
+from face128.gallery.rows.stored_rows import stored_as
+from face128.gallery.storage.tables import faces, key_destructions
+from face128.gallery.transfer.exporting import statistics
 
 PEOPLE = people_nobody_else_has(8)
 DEADLINE_S = 30

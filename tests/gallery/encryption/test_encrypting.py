@@ -25,10 +25,10 @@ from serving import environment
 from face128.domain.model_card import DLIB, RETAIL
 from face128.domain.probe import Probe
 from face128.errors import GalleryLocked
-from face128.gallery.encrypting import count_faces_in_clear, encrypt, rekey
+from face128.gallery.encryption.encrypting import count_faces_in_clear, encrypt, rekey
 from face128.gallery.gallery import Gallery
-from face128.gallery.records import NewFace, Person
-from face128.gallery.transfer import statistics
+from face128.gallery.rows.records import NewFace, Person
+from face128.gallery.transfer.exporting import statistics
 
 MOMENTS = int(os.environ.get("KILL_MOMENTS", "3"))  # KILL_MOMENTS=50 kills at so many
 PEOPLE = people_nobody_else_has(400)

@@ -21,11 +21,11 @@ from face128.domain.model_card import DLIB, RETAIL
 from face128.domain.probe import Probe
 from face128.errors import Face128Error
 from face128.gallery.gallery import Gallery
-from face128.gallery.importing import import_members
-from face128.gallery.member_file import MemberFile
-from face128.gallery.person_lookup import look_up
-from face128.gallery.records import NewFace, Person, Record
-from face128.gallery.transfer import export_members
+from face128.gallery.rows.person_lookup import look_up
+from face128.gallery.rows.records import NewFace, Person, Record
+from face128.gallery.transfer.exporting import export_members
+from face128.gallery.transfer.importing import import_members
+from face128.gallery.transfer.member_file import MemberFile
 
 NAMES = ["Ottilie Wildermuth", "Zacharias Werner", "王小波之墓"]
 METADATA = {"room": "Kaiserpfalz 1871", "locker": 17}

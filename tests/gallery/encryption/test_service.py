@@ -13,7 +13,7 @@ from people import enrol
 from serving import photo, serving
 
 from face128.gallery.gallery import Gallery
-from face128.gallery.tables import faces
+from face128.gallery.storage.tables import faces
 
 PEOPLE = people_nobody_else_has(6)
 TEXTS = ["Rahel Varnhagen", "Salon 1806"]

@@ -19,13 +19,13 @@ from people import add_record, enrol
 
 from face128.domain.terms import NO_CHANGES
 from face128.errors import Face128Error
-from face128.gallery import person_changes
 from face128.gallery.gallery import Gallery
-from face128.gallery.importing import import_members
-from face128.gallery.member_file import MemberFile
-from face128.gallery.tables import state
+from face128.gallery.people import person_changes
+from face128.gallery.storage.tables import state
 from face128.gallery.trail.entry import Entry
 from face128.gallery.trail.reading import walk
+from face128.gallery.transfer.importing import import_members
+from face128.gallery.transfer.member_file import MemberFile
 
 ONE, TWO = (np.full(128, value, np.float32) for value in (0.1, 0.9))
 RECORDING = {"record": 1, "note": 0, "Deed": 0, "of_caller": 0}

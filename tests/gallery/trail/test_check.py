@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from trails import write_entries
 
 from face128.gallery.gallery import Gallery
-from face128.gallery.tables import state, trail
+from face128.gallery.storage.tables import state, trail
 from face128.gallery.trail import reading
 from face128.gallery.trail.check import Checked, Head, check
 from face128.gallery.trail.entry import Entry

@@ -15,13 +15,12 @@ from people import enrol
 
 from face128.domain.model_card import DLIB
 from face128.domain.probe import Probe
-from face128.gallery import decisions
-from face128.gallery.decisions import KeptDecision
 from face128.gallery.gallery import Gallery
-from face128.gallery.retention import Retention
-from face128.gallery.tables import state, trail
-from face128.gallery.trail import reading
+from face128.gallery.people.retention import Retention
+from face128.gallery.storage.tables import state, trail
+from face128.gallery.trail import decisions, reading
 from face128.gallery.trail.check import check
+from face128.gallery.trail.decisions import KeptDecision
 from face128.gallery.trail.entry import mark
 
 ONE, TWO = (np.full(128, value, np.float32) for value in (0.1, 0.9))

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 import trail_writer
 
 from face128.gallery.gallery import Gallery
-from face128.gallery.tables import trail
+from face128.gallery.storage.tables import trail
 from face128.gallery.trail.check import check
 from face128.gallery.trail.reading import walk
 

@@ -1,0 +1,123 @@
+"""People, some at a time, by key: each with the number of their photos and what is agreed with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+import sqlalchemy as sa
+
+from face128.domain.terms import NO_TERMS, Terms
+from face128.gallery.people.people import terms_of
+from face128.gallery.rows.records import Person, Record
+from face128.gallery.rows.statements import BATCH_ROWS, read_without_descriptors
+from face128.gallery.rows.stored_rows import vault_of
+from face128.gallery.storage.database import Database
+from face128.gallery.storage.tables import faces, in_collection
+
+SEARCH_BLOCK_PEOPLE = 5000  # read at once
+
+
+@dataclass(frozen=True)
+class EnrolledSummary:
+    person: Person
+    photos: int
+    first: datetime
+    last: datetime
+    """When the oldest and the newest photo were enrolled: UTC, without a time zone."""
+    terms: Terms
+
+
+def page(
+    database: Database, after: str | None = None, limit: int = 100, search: str = ""
+) -> tuple[list[EnrolledSummary], str | None]:
+    """People in the order of their stored ids, and after which of these ids the next ones come; None at the end.
+
+    ``after`` is what the page before gave. ``search``: only those who have this text in their id or name, whatever its
+    case. The people are gone through one by one then, and in an encrypted gallery each row is opened.
+    """
+    with database.reading() as connection:
+        wanted = _searched(connection, after, search.casefold()) if search else _all(connection, after, limit + 1)
+        stored = list(islice(wanted, limit + 1))
+        while len(stored) > limit and _is_damaged(stored[limit - 1]):
+            stored += islice(wanted, 1)
+            limit += 1
+        shown = stored[:limit]
+        return _summaries(connection, shown), shown[-1] if len(stored) > limit else None
+
+
+def _all(connection: sa.Connection, after: str | None, block: int) -> Iterator[str]:
+    """The stored ids above ``after``."""
+    ids = sa.select(faces.c.user_id).where(in_collection(connection)).distinct()
+    return (row.user_id for rows in _blocks(connection, ids, after, block) for row in rows)
+
+
+def _searched(connection: sa.Connection, after: str | None, text: str) -> Iterator[str]:
+    """The stored ids above ``after`` of those who have this text, in its folded case, in their id or name."""
+    for stored, names in _named(connection, after):
+        if any(text in name.casefold() for name in names if name):
+            yield stored
+
+
+def _named(connection: sa.Connection, after: str | None) -> Iterator[tuple[str, list[str | None]]]:
+    """The stored ids above ``after``, each with the id and the name of the person in clear."""
+    if vault_of(connection) is None:
+        wanted = sa.select(faces.c.user_id, faces.c.name).where(in_collection(connection)).distinct()
+        for rows in _blocks(connection, wanted, after, SEARCH_BLOCK_PEOPLE):
+            yield from ((row.user_id, [row.user_id, row.name]) for row in rows)
+        return
+    ids = _all(connection, after, BATCH_ROWS)
+    while block := list(islice(ids, BATCH_ROWS)):
+        for stored, own in _by_stored_id(connection, block).items():
+            yield stored, [name for record in own for name in (record.person.user_id, record.person.name)]
+
+
+def _blocks(
+    connection: sa.Connection, wanted: sa.Select[Any], after: str | None, size: int
+) -> Iterator[Sequence[sa.Row[Any]]]:
+    """Rows above ``after`` in the order of the stored ids, which are their first column."""
+    while True:
+        block = wanted.order_by(faces.c.user_id).limit(size)
+        rows = connection.execute(block if after is None else block.where(faces.c.user_id > after)).all()
+        if len(rows) == size and _is_damaged(rows[-1][0]):
+            size *= 2
+            continue
+        yield rows
+        if len(rows) < size:
+            return
+        after = rows[-1][0]
+
+
+def _is_damaged(stored_id: str) -> bool:
+    """Whether it may have bytes that are not UTF-8: it is read as another text, and no rows are above that."""
+    return "\\x" in stored_id
+
+
+def _summaries(connection: sa.Connection, stored_ids: list[str]) -> list[EnrolledSummary]:
+    found = []
+    for start in range(0, len(stored_ids), BATCH_ROWS):
+        block = stored_ids[start : start + BATCH_ROWS]
+        for own in _by_stored_id(connection, block).values():
+            if own:  # none, where the person's key was destroyed
+                times = [record.created_at for record in own]
+                found.append(EnrolledSummary(own[-1].person, len(own), min(times), max(times), NO_TERMS))
+    known = terms_of(connection, [one.person.user_id for one in found])
+    return [replace(one, terms=known.get(one.person.user_id, NO_TERMS)) for one in found]
+
+
+def _by_stored_id(connection: sa.Connection, stored_ids: list[str]) -> dict[str, list[Record]]:
+    """The faces of each of these people, in the order of the ids."""
+    of_block = faces.c.user_id.in_(stored_ids)
+    stored = {
+        face_id: user_id
+        for face_id, user_id in connection.execute(
+            sa.select(faces.c.id, faces.c.user_id).where(of_block, in_collection(connection))
+        )
+    }
+    found: dict[str, list[Record]] = {user_id: [] for user_id in stored_ids}
+    for record in read_without_descriptors(connection, of_block):
+        found.setdefault(stored[record.face_id], []).append(record)
+    return found
