@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from face128.gallery.encryption.sealed_texts import Key, new_keys, note_for_destruction
 from face128.gallery.people import people
 from face128.gallery.rows.records import RECORD_COLUMNS
+from face128.gallery.rows.stored_photos import opened_companions
 from face128.gallery.rows.stored_rows import (
     SEALED_TEXTS,
     binding,
@@ -25,7 +26,6 @@ from face128.gallery.rows.stored_rows import (
     vault_of,
 )
 from face128.gallery.storage.tables import collection_of, companions, faces, in_collection
-from face128.gallery.rows.stored_photos import opened_companions
 
 if TYPE_CHECKING:
     from face128.gallery.encryption.vault import Vault

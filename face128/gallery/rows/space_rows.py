@@ -17,11 +17,6 @@ import sqlalchemy as sa
 
 from face128.domain.descriptors import Matrix
 from face128.gallery.rows.statements import BATCH_ROWS
-from face128.gallery.rows.stored_rows import Embeddings, Owner, vault_of
-from face128.gallery.rows.stored_space import StoredSpace, names_of, vectors_of
-from face128.gallery.search.index import Ids
-from face128.gallery.storage.database import fetch_all
-from face128.gallery.storage.tables import collection_of, companions, erased, faces, in_collection, in_collection_sql
 from face128.gallery.rows.stored_photos import (
     OPENING,
     SealedPhoto,
@@ -30,6 +25,11 @@ from face128.gallery.rows.stored_photos import (
     opened_photos,
     require_in_clear,
 )
+from face128.gallery.rows.stored_rows import Embeddings, Owner, vault_of
+from face128.gallery.rows.stored_space import StoredSpace, names_of, vectors_of
+from face128.gallery.search.index import Ids
+from face128.gallery.storage.database import fetch_all
+from face128.gallery.storage.tables import collection_of, companions, erased, faces, in_collection, in_collection_sql
 
 MAX_QUERY_IDS = 500
 

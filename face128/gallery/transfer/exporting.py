@@ -25,9 +25,9 @@ from face128.gallery.gallery import Gallery
 from face128.gallery.people.people import count_terms, with_terms
 from face128.gallery.rows.records import RECORD_COLUMNS, Person, Record
 from face128.gallery.rows.statements import BATCH_ROWS, count_faces, read_ids, stored_models
+from face128.gallery.rows.stored_photos import records_with_companions
 from face128.gallery.rows.stored_rows import Embeddings, readable
 from face128.gallery.storage.tables import companions, faces, in_collection
-from face128.gallery.rows.stored_photos import records_with_companions
 from face128.terminal.progress import Progress
 
 Row = dict[str, Any]
