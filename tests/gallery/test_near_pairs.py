@@ -9,8 +9,8 @@ import pytest
 from people import synthetic
 
 from face128.domain.descriptors import Metric, distance, distances
-from face128.gallery import near_pairs as near_pairs_module
 from face128.gallery.transfer import integer_product
+from face128.gallery.transfer import near_pairs as near_pairs_module
 from face128.gallery.transfer.near_pairs import near_pairs, pair_count
 
 

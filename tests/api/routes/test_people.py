@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -83,7 +83,7 @@ BAD_TERMS = [
     ("expires_at", "2099-01-31T00:00:00"),
     ("expires_at", "tomorrow"),
     ("expires_at", "9999-12-31T23:59:59-12:00"),
-    ("expires_at", (datetime.now(UTC) - timedelta(minutes=1)).isoformat()),
+    ("expires_at", "2026-01-31T00:00:00Z"),
     ("consent", "x" * 501),
     ("consent", "two\nlines"),
 ]
