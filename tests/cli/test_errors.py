@@ -8,6 +8,7 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -232,6 +233,7 @@ def test_ctrl_c_ends_a_command_at_once_and_quietly(folder: Path) -> None:
         subprocess.Popen(line, env=settings, stderr=subprocess.PIPE, text=True) as process,
         (folder / "waiting").open("wb"),  # opens when the command reads
     ):
+        time.sleep(0.5)  # until it reads: Python sees a signal that comes just before a read only after it
         process.send_signal(signal.SIGINT)
         _, stderr = process.communicate(timeout=60)
     assert (process.returncode, stderr) == (130, "")
