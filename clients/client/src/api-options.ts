@@ -1,4 +1,5 @@
 import type { CallOptions } from './call.js';
+import type { MemberId } from './matcher.js';
 import type { Photo } from './photo.js';
 import type { Thresholds } from './thresholds.js';
 
@@ -71,6 +72,16 @@ export interface PeopleOptions extends CallOptions {
   readonly limit?: number | undefined;
   /** Only people with this text in their id or name. */
   readonly search?: string | undefined;
+}
+/** Which of the kept decisions are listed. */
+export interface DecisionOptions extends CallOptions {
+  /** `next` of the page before. */
+  readonly before?: number | undefined;
+  readonly limit?: number | undefined;
+  readonly verdict?: 'yes' | 'look_again' | 'no' | undefined;
+  readonly userId?: MemberId | undefined;
+  readonly since?: Date | string | undefined;
+  readonly until?: Date | string | undefined;
 }
 /** A list that the service keeps. */
 export interface StoredList {

@@ -1,4 +1,5 @@
 import type {
+  DecisionOptions,
   DetectOptions,
   EncodeOptions,
   EnrolOptions,
@@ -158,6 +159,18 @@ export class FaceApi {
   mergePeople(userId: MemberId, into: MemberId, options: CallOptions = {}) {
     const body = JSON.stringify({ into: String(into) });
     return this.call('post', '/people/{user_id}/merge', options, { id: userId, body });
+  }
+
+  /** The collections of the gallery that have any faces; for a key that is bound to one, that one. */
+  listCollections(options: CallOptions = {}) {
+    return this.call('get', '/collections', options);
+  }
+
+  /** The decisions that the service keeps (FACE128_DECISION_LOG_DAYS), the newest first. */
+  listDecisions({ before, limit, verdict, userId, since, until, ...options }: DecisionOptions = {}) {
+    const [from, to] = [since, until].map((time) => (time instanceof Date ? time.toISOString() : time));
+    const query = { before, limit, verdict, user_id: userId?.toString(), since: from, until: to };
+    return this.call('get', '/decisions', options, { query });
   }
 
   matchFace(photo: Photo, { engine, companions, ...options }: MatchFaceOptions = {}) {

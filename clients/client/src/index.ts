@@ -2,6 +2,7 @@ export type { Adjusted, EncodedFace, Quality, QualityMeasure, QualityReason } fr
 export type { Answer, FaceApi, Question } from './api.js';
 export type {
   CompanionOptions,
+  DecisionOptions,
   DetectOptions,
   EncodeOptions,
   EnrolOptions,

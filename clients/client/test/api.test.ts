@@ -38,6 +38,8 @@ test('the client has every endpoint of the OpenAPI document, and no others', asy
     api.getPerson('{user_id}'),
     api.changePerson('{user_id}', { name: 'n', expiresAt: null }),
     api.mergePeople('{user_id}', 'other'),
+    api.listCollections(),
+    api.listDecisions({ limit: 2, verdict: 'yes', userId: 7, since: new Date(0) }),
     api.matchFace(photo),
     api.verifyPerson('{user_id}', { descriptor }, { threshold: 0.4 }),
     api.putList(digest, '[]'),
@@ -69,7 +71,7 @@ test('the codes are those of the service', () => {
 function endpoints(): string[] {
   const [paths = ''] = readFileSync('src/openapi.ts', 'utf8').split('export type webhooks');
   return Array.from(paths.matchAll(/^ {4}"(.+)": \{$([^]*?)^ {4}\};$/gm)).flatMap(([, path = '', part = '']) =>
-    Array.from(part.matchAll(/^ {8}(get|put|post|delete|head): operations/gm), (method) => {
+    Array.from(part.matchAll(/^ {8}(get|put|post|patch|delete|head): operations/gm), (method) => {
       return `${(method[1] ?? '').toUpperCase()} ${path}`;
     }),
   );
