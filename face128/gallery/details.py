@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 def details(gallery: Gallery) -> dict[str, Any]:
     """Plain values for JSON. It reads what is known already, and measures nothing.
 
-    strangers: how many of them would match somebody (expected_fpir.py). encryption: only of an encrypted gallery, what
-    of it is not as it should be (encryption_state.py). milvus: when it was compared, and what was mended in it
-    (milvus_check.py). trail: where it was ever switched on, whether it is, and how many entries it has.
+    strangers: how many of them would match somebody (cohort/expected_fpir.py). encryption: only of an encrypted
+    gallery, what of it is not as it should be (encryption/encryption_state.py). milvus: when it was compared, and what
+    was mended in it (milvus/check.py). trail: where it was ever switched on, whether it is, and its number of entries.
     """
     encryption = encryption_state(gallery.database)
     milvus = gallery.milvus_state()

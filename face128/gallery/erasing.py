@@ -5,15 +5,14 @@ What cannot be wiped at once is pending: a thread of each running service tries 
 
 from __future__ import annotations
 
-import logging
-import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from face128.errors import Face128Error, GalleryFull, GalleryLost, NotFound
+from face128.errors import Face128Error, GalleryFull, NotFound
+from face128.gallery.background import BackgroundJob
 from face128.gallery.encryption.destroying import destroy_keys
 from face128.gallery.rows import statements
 from face128.gallery.rows.records import Record
@@ -21,16 +20,12 @@ from face128.gallery.storage.database import Database
 from face128.gallery.storage.disk_reserve import DiskReserve
 from face128.gallery.trail import decisions
 from face128.gallery.trail.chain import record
-from face128.logs import plain_traceback
 from face128.process_memory import OverwritingFreedMemory, trim_heap
-
-log = logging.getLogger("face128")
 
 FOLLOW_INTERVAL_S = 1.0
 FAILED_INTERVAL_S = 10.0  # each failure is a line of the log
 WIPE_TIMEOUT_S = 0.2  # how long an erasure waits for readers; no other change can be made meanwhile
 RETRY_WIPE_TIMEOUT_S = 0.05
-STOP_TIMEOUT_S = 2.0
 
 Condition = Callable[[sa.Connection], sa.ColumnElement[bool]]
 
@@ -54,8 +49,9 @@ class Eraser:
         self._reserve = DiskReserve(database.file) if database.file else None
         self._wiped_version = -1  # of the last erasure of which the log has nothing; unknown at the start
         self._forgotten_version = -1
-        self._stopped = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._thread = BackgroundJob(
+            "erasing", self._follow, FOLLOW_INTERVAL_S, at_once=False, failed_interval_s=FAILED_INTERVAL_S
+        )
 
     def erase(self, condition: Condition, not_found: str) -> Erasure:
         """Erase the faces that meet the condition. Raises NotFound with this sentence if there are none."""
@@ -102,30 +98,17 @@ class Eraser:
 
     def start(self) -> None:
         """Follow what is erased elsewhere, in a thread, until ``stop``."""
-        self._thread = threading.Thread(target=self._run, name="erasing", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        self._stopped.set()
-        if self._thread:
-            self._thread.join(STOP_TIMEOUT_S)
+        self._thread.stop()
 
-    def _run(self) -> None:
-        interval = FOLLOW_INTERVAL_S
-        while not self._stopped.wait(interval):
-            interval = FOLLOW_INTERVAL_S
-            try:
-                self._forget()
-                self._wipe(RETRY_WIPE_TIMEOUT_S)
-                if self._reserve:
-                    self._reserve.fill()
-                destroy_keys(self._database)
-            except GalleryLost:
-                return  # a new Gallery will be opened
-            except Exception as error:
-                interval = FAILED_INTERVAL_S
-                if not isinstance(error, Face128Error):  # else it was logged where it was raised
-                    log.error("erasing: %s", plain_traceback(error))
+    def _follow(self) -> None:
+        self._forget()
+        self._wipe(RETRY_WIPE_TIMEOUT_S)
+        if self._reserve:
+            self._reserve.fill()
+        destroy_keys(self._database)
 
     def _commit(self, deed: Callable[[sa.Connection], list[Record]]) -> list[Record]:
         with self._database.writing() as connection:

@@ -12,9 +12,10 @@ from face128.gallery.people.people import with_terms
 from face128.gallery.rows.face_ids import FaceIds
 from face128.gallery.rows.records import NO_RECORD, Record, check_id
 from face128.gallery.rows.space_rows import companion_models
-from face128.gallery.rows.statements import BATCH_ROWS, read_ids, read_records
+from face128.gallery.rows.statements import read_ids, read_records
 from face128.gallery.rows.stored_rows import stored_as
 from face128.gallery.search.person_spaces import in_one_version
+from face128.gallery.storage.blocks import in_blocks
 from face128.gallery.storage.database import Database
 from face128.gallery.storage.tables import faces
 
@@ -33,8 +34,8 @@ class Pages:
             count, ids = self.ids.page(self.ids.catch_up(connection), skip, limit)
             positions = {face_id: position for position, face_id in enumerate(ids, skip)}
             records: list[Record] = []
-            for start in range(0, len(ids), BATCH_ROWS):
-                records += read_records(connection, faces.c.id.in_(ids[start : start + BATCH_ROWS]))
+            for block in in_blocks(ids):
+                records += read_records(connection, faces.c.id.in_(block))
             records = [replace(record, position=positions[record.face_id]) for record in records]
             return count, _with_companions(connection, records)
 

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from face128.gallery.storage.blocks import in_blocks
 from face128.gallery.storage.database import Database
 from face128.gallery.storage.tables import key_destructions
-
-BLOCK_KEYS = 500  # in one statement
 
 
 def destroy_keys(database: Database) -> bool:
@@ -25,7 +24,6 @@ def destroy_keys(database: Database) -> bool:
     if not vault.destroy(waiting):
         return False
     with database.writing() as connection:
-        for start in range(0, len(waiting), BLOCK_KEYS):
-            block = waiting[start : start + BLOCK_KEYS]
+        for block in in_blocks(waiting):
             connection.execute(sa.delete(key_destructions).where(key_destructions.c.key_id.in_(block)))
     return True

@@ -7,11 +7,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from face128.gallery.storage.blocks import in_blocks
 from face128.gallery.storage.database import Database
 from face128.gallery.storage.tables import faces, in_collection
 
 MAX_NAMED_FACES = 20
-BLOCK_IDS = 500  # in one statement
 
 
 def encryption_state(database: Database) -> dict[str, Any] | None:
@@ -40,9 +40,8 @@ def _count_in_clear(connection: sa.Connection) -> int:
 
 def _known(connection: sa.Connection, ids: Collection[int]) -> list[int]:
     """Those of the faces that are still there, and of this collection."""
-    listed = sorted(ids)
     found: list[int] = []
-    for start in range(0, len(listed), BLOCK_IDS):
-        own = faces.c.id.in_(listed[start : start + BLOCK_IDS]) & in_collection(connection)
+    for block in in_blocks(sorted(ids)):
+        own = faces.c.id.in_(block) & in_collection(connection)
         found += connection.scalars(sa.select(faces.c.id).where(own))
     return found

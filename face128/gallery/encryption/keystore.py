@@ -15,6 +15,7 @@ from sqlalchemy.schema import CreateTable
 
 from face128.errors import ConfigurationError, DatabaseUnavailable, GalleryBusy, GalleryFull, GalleryLocked, GalleryLost
 from face128.gallery.encryption.master_key import FINGERPRINT_BYTES
+from face128.gallery.storage.blocks import in_blocks
 from face128.gallery.storage.database import (
     LOCK_TIMEOUT_S,
     REQUEST_LOCK_TIMEOUT_S,
@@ -29,7 +30,6 @@ from face128.gallery.storage.sqlite_file import SqliteFile, file_of
 
 SETTING = "FACE128_KEYSTORE_URL"
 TOKEN_KEY = "tokens"  # noqa: S105  its id
-BLOCK_KEYS = 500  # in one statement
 WIPE_TIMEOUT_S = 0.2
 OTHER_KEYSTORE = "The keystore is not that of this gallery. Nothing was changed."
 AWAY = "The keystore of the encrypted gallery cannot be used."
@@ -112,8 +112,8 @@ class Keystore:
         """Those of the keys that there are."""
         found: list[Wrapped] = []
         with self._available(), self._engine.begin() as connection:
-            for start in range(0, len(key_ids), BLOCK_KEYS):
-                block = ", ".join(f"'{key_id}'" for key_id in key_ids[start : start + BLOCK_KEYS] if key_id.isalnum())
+            for some in in_blocks(key_ids):
+                block = ", ".join(f"'{key_id}'" for key_id in some if key_id.isalnum())
                 if block:  # letters and digits: safe in SQL
                     wanted = f"SELECT key_id, master, wrapped FROM person_keys WHERE key_id IN ({block})"  # noqa: S608
                     found += fetch_all(connection, wanted)
@@ -142,8 +142,7 @@ class Keystore:
         """Delete keys for good. Returns whether nothing of them remains in the file's log."""
         with self._available():
             with self._writer.begin() as connection:
-                for start in range(0, len(key_ids), BLOCK_KEYS):
-                    block = key_ids[start : start + BLOCK_KEYS]
+                for block in in_blocks(key_ids):
                     connection.execute(sa.delete(person_keys).where(person_keys.c.key_id.in_(block)))
             if self._file is None:
                 return True

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -25,12 +25,12 @@ from face128.gallery.rows.stored_rows import (
     tokens,
     vault_of,
 )
+from face128.gallery.storage.blocks import in_blocks
 from face128.gallery.storage.tables import collection_of, companions, faces, in_collection
 
 if TYPE_CHECKING:
     from face128.gallery.encryption.vault import Vault
 
-BLOCK_VALUES = 500  # in one statement
 NO_METADATA = "{}"  # of a sealed row
 
 Values = dict[str, Any]
@@ -55,7 +55,7 @@ def sealed_companions(connection: sa.Connection, rows: Sequence[Values]) -> list
     collection = collection_of(connection)
     photos: dict[int, Any] = {}
     columns = (faces.c.id, faces.c.user_id, faces.c.name, faces.c.record_id, faces.c.key_id)
-    for block in _blocks({row["face_id"] for row in rows}):
+    for block in in_blocks({row["face_id"] for row in rows}):
         wanted = sa.select(*columns).where(faces.c.id.in_(block), in_collection(connection))
         photos |= {photo.id: photo for photo in connection.execute(wanted)}
     keys = vault.keys(photo.key_id for photo in photos.values() if photo.key_id is not None)
@@ -78,7 +78,7 @@ def rename(connection: sa.Connection, ids: Collection[int], name: str | None) ->
     """
     vault = vault_of(connection)
     is_record = faces.c.record_id == faces.c.user_id
-    for block in _blocks(ids):
+    for block in in_blocks(ids):
         own = faces.c.id.in_(block) & in_collection(connection)
         in_clear = own & faces.c.key_id.is_(None)
         connection.execute(sa.update(faces).where(in_clear).values(name=name))
@@ -97,7 +97,7 @@ def seal_faces(connection: sa.Connection, owners: Mapping[int, str]) -> int:
     user_ids = dict.fromkeys(owners.values())
     keys = dict(zip(user_ids, new_keys(connection, vault, len(user_ids)), strict=True))
     count = 0
-    for block in _blocks(owners):  # by the ids: a user_id may have bytes that no condition finds
+    for block in in_blocks(owners):  # by the ids: a user_id may have bytes that no condition finds
         count += _seal_again(connection, vault, faces.c.id.in_(block) & faces.c.key_id.is_(None), keys)
     for user_id in user_ids:
         people.seal(connection, user_id)
@@ -112,7 +112,7 @@ def renew_keys(connection: sa.Connection, key_ids: Collection[str]) -> None:
     vault = vault_of(connection)
     if vault is None:
         return
-    for block in _blocks(key_ids):
+    for block in in_blocks(key_ids):
         of_keys = faces.c.key_id.in_(block) & in_collection(connection)
         left = list(connection.scalars(sa.select(faces.c.key_id).where(of_keys).distinct()))
         new = dict(zip(left, new_keys(connection, vault, len(left)), strict=True)) if left else {}
@@ -128,7 +128,7 @@ def _keys_of(connection: sa.Connection, vault: Vault, user_ids: Iterable[str]) -
     found: dict[str, str] = {}
     in_clear: set[str] = set()
     columns = faces.c.user_id, faces.c.key_id
-    for block in _blocks(by_token):
+    for block in in_blocks(by_token):
         texts = [*block, *(() if vault.all_sealed else (by_token[token] for token in block))]
         of_people = faces.c.user_id.in_(texts) & in_collection(connection)
         for stored, key_id in connection.execute(sa.select(*columns).where(of_people).distinct()):
@@ -140,7 +140,7 @@ def _keys_of(connection: sa.Connection, vault: Vault, user_ids: Iterable[str]) -
     keys = {user_id: (key_id, alive[key_id]) for user_id, key_id in found.items() if alive.get(key_id)}
     missing = [user_id for user_id in by_token.values() if user_id not in keys]
     keys |= dict(zip(missing, new_keys(connection, vault, len(missing)), strict=True))
-    for block in _blocks(in_clear):
+    for block in in_blocks(in_clear):
         of_people = faces.c.user_id.in_(block) & faces.c.key_id.is_(None)
         _seal_again(connection, vault, of_people, keys)
     for user_id in in_clear:
@@ -193,7 +193,7 @@ def _seal_companions_again(connection: sa.Connection, vault: Vault, photos: Mapp
     update = sa.update(companions).values(embedding=sa.bindparam("sealed"))
     own_row = (companions.c.face_id == sa.bindparam("photo")) & (companions.c.model == sa.bindparam("by"))
     update = update.where(own_row & in_collection(connection, companions))
-    for block in _blocks(photos):
+    for block in in_blocks(photos):
         wanted = sa.select(*columns).where(companions.c.face_id.in_(block), in_collection(connection, companions))
         rows = connection.execute(wanted).all()
         sealed = []
@@ -222,8 +222,3 @@ def _sealed(vault: Vault, collection: str, row: Values, key: Key) -> Values:
         "key_id": key_id,
         "sealed": vault.seal(secret, json.dumps(texts).encode(), "row", collection, own),
     }
-
-
-def _blocks(values: Iterable[Any]) -> Iterator[list[Any]]:
-    listed = list(values)
-    return (listed[start : start + BLOCK_VALUES] for start in range(0, len(listed), BLOCK_VALUES))

@@ -20,7 +20,7 @@ from face128.domain.probe import Probe
 from face128.errors import Duplicate
 from face128.gallery.enrolment.consistency import refuse_inconsistent
 from face128.gallery.rows.records import NewFace, Person, SearchHit
-from face128.gallery.rows.space_rows import changed_photos, count_changes
+from face128.gallery.rows.space_rows import count_changes, read_photos
 from face128.gallery.rows.statements import current_version
 from face128.gallery.rows.stored_rows import Embeddings, stored_texts
 from face128.gallery.rows.stored_space import StoredSpace, vectors_of
@@ -90,7 +90,7 @@ class Comparison:
         changed, erased = count_changes(connection, known.version)
         if changed > MAX_CHANGES:
             raise GalleryChanged()
-        photos = changed_photos(connection, known.version)
+        photos = list(read_photos(connection, known.version))
         only_new = not erased and all(face_id > known.last_id for face_id, _, _ in photos)
         if self._may_be_duplicates([embeddings for _, embeddings, _ in photos], only_new=only_new):
             self._refuse_duplicates(connection)

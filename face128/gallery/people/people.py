@@ -5,7 +5,7 @@ A row goes with the person's last face. Its ``user_id`` is as in the person's fa
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import date
 
@@ -16,17 +16,16 @@ from face128.errors import ConsentRequired
 from face128.gallery.encryption.sealed_texts import destroy_key, open_text, seal_text
 from face128.gallery.rows.records import Record
 from face128.gallery.rows.stored_rows import stored_as, stored_text, stored_texts
+from face128.gallery.storage.blocks import in_blocks
 from face128.gallery.storage.tables import collection_of, faces, in_collection, people
 from face128.gallery.trail import decisions
-
-BLOCK_IDS = 500  # in one statement
 
 
 def terms_of(connection: sa.Connection, user_ids: Iterable[str]) -> dict[str, Terms]:
     """What is known about these people, by their ids; who has no row is left out."""
     stored = {form: user_id for user_id in user_ids for form in stored_texts(connection, user_id)}
     known = {}
-    for block in _blocks(list(stored)):
+    for block in in_blocks(stored):
         for row in connection.execute(sa.select(people).where(_are(connection, block))):
             user_id = stored[row.user_id]
             consent = open_text(connection, row.consent_key, row.consent, user_id) if row.consent else None
@@ -146,7 +145,3 @@ def _stored(connection: sa.Connection, user_id: str) -> str:
         return user_id
     in_clear = (faces.c.user_id == user_id) & faces.c.key_id.is_(None) & in_collection(connection)
     return token if connection.scalar(sa.select(faces.c.id).where(in_clear).limit(1)) is None else user_id
-
-
-def _blocks(values: Sequence[str]) -> Iterator[Sequence[str]]:
-    return (values[start : start + BLOCK_IDS] for start in range(0, len(values), BLOCK_IDS))

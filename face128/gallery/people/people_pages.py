@@ -15,6 +15,7 @@ from face128.gallery.people.people import terms_of
 from face128.gallery.rows.records import Person, Record
 from face128.gallery.rows.statements import BATCH_ROWS, read_without_descriptors
 from face128.gallery.rows.stored_rows import vault_of
+from face128.gallery.storage.blocks import in_blocks
 from face128.gallery.storage.database import Database
 from face128.gallery.storage.tables import faces, in_collection
 
@@ -98,8 +99,7 @@ def _is_damaged(stored_id: str) -> bool:
 
 def _summaries(connection: sa.Connection, stored_ids: list[str]) -> list[EnrolledSummary]:
     found = []
-    for start in range(0, len(stored_ids), BATCH_ROWS):
-        block = stored_ids[start : start + BATCH_ROWS]
+    for block in in_blocks(stored_ids):
         for own in _by_stored_id(connection, block).values():
             if own:  # none, where the person's key was destroyed
                 times = [record.created_at for record in own]

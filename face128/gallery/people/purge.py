@@ -7,9 +7,8 @@ trail in the same transaction.
 from __future__ import annotations
 
 import logging
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, timedelta
 from typing import Literal
@@ -17,7 +16,7 @@ from typing import Literal
 import sqlalchemy as sa
 
 from face128 import caller
-from face128.errors import Face128Error, GalleryLost
+from face128.gallery.background import BackgroundJob
 from face128.gallery.erasing import Eraser
 from face128.gallery.people.people import forget_gone
 from face128.gallery.people.retention import Retention
@@ -28,14 +27,12 @@ from face128.gallery.storage.database import Database
 from face128.gallery.storage.tables import collection_of, faces, in_collection, people
 from face128.gallery.trail import decisions
 from face128.gallery.trail.chain import record
-from face128.logs import plain_traceback
 
 log = logging.getLogger("face128")
 
 INTERVAL_S = 60.0  # between two looks at expires_at, which has an index
 RULES_INTERVAL_S = 3600.0  # between two looks at the days, which read all rows
 BATCH_PEOPLE = 100  # in one transaction: other changes wait for it
-STOP_TIMEOUT_S = 2.0
 
 Reason = Literal["expired", "retention", "inactive"]
 
@@ -64,8 +61,8 @@ class Purger:
 
     def __init__(self, database: Database, eraser: Eraser, retention: Retention) -> None:
         self._database, self._eraser, self._retention = database, eraser, retention
-        self._stopped = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._next_rules = time.monotonic()
+        self._thread = BackgroundJob("the purge", self._round, INTERVAL_S)
 
     def due(self, limit: int | None = None) -> list[Due]:
         """Who would be erased now."""
@@ -73,14 +70,22 @@ class Purger:
             return list(_due_everywhere(connection, self._retention, limit))
 
     def run(self) -> Purged:
-        """Erase all whose time is over, some people in each transaction."""
+        """Erase all whose time is over, some people in each transaction.
+
+        They are looked for without the writer's lock, which takes as long as the gallery is large.
+        """
         total = Purged(0, 0, pending=False)
-        while True:
+        waiting = self.due()
+        for start in range(0, len(waiting), BATCH_PEOPLE):
             erased_people: list[Due] = []
 
-            def erase(connection: sa.Connection, found: list[Due] = erased_people) -> list[Record]:
+            def erase(
+                connection: sa.Connection,
+                some: list[Due] = waiting[start : start + BATCH_PEOPLE],
+                found: list[Due] = erased_people,
+            ) -> list[Record]:
                 found.clear()  # the transaction may be begun anew
-                return self._erase(connection, found)
+                return self._erase(connection, some, found)
 
             erasure = self._eraser.perform(erase)
             total = Purged(
@@ -88,23 +93,21 @@ class Purger:
                 total.faces + sum(one.faces for one in erased_people),
                 total.pending or erasure.pending,
             )
-            if len(erased_people) < BATCH_PEOPLE:
-                return total
+        return total
 
     def start(self) -> None:
         """Purge now, and then again and again, in a thread until ``stop``."""
-        self._thread = threading.Thread(target=self._run, name="purging", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        self._stopped.set()
-        if self._thread:
-            self._thread.join(STOP_TIMEOUT_S)
+        self._thread.stop()
 
-    def _erase(self, connection: sa.Connection, found: list[Due]) -> list[Record]:
+    def _erase(self, connection: sa.Connection, waiting: list[Due], found: list[Due]) -> list[Record]:
+        """Erase those who wait, and whose time is still over."""
         erased: list[Record] = []
-        for _ in each_collection(connection):
-            due = list(_due(connection, self._retention, BATCH_PEOPLE - len(found)))
+        for collection in each_collection(connection):
+            ids = [one.stored_id for one in waiting if one.collection == collection]
+            due = list(_due(connection, self._retention, among=ids)) if ids else []
             of_collection: list[Record] = []
             for one in due:
                 of_collection += erase_faces(connection, faces.c.user_id == one.stored_id)
@@ -118,22 +121,12 @@ class Purger:
             erased += of_collection
         return erased
 
-    def _run(self) -> None:
+    def _round(self) -> None:
         caller.caller.set(caller.PURGE)
-        next_rules = time.monotonic()
-        while True:
-            try:
-                by_rules = time.monotonic() >= next_rules
-                self._look(by_rules)
-                if by_rules:
-                    next_rules = time.monotonic() + RULES_INTERVAL_S
-            except GalleryLost:
-                return  # a new Gallery will be opened
-            except Exception as error:
-                if not isinstance(error, Face128Error):  # else it was logged where it was raised
-                    log.error("the purge: %s", plain_traceback(error))
-            if self._stopped.wait(INTERVAL_S):
-                return
+        by_rules = time.monotonic() >= self._next_rules
+        self._look(by_rules)
+        if by_rules:
+            self._next_rules = time.monotonic() + RULES_INTERVAL_S
 
     def _look(self, by_rules: bool) -> None:
         """Look without the writer's lock, and then purge if there is anybody; also decisions whose time is over."""
@@ -161,10 +154,12 @@ def _due_everywhere(connection: sa.Connection, retention: Retention, limit: int 
             yield one
 
 
-def _due(connection: sa.Connection, retention: Retention, limit: int | None) -> Iterator[Due]:
-    """Whose time is over in the connection's collection, at most so many."""
+def _due(
+    connection: sa.Connection, retention: Retention, limit: int | None = None, among: Collection[str] | None = None
+) -> Iterator[Due]:
+    """Whose time is over in the connection's collection, at most so many; ``among`` these ids as they are stored."""
     count = 0
-    for stored_id, reason in _candidates(connection, retention).items():
+    for stored_id, reason in _candidates(connection, retention, among).items():
         if limit is not None and count >= limit:
             return
         own = (faces.c.user_id == stored_id) & in_collection(connection)
@@ -176,12 +171,16 @@ def _due(connection: sa.Connection, retention: Retention, limit: int | None) -> 
             yield Due(stored_id, person, collection_of(connection), len(ids), reason)
 
 
-def _candidates(connection: sa.Connection, retention: Retention) -> dict[str, Reason]:
+def _candidates(connection: sa.Connection, retention: Retention, among: Collection[str] | None) -> dict[str, Reason]:
     """Why the time of people is over, by their ids as they are stored."""
     now = retention.now()
     of_collection = people.c.collection == collection_of(connection)
     newest = sa.func.max(faces.c.created_at)
-    by_person = sa.select(faces.c.user_id).where(in_collection(connection, whole=True)).group_by(faces.c.user_id)
+    own = in_collection(connection, whole=among is None)
+    if among is not None:
+        own &= faces.c.user_id.in_(among)
+        of_collection &= people.c.user_id.in_(among)
+    by_person = sa.select(faces.c.user_id).where(own).group_by(faces.c.user_id)
     found: dict[str, Reason] = {}
     if retention.inactive_days:
         since = now - timedelta(days=retention.inactive_days)

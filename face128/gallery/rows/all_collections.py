@@ -10,9 +10,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from face128.gallery.storage.blocks import in_blocks
 from face128.gallery.storage.tables import collection_of, companions, faces, people
-
-BLOCK_IDS = 500  # in one statement
 
 
 def collection_sizes(connection: sa.Connection) -> dict[str, int]:
@@ -44,8 +43,8 @@ def free_record_ids(connection: sa.Connection, rows: Sequence[dict[str, Any]]) -
     """
     by_id = {row["record_id"]: row for row in rows}
     ids = list(by_id)
-    for start in range(0, len(ids), BLOCK_IDS):
-        block = faces.c.record_id.in_(ids[start : start + BLOCK_IDS])
+    for some in in_blocks(ids):
+        block = faces.c.record_id.in_(some)
         for taken in connection.scalars(sa.select(faces.c.record_id).where(block)):
             row, new = by_id[taken], str(uuid.uuid4())
             row |= {"record_id": new} | ({"user_id": new} if row["user_id"] == taken else {})
@@ -82,8 +81,8 @@ def keys_in_use(connection: sa.Connection) -> set[str]:
 def faces_with_keys(connection: sa.Connection, key_ids: Sequence[str]) -> list[int]:
     """The ids of the faces that these keys, by their ids, seal."""
     found: list[int] = []
-    for start in range(0, len(key_ids), BLOCK_IDS):
-        block = faces.c.key_id.in_(key_ids[start : start + BLOCK_IDS])
+    for some in in_blocks(key_ids):
+        block = faces.c.key_id.in_(some)
         found += connection.scalars(sa.select(faces.c.id).where(block))
     return found
 

@@ -28,10 +28,9 @@ from face128.gallery.rows.stored_photos import (
 from face128.gallery.rows.stored_rows import Embeddings, Owner, vault_of
 from face128.gallery.rows.stored_space import StoredSpace, names_of, vectors_of
 from face128.gallery.search.index import Ids
+from face128.gallery.storage.blocks import in_blocks
 from face128.gallery.storage.database import fetch_all
 from face128.gallery.storage.tables import collection_of, companions, erased, faces, in_collection, in_collection_sql
-
-MAX_QUERY_IDS = 500
 
 StoredPhoto = tuple[int, Embeddings, Owner]
 """The id of a photo, its descriptors, and its owner: the user_id, the name and the id of the record."""
@@ -162,11 +161,6 @@ def count_changes(connection: sa.Connection, above: int) -> tuple[int, int]:
     return changed + changed_companions, gone
 
 
-def changed_photos(connection: sa.Connection, above: int) -> list[StoredPhoto]:
-    """The photos that were changed above a version, with all their descriptors."""
-    return list(_photos(connection, None, above))
-
-
 def erased_ids(connection: sa.Connection, above: int) -> Ids:
     """The ids of the photos erased after a version."""
     return np.array(connection.scalars(sa.select(erased.c.face_id).where(erased.c.version > above)).all(), np.int64)
@@ -232,8 +226,7 @@ _OWNER = faces.c.user_id, faces.c.name, faces.c.record_id
 
 
 def _blocks(ids: Sequence[int]) -> Iterator[str]:
-    for start in range(0, len(ids), MAX_QUERY_IDS):
-        yield ", ".join(map(str, ids[start : start + MAX_QUERY_IDS]))  # integers: safe in SQL
+    return (", ".join(map(str, block)) for block in in_blocks(ids))  # integers: safe in SQL
 
 
 def _batches(
@@ -296,9 +289,8 @@ def _changed_rows(connection: sa.Connection, wanted: sa.Select[Any], above: int)
     for face_id, table in ((faces.c.id, faces), (companions.c.face_id, companions)):
         condition = (table.c.version > above) & in_collection(connection, table)
         changed.update(connection.scalars(sa.select(face_id).where(condition)))
-    ids = sorted(changed)
-    for start in range(0, len(ids), BATCH_ROWS):
-        yield from connection.execute(wanted.where(faces.c.id.in_(ids[start : start + BATCH_ROWS])))
+    for block in in_blocks(sorted(changed)):
+        yield from connection.execute(wanted.where(faces.c.id.in_(block)))
 
 
 def _own_descriptors(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -25,6 +25,7 @@ from face128.gallery.rows.stored_rows import (
     unreadable_ids,
 )
 from face128.gallery.rows.stored_space import Models, comparable_models
+from face128.gallery.storage.blocks import in_blocks
 from face128.gallery.storage.database import fetch_all
 from face128.gallery.storage.tables import collection_of, companions, erased, faces, in_collection, state
 
@@ -134,7 +135,7 @@ def add_companions(connection: sa.Connection, photos: Mapping[int, Mapping[str, 
     """
     several = [face_id for face_id, own in photos.items() if len(own) > 1]
     have: dict[int, set[str]] = {face_id: set() for face_id in several}
-    for block in _blocks(several):
+    for block in in_blocks(several):
         for table, face_id in ((faces, faces.c.id), (companions, companions.c.face_id)):
             wanted = sa.select(face_id, table.c.model).where(face_id.in_(block), in_collection(connection, table))
             for row in connection.execute(wanted):
@@ -165,7 +166,7 @@ def _make_way(connection: sa.Connection, rows: Sequence[dict[str, Any]]) -> None
     """Erase what cannot be opened, and has the unique texts of new rows: the same photos, enrolled again."""
     if not unreadable_ids(connection):
         return
-    for block in _blocks(rows):
+    for block in in_blocks(rows):
         same: sa.ColumnElement[bool] = faces.c.content_hash.in_([row["content_hash"] for row in block])
         same |= faces.c.record_id.in_([row["record_id"] for row in block])
         erase_faces(connection, same & ~readable(connection))
@@ -200,7 +201,7 @@ def _records_by_hash(connection: sa.Connection, hashes: Sequence[str]) -> dict[s
     wanted = sa.select(*RECORD_COLUMNS, faces.c.content_hash).where(in_collection(connection))
     return {
         forms[row[-1]]: record
-        for block in _blocks(list(forms))
+        for block in in_blocks(forms)
         for row in opened(connection, connection.execute(wanted.where(faces.c.content_hash.in_(block))))
         if (record := record_of(connection, row)) is not None
     }
@@ -212,7 +213,7 @@ def ids_by_hash(connection: sa.Connection, hashes: Sequence[str]) -> dict[str, i
     wanted = sa.select(faces.c.content_hash, faces.c.id).where(in_collection(connection), readable(connection))
     return {
         clear[content]: face_id
-        for block in _blocks(list(clear))
+        for block in in_blocks(clear)
         for content, face_id in connection.execute(wanted.where(faces.c.content_hash.in_(block)))
     }
 
@@ -230,14 +231,7 @@ def stored_people(connection: sa.Connection, user_ids: Sequence[str]) -> set[str
 def _stored(connection: sa.Connection, column: sa.ColumnElement[str], texts: Sequence[str]) -> set[str]:
     clear = {form: text for text in texts for form in stored_texts(connection, text)}
     wanted = sa.select(column).where(in_collection(connection), readable(connection)).distinct()
-    return {
-        clear[form] for block in _blocks(list(clear)) for form in connection.scalars(wanted.where(column.in_(block)))
-    }
-
-
-def _blocks(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    """A database takes only so many values in one statement."""
-    return (values[start : start + BATCH_ROWS] for start in range(0, len(values), BATCH_ROWS))
+    return {clear[form] for block in in_blocks(clear) for form in connection.scalars(wanted.where(column.in_(block)))}
 
 
 def resolve_person(connection: sa.Connection, person: Person, is_number: bool | None = None) -> Person:
@@ -258,7 +252,7 @@ def resolve_person(connection: sa.Connection, person: Person, is_number: bool | 
     if changed:
         rename(connection, renamed, person.name)
         values = {"is_number": is_number, "version": next_version(connection)}
-        for block in _blocks(sorted(changed)):
+        for block in in_blocks(sorted(changed)):
             own = faces.c.id.in_(block) & in_collection(connection)
             connection.execute(sa.update(faces).where(own).values(values))
     return replace(person, numeric=is_number)

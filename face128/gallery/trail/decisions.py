@@ -7,7 +7,7 @@ as they are enrolled, and goes with their last face.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from face128.domain.decision_rule import Verdict
 from face128.gallery.rows.records import RECORD_COLUMNS
 from face128.gallery.rows.stored_rows import opened, record_of, stored_texts, vault_of
+from face128.gallery.storage.blocks import in_blocks
 from face128.gallery.storage.tables import collection_of, decisions, faces, in_collection
 from face128.gallery.trail.chain import Deed, chain_of, record
 from face128.gallery.trail.entry import timestamp
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from face128.gallery.one_to_one import Verification
     from face128.gallery.storage.database import Database
 
-BLOCK_IDS = 500  # in one statement
 MAX_DELETED = 10_000  # decisions in one transaction
 
 DecisionKind = Literal["search", "verify"]
@@ -147,7 +147,7 @@ def delete_due(connection: sa.Connection, days: int, now: datetime) -> int:
     Their time is what the service that made them was set to; and no more than ``days``, if this one keeps any.
     """
     ids = connection.scalars(sa.select(decisions.c.id).where(_due(days, now)).limit(MAX_DELETED)).all()
-    for block in _blocks(ids):
+    for block in in_blocks(ids):
         connection.execute(sa.delete(decisions).where(decisions.c.id.in_(block)))
     if ids:
         record(connection, "purge", details={"decisions": len(ids)})
@@ -163,7 +163,7 @@ def forget(connection: sa.Connection, user_ids: Iterable[str]) -> None:
     """Delete the decisions about these people, by their ids in clear, unless they have a face left."""
     enrolled = sa.exists().where((faces.c.user_id == decisions.c.user_id) & in_collection(connection))
     stored_ids = dict.fromkeys(stored for user_id in user_ids for stored in stored_texts(connection, user_id))
-    for block in _blocks(list(stored_ids)):
+    for block in in_blocks(stored_ids):
         connection.execute(sa.delete(decisions).where(_are(connection, block) & ~enrolled))
 
 
@@ -182,7 +182,7 @@ def _stored_ids(connection: sa.Connection, user_ids: Collection[str]) -> dict[st
     forms = {form: user_id for user_id in user_ids for form in stored_texts(connection, user_id)}
     wanted = sa.select(faces.c.user_id).where(in_collection(connection)).distinct()
     found: dict[str, str] = {}
-    for block in _blocks(list(forms)):
+    for block in in_blocks(forms):
         for stored in connection.scalars(wanted.where(faces.c.user_id.in_(block))):
             found[forms[stored]] = stored
     return found
@@ -199,12 +199,8 @@ def _in_clear(connection: sa.Connection, stored_ids: Collection[str]) -> dict[st
         return {stored: stored for stored in stored_ids}
     wanted = sa.select(*RECORD_COLUMNS, faces.c.user_id.label("stored")).where(in_collection(connection))
     names: dict[str, str] = {}
-    for block in _blocks(list(stored_ids)):
+    for block in in_blocks(stored_ids):
         for row in opened(connection, connection.execute(wanted.where(faces.c.user_id.in_(block))).all()):
             if row[-1] not in names and (found := record_of(connection, row)) is not None:
                 names[row[-1]] = found.person.user_id
     return names
-
-
-def _blocks(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    return (values[start : start + BLOCK_IDS] for start in range(0, len(values), BLOCK_IDS))
