@@ -4,10 +4,10 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-nestjs faceapi check fuzz bench lock audit licences docker clean
+.PHONY: help install run test test-nestjs faceapi check fuzz bench lock audit licences docker check-image clean
 
 help: ## List the targets.
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 install: $(VENV)/.run ## Install the service into .venv.
 
@@ -51,6 +51,9 @@ licences: $(VENV)/.release ## List the licences of the packages in requirements.
 
 docker: ## Build the image face128.
 	docker build -t face128 .
+
+check-image: $(VENV)/.test ## Build the image with buildah, and run it strictly; as root on Debian, some minutes.
+	CHECK_IMAGE=1 $(BIN)/python -m pytest -s tests/test_image.py
 
 clean: ## Remove the virtual environment, builds and caches.
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

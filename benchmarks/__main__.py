@@ -40,6 +40,8 @@ OPTIONAL_PARTS = (
     "transfer",
     "encryption",
     "trail",
+    "library",
+    "console",
 )
 """Run only if named: they use all processors for minutes."""
 

@@ -140,10 +140,11 @@ def synthetic_descriptors(originals: Descriptors, start: int, stop: int, random:
     return block
 
 
-def insert_faces(gallery: Gallery, vectors: Descriptors, start: int) -> None:
+def insert_faces(gallery: Gallery, vectors: Descriptors, start: int, photo: bytes = b"") -> None:
+    """One of each of the people from number ``start`` on; ``photo`` tells a further one from the first."""
     rows = []
     for number, vector in enumerate(vectors, start):
-        face = NewFace(vector, number.to_bytes(8, "big"))
+        face = NewFace(vector, number.to_bytes(8, "big") + photo)
         rows.append(face.table_row(Person(f"Person {number}", f"p{number}"), DLIB, 0))
     with gallery.database.writing() as connection:
         version = next_version(connection)

@@ -21,7 +21,7 @@ from pydantic import (
     ValidationInfo,
     field_validator,
 )
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from face128.api_keys import ApiKey, parse_entry
 from face128.domain.decision_models import DecisionModels
@@ -39,6 +39,7 @@ from face128.network_names import (
     check_path_prefix,
     is_loopback,
 )
+from face128.secret_files import FILE_VARIABLES, SecretFiles
 
 MilvusIndexType = Literal["FLAT", "HNSW", "IVF_FLAT"]
 
@@ -109,6 +110,7 @@ class Settings(BaseSettings):
     cors_origins: Annotated[CommaSeparated, AfterValidator(check_origins)] = ()  # whose pages may use the service
     root_path: Annotated[str | None, AfterValidator(check_path_prefix)] = None  # of a proxy that passes paths on whole
     trusted_proxies: Annotated[CommaSeparated, AfterValidator(check_networks)] = ()  # whose X-Forwarded-For counts
+    console: bool | None = None  # the pages under /console; unset: where keys are set, or only this machine can come
     post_key: Annotated[SecretStr | None, BeforeValidator(_first_of_several)] = Field(
         None, validation_alias=AliasChoices("FACE128_POST_KEY", "API_KEY")
     )  # the key that `face128 reencode --post` sends
@@ -178,9 +180,21 @@ class Settings(BaseSettings):
     gallery_key_command: SecretStr | None = None
     keystore_url: SecretStr | None = Field(None, validate_default=True)  # where the people's keys are; as database_url
     milvus_clear: bool = Field(False, validate_default=True)  # allow Milvus, in clear, beside an encrypted gallery
+    thumbnails_hours: int = Field(0, ge=0, le=8760)  # that a small picture of an enrolled photo is kept, encrypted
     ready_needs_gallery: bool = True  # whether /ready answers 503 while the gallery cannot be used
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: LogFormat = "lines"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, SecretFiles(settings_cls)
 
     @field_validator("port", mode="before")
     @classmethod
@@ -233,6 +247,13 @@ class Settings(BaseSettings):
             raise ValueError("Milvus would hold the descriptors of the encrypted gallery in clear: 1 if that is right")
         return value
 
+    @field_validator("thumbnails_hours")
+    @classmethod
+    def _sealed_thumbnails(cls, value: int, info: ValidationInfo) -> int:
+        if value and not _encrypted(info):
+            raise ValueError("pictures of people are stored encrypted or not at all: set FACE128_GALLERY_KEY")
+        return value
+
     @property
     def encrypted(self) -> bool:
         """Whether new rows of the gallery are encrypted."""
@@ -277,6 +298,11 @@ class Settings(BaseSettings):
         return self.data / "gallery-keys.sqlite"
 
     @property
+    def has_console(self) -> bool:
+        """Whether the pages under /console are served."""
+        return bool(self.api_keys) or self.on_loopback if self.console is None else self.console
+
+    @property
     def on_loopback(self) -> bool:
         """Whether only this machine can reach the service."""
         return is_loopback(self.host)
@@ -305,7 +331,7 @@ def load_settings(**overrides: Any) -> Settings:
 
 def unknown_variables() -> list[str]:
     """FACE128_* variables that are no settings: most likely misspelt."""
-    known = {PREFIX + name.upper() for name in Settings.model_fields} | {"FACE128_API_KEY"}
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | {"FACE128_API_KEY", *FILE_VARIABLES}
     kubernetes = ("FACE128_SERVICE_", "FACE128_PORT_")
     return sorted(
         name for name in os.environ if name.startswith(PREFIX) and name not in known and not name.startswith(kubernetes)

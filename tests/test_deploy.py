@@ -9,6 +9,7 @@ import json
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -128,3 +129,57 @@ def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     assert not [line for line in done.stderr.splitlines() if "face128" in line]  # other units may have warnings
     security = ["systemd-analyze", "security", "--offline=true", "--threshold=20", str(installed)]
     assert subprocess.run(security, capture_output=True).returncode == 0
+
+
+def pod() -> dict[str, Any]:
+    spec: dict[str, Any] = read("kubernetes/deployment.yaml")["spec"]["template"]["spec"]
+    return spec
+
+
+def test_the_probes_are_answered_without_a_key(fake_service: httpx.Client) -> None:
+    container = pod()["containers"][0]
+    paths = {name: container[f"{name}Probe"]["httpGet"]["path"] for name in ("startup", "readiness", "liveness")}
+    assert paths == {"startup": "/ready", "readiness": "/ready", "liveness": "/health"}
+    paths |= {
+        "render": read("render.yaml")["services"][0]["healthCheckPath"],
+        "railway": json.loads((DEPLOY / "railway.json").read_text())["deploy"]["healthcheckPath"],
+        "fly": tomllib.loads((DEPLOY / "fly.toml").read_text())["http_service"]["checks"][0]["path"],
+    }
+    for path in paths.values():
+        assert fake_service.get(path, headers={"Authorization": ""}).status_code == 200
+
+
+def test_each_platform_waits_until_the_grace_is_over() -> None:
+    grace_s = Settings.model_fields["grace"].default
+    waits = {
+        "kubernetes": pod()["terminationGracePeriodSeconds"],
+        "render": read("render.yaml")["services"][0]["maxShutdownDelaySeconds"],
+        "railway": json.loads((DEPLOY / "railway.json").read_text())["deploy"]["drainingSeconds"],
+        "fly": int(tomllib.loads((DEPLOY / "fly.toml").read_text())["kill_timeout"].removesuffix("s")),
+        "compose": int(read("compose.yml")["services"]["face128"]["stop_grace_period"].removesuffix("s")),
+    }
+    assert min(waits.values()) >= grace_s + 5, waits
+
+
+def test_the_user_and_the_folder_are_those_of_the_image() -> None:
+    image = (ROOT / "Dockerfile").read_text()
+    user = int(re.findall(r"^USER (\d+)$", image, re.MULTILINE)[0])
+    folder = re.findall(r"^VOLUME (\S+)$", image, re.MULTILINE)[0]
+    security = pod()["securityContext"]
+    assert (security["runAsUser"], security["fsGroup"]) == (user, user)
+    mounts = {
+        "kubernetes": pod()["containers"][0]["volumeMounts"][0]["mountPath"],
+        "render": read("render.yaml")["services"][0]["disk"]["mountPath"],
+    }
+    assert set(mounts.values()) == {folder} == {re.findall(r"FACE128_DATA=(\S+)", image)[0]}
+
+
+@pytest.mark.skipif(not shutil.which("kubectl"), reason="kubectl is not installed")
+def test_kustomize_renders_the_manifests() -> None:
+    done = subprocess.run(["kubectl", "kustomize", DEPLOY / "kubernetes"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    made = {each["kind"]: each for each in yaml.safe_load_all(done.stdout)}
+    labels = made["Deployment"]["spec"]["template"]["metadata"]["labels"]
+    assert set(made) == {"Deployment", "Service", "PersistentVolumeClaim"}
+    assert made["Service"]["spec"]["selector"].items() <= labels.items()
+    assert made["Deployment"]["spec"]["selector"]["matchLabels"].items() <= labels.items()

@@ -124,6 +124,11 @@ def drive(client: httpx.Client) -> None:
     client.post(f"/people/{USER}/merge", json={"into": NAME})
     client.get(f"/collections?collection={USER}")
     client.get(f"/decisions?user_id={USER}&since={NAME}")
+    report = {"state": "running", "stage": "enrolling", "total": 2, "done": 1}
+    assert client.put("/jobs/a-job", json=report).is_success
+    for path, wrong in ((NAME, report), ("a-job", report | {"state": NAME}), ("a-job", report | {"errors": {NAME: 1}})):
+        assert client.put(f"/jobs/{path}", json=wrong).status_code == 422
+    client.get("/jobs")
     client.post("/maintenance/rebuild-index")
     client.delete(f"/records/{created['id']}")
     client.delete(f"/enroll_faces/{USER}")

@@ -8,6 +8,7 @@ import os
 import pytest
 
 from face128 import api_keys
+from face128.domain.gallery_keys import new_gallery_key
 from face128.errors import ConfigurationError
 from face128.settings import Settings, load_settings, unknown_variables
 
@@ -213,3 +214,16 @@ def test_what_is_on_a_gpu_is_not_forked() -> None:
         isolation="process", providers=("CUDAExecutionProvider", "CPUExecutionProvider")
     ).process_isolation
     assert not Settings(isolation="thread").process_isolation
+
+
+@pytest.mark.parametrize(
+    "key", [{}, {"FACE128_GALLERY_KEY": new_gallery_key()}, {"FACE128_GALLERY_KEY_COMMAND": "print it"}]
+)
+def test_small_pictures_need_an_encrypted_gallery(monkeypatch: pytest.MonkeyPatch, key: dict[str, str]) -> None:
+    for name, value in {"FACE128_THUMBNAILS_HOURS": "48", **key}.items():
+        monkeypatch.setenv(name, value)
+    if key:
+        assert load_settings().thumbnails_hours == 48
+    else:
+        with pytest.raises(ConfigurationError, match=r"FACE128_THUMBNAILS_HOURS.*FACE128_GALLERY_KEY"):
+            load_settings()

@@ -27,6 +27,7 @@ from face128.api.routes import (
     decisions,
     enrolment,
     faces,
+    jobs,
     lists,
     match_and_encode,
     operations,
@@ -107,11 +108,16 @@ def create_app(settings: Settings | None = None, process_pool: ProcessPool | Non
         enrolment,
         verify,
         decisions,
+        jobs,
         operations,
         swagger_page,
         start_page,
     ):
         app.router.routes.extend(module.router.routes)  # flat: an included router is searched on its own, twice
+    if service.settings.has_console:
+        from face128.api.console.routes import console_routes
+
+        app.router.routes.extend(console_routes())
     app.router.default = partial(_serve_trailing_slash, app)
     return app
 

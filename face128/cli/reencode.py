@@ -118,7 +118,7 @@ def reencode(
     from face128.jobs.reencode.members_database import MembersDatabase
     from face128.jobs.reencode.output_formats import FIRST_BYTES, file_writer
     from face128.jobs.reencode.reencode import Job, Stopped
-    from face128.jobs.reencode.remote_enrolment import RemoteService
+    from face128.jobs.reencode.remote_service import RemoteService
     from face128.jobs.reencode.result_files import ResultFiles, check_out
 
     members = members or (watch if from_sql is None else None)

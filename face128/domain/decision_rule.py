@@ -11,6 +11,10 @@ from face128.errors import InvalidRequest
 Tail = Literal["exact", "estimate"]
 """What computes ``stranger_risk``: a bound that is proven, or an estimate (matching/tails.py)."""
 Verdict = Literal["yes", "look_again", "no"]
+DecisionKind = Literal["search", "verify"]
+"""A search among all, or a comparison with one person."""
+Judgement = Literal["right", "wrong", "person"]
+"""What somebody says of a decision: it is the person who was found; it is not; it is another person, who is named."""
 
 
 @dataclass(frozen=True)

@@ -17,3 +17,9 @@ def check_plain_text(field: str, text: str, max_characters: int) -> None:
             f"The {field} is 1 to {max_characters} characters, without control characters or spaces around it.",
             field=field,
         )
+
+
+def refuse_nul(field: str, text: str) -> None:
+    """Raise InvalidRequest for a text with a NUL: PostgreSQL takes none, not even to compare it."""
+    if "\0" in text:
+        raise InvalidRequest(f"The {field} has a NUL character.", field=field)

@@ -14,6 +14,7 @@ from face128 import events
 from face128.domain.descriptors import Descriptors
 from face128.encoding.jitter import jittered_copies
 from face128.encoding.quality import MinQuality, Quality, assess, refuse_poor_quality
+from face128.encoding.thumbnail import thumbnail
 from face128.engines.base import Chips, Engine, Face
 from face128.errors import BadImage, HeadTilted, MultipleFaces, NoFace
 from face128.events import Stage, one_photo, stage
@@ -37,6 +38,8 @@ class Encoding:
     """None unless it was asked for."""
     companions: dict[str, Descriptor] = field(default_factory=dict)
     """The descriptors of the same face by the companions that were asked for, by their models' names."""
+    thumbnail: bytes | None = None
+    """A small JPEG of the face, if it was asked for."""
 
     def photo_facts(self) -> dict[str, Any]:
         """What an answer says about the photo, and the gallery keeps: a JSON object for each fact that is known."""
@@ -60,7 +63,7 @@ class Encoding:
 
 def encode(
     engine: Engine,
-    data: bytes,
+    data: bytes | Photo,
     limits: Limits,
     face_choice: FaceChoice = "one",
     num_jitters: int = 1,
@@ -68,6 +71,7 @@ def encode(
     with_quality: bool = False,
     min_quality: MinQuality = "none",
     companions: Sequence[Engine] = (),
+    with_thumbnail: bool = False,
 ) -> Encoding:
     """Decode a photo, find its face and describe it. Blocking.
 
@@ -84,11 +88,12 @@ def encode(
         quality = assess(photo, face) if with_quality else None
         if quality:
             refuse_poor_quality(quality, min_quality)
-        descriptor, others = _describe(engine, companions, photo, face, num_jitters)
-    return Encoding(descriptor, engine.card.name, face, len(faces), photo, quality, others)
+        descriptor, others = describe_face(engine, companions, photo, face, num_jitters)
+        picture = thumbnail(photo, face) if with_thumbnail else None
+    return Encoding(descriptor, engine.card.name, face, len(faces), photo, quality, others, picture)
 
 
-def _describe(
+def describe_face(
     engine: Engine, companions: Sequence[Engine], photo: Photo, face: Face, num_jitters: int
 ) -> tuple[Descriptor, dict[str, Descriptor]]:
     """The face's descriptor, and those of the companions by their models' names.
@@ -113,10 +118,13 @@ def _describe(
     return descriptor, {each.card.name: mean for each, mean in zip(companions, means, strict=True)}
 
 
-def find_faces(engine: Engine, data: bytes, limits: Limits) -> tuple[Photo, list[Face]]:
-    """Decode a photo and find its faces; the descriptor network does not run. Blocking."""
+def find_faces(engine: Engine, data: bytes | Photo, limits: Limits) -> tuple[Photo, list[Face]]:
+    """Decode a photo and find its faces; the descriptor network does not run. Blocking.
+
+    ``data`` is a file's bytes, or a photo that is open.
+    """
     with one_photo():
-        photo = open_photo(data, limits, engine.card.rendering)
+        photo = data if isinstance(data, Photo) else open_photo(data, limits, engine.card.rendering)
         photo.claim_memory(engine.search_bytes(photo.width * photo.height))
         with stage("detect"):
             faces = engine.detect(photo)
@@ -142,11 +150,13 @@ def choose_face(faces: Sequence[Face], photo: Photo, face_choice: FaceChoice) ->
             faces=[face_fields(face, photo) for face in faces],
         )
 
-    def area(face: Face) -> int:
-        left, top, right, bottom = face.box
-        return (right - left) * (bottom - top)
+    return max(faces, key=face_area if face_choice == "largest" else lambda face: face.confidence)
 
-    return max(faces, key=area if face_choice == "largest" else lambda face: face.confidence)
+
+def face_area(face: Face) -> int:
+    """Of its box, in square pixels."""
+    left, top, right, bottom = face.box
+    return (right - left) * (bottom - top)
 
 
 def crop_face(engine: Engine, photo: Photo, face: Face, num_jitters: int = 1, as_stage: Stage = "crop") -> Chips:

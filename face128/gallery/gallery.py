@@ -6,6 +6,8 @@ the distance of ``descriptors.distances``: a search and a posted list agree to t
 
 from __future__ import annotations
 
+import threading
+import uuid
 from collections.abc import Callable, Sequence
 from copy import copy
 from functools import partial
@@ -21,9 +23,10 @@ from face128.domain.probe import Probe
 from face128.domain.template import Template
 from face128.domain.terms import NO_CHANGES, TermChanges
 from face128.domain.thresholds import NONE, Thresholds
-from face128.errors import ConfigurationError
+from face128.errors import ConfigurationError, Duplicate
 from face128.gallery.cohort.expected_fpir import FpirWatch
 from face128.gallery.cohort.fpir_thread import FpirThread
+from face128.gallery.cohort.what_if import WhatIf
 from face128.gallery.details import details
 from face128.gallery.enrolment.duplicates import Comparison
 from face128.gallery.enrolment.enrolment import store
@@ -80,6 +83,7 @@ class Gallery:
         self._template, self.decision_models = template, decision_models
         self._rule = rule
         self._default = self
+        self._closed, self._comparing = threading.Event(), threading.Lock()
         self._others = OpenCollections(self._open_collection, max_open_collections)
         database = Database(database_url, **options)
         self._accounts = Accounts(database, retention.decision_days)
@@ -103,10 +107,12 @@ class Gallery:
         self._spaces = GallerySpaces(self.database, milvus, template, self.decision_models)
         self._searches = Searches(self.database, self._spaces, template)
         self.search, self.match = self._searches.search, self._searches.match
-        self.recognise = self._searches.recognise
+        self.recognise, self.people = self._searches.recognise, self._searches.people
+        self.cohort = self._searches.cohort
         pages = Pages(self.database)
         self.page, self.walk, self.record = pages.page, pages.walk, pages.record
         self.strangers = FpirWatch(self.database, pages.ids, self._searches.nearest_people, self._rule)
+        self.what_if = WhatIf(self.database, pages.ids, self._spaces, template, self._comparing, self._closed)
         self._eraser = Eraser(self.database, self.load, self._follow_others)
         self.accounts = self._accounts.of(self.database)
 
@@ -148,6 +154,7 @@ class Gallery:
             self._spaces.forget()
 
     def close(self) -> None:
+        self._closed.set()
         self._fpir_thread.stop()
         if self._milvus:
             self._milvus.watch.stop()
@@ -248,6 +255,21 @@ class Gallery:
         elif self._milvus:  # without Milvus, the next search follows, or the eraser's thread
             self.load()
         return stored
+
+    def check_faces(self, person: Person | None, new: Sequence[NewFace], card: ModelCard) -> None:
+        """Raise the Duplicate or InconsistentPerson that ``enrol`` would raise of these faces; nothing is stored.
+
+        None is a person whose number is not known yet. The trail says who was named.
+        """
+        nearest, order = self._searches.nearest_faces, self.decision_models
+        whose = person or Person(None, str(uuid.uuid4()))
+        comparison = Comparison(whose, new, card, order, nearest, replace=False)
+        try:
+            with OverwritingFreedMemory():
+                comparison.look(self.database)
+        except Duplicate as error:
+            self.accounts.note("read", person=error.context["user_id"], result="duplicate")
+            raise
 
     def erase_user(self, user_id: str) -> Erasure:
         """Erase all faces of a person. Raises NotFound."""

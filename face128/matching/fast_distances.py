@@ -43,43 +43,54 @@ def approximate_distances(vectors: Matrix, probe: Vector, metric: Metric) -> Vec
 def nearest_other_members(
     vectors: Matrix, member_ids: Indices, metric: Metric, k: int, rows: Indices | None = None
 ) -> tuple[Vector, Indices]:
-    """The ``k`` nearest other members of each descriptor: distances and member ids, both (rows, k), nearest first.
+    """The ``k`` nearest other members of each descriptor; ``rows`` selects descriptors, None means all.
 
-    The distance to a member is that to their nearest descriptor; a member is never their own neighbour. Compares all
-    pairs, in blocks, by matrix products; the returned distances are those of ``descriptors.distances``.
-
-    ``member_ids`` (rows,) are numbers from 0 without a gap. ``rows`` selects descriptors; None means all. A distance is
-    infinite, and its id meaningless, where there are fewer than ``k`` others or no finite distance below 1e150.
+    As ``nearest_members``: a member is never their own neighbour.
     """
-    rows = np.arange(len(vectors)) if rows is None else rows
+    probes, own_ids = (vectors, member_ids) if rows is None else (vectors[rows], member_ids[rows])
+    return nearest_members(probes, own_ids, vectors, member_ids, metric, k)
+
+
+def nearest_members(
+    probes: Matrix, own_ids: Indices, vectors: Matrix, member_ids: Indices, metric: Metric, k: int
+) -> tuple[Vector, Indices]:
+    """The ``k`` nearest members of each probe: distances and member ids, both (probes, k), nearest first.
+
+    The distance to a member is that to their nearest descriptor. Compares all pairs, in blocks, by matrix products;
+    the returned distances are those of ``descriptors.distances``.
+
+    ``member_ids`` (rows,) are numbers from 0 without a gap. ``own_ids`` (probes,) is the member that does not count for
+    a probe; -1: all do. A distance is infinite, and its id meaningless, where there are fewer than ``k`` members or no
+    finite distance below 1e150.
+    """
     # Sort the columns by member, so that all columns of a member can be masked together.
     order = np.argsort(member_ids, kind="stable")
     first = np.searchsorted(member_ids[order], np.arange(member_ids.max(initial=-1) + 2))
     max_columns = int(np.diff(first).max(initial=0))
     columns, offsets = _ranking_columns(vectors[order].astype(np.float64), metric)
-    neighbour_distances, neighbour_ids = np.empty((len(rows), k)), np.empty((len(rows), k), np.intp)
+    neighbour_distances, neighbour_ids = np.empty((len(probes), k)), np.empty((len(probes), k), np.intp)
     step = max(1, BLOCK_PAIRS // max(1, len(vectors)))
-    for start in range(0, len(rows), step):
-        block = rows[start : start + step]
-        lines = np.arange(len(block))
-        probes = vectors[block].astype(np.float64)
+    for start in range(0, len(probes), step):
+        own = own_ids[start : start + step]
+        lines = np.arange(len(own))
+        block = probes[start : start + step].astype(np.float64)
         with np.errstate(all="ignore"):
-            ranks = probes @ columns.T
+            ranks = block @ columns.T
             ranks += offsets
-            ranks[~(np.vecdot(probes, probes) < MAX_DISTANCE**2)] = math.inf
+            ranks[~(np.vecdot(block, block) < MAX_DISTANCE**2)] = math.inf
 
-        def mask(members: Indices, ranks: Vector = ranks, lines: Indices = lines) -> None:
+        def mask(lines: Indices, members: Indices, ranks: Vector = ranks) -> None:
             for i in range(max_columns):
                 ranks[lines, np.minimum(first[members] + i, first[members + 1] - 1)] = math.inf
 
-        mask(member_ids[block])
+        mask(lines[own >= 0], own[own >= 0])
         for place in range(k):
             column = ranks.argmin(axis=1)
-            exact = distances(vectors[order[column]], probes, metric)
+            exact = distances(vectors[order[column]], block, metric)
             exists = np.isfinite(ranks[lines, column]) & np.isfinite(exact)
             neighbour_distances[start + lines, place] = np.where(exists, exact, math.inf)
             neighbour_ids[start + lines, place] = member_ids[order[column]]
-            mask(member_ids[order[column]])
+            mask(lines, member_ids[order[column]])
     # Rounding may have ranked nearly equal distances in the wrong order.
     by_distance = np.argsort(neighbour_distances, axis=1, kind="stable")
     return np.take_along_axis(neighbour_distances, by_distance, 1), np.take_along_axis(neighbour_ids, by_distance, 1)

@@ -42,10 +42,13 @@ def expected_fpir(cohort: Cohort, threshold: float) -> Estimate:
 def share_of_strangers(share: float, people: int) -> Estimate:
     """The share with its interval, where each of ``people`` has played the stranger among the others.
 
-    The interval is Wilson's (J. Am. Stat. Assoc. 22, 1927) for half as many trials: two people who look alike are one
-    event, counted twice.
+    They are half as many trials: two people who look alike are one event, counted twice.
     """
-    trials = people / 2
+    return with_interval(share, people / 2)
+
+
+def with_interval(share: float, trials: float) -> Estimate:
+    """The share of so many independent trials, with the interval of Wilson (J. Am. Stat. Assoc. 22, 1927)."""
     square = NORMAL_QUANTILE_975**2 / trials
     middle = (share + square / 2) / (1 + square)
     half = math.sqrt(square * (share * (1 - share) + square / 4)) / (1 + square)

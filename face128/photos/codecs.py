@@ -103,7 +103,7 @@ def decode(image_format: str, data: bytes, transpose: Image.Transpose | None, sh
             image = image.transpose(transpose)
         rgb = np.empty((image.height, image.width, 3), np.uint8)
         for rows, strip in strips(image):
-            rgb[rows] = _to_rgb(strip)
+            rgb[rows] = to_rgb(strip)
             if deep_transparency is not None:
                 rgb[rows][deep_transparency.matches(rows, rgb[rows])] = 255
         return rgb
@@ -211,7 +211,7 @@ def _is_misread(tiff: Any) -> bool:
     return not (plain and eight_bits and _PREMULTIPLIED not in tags.get(_EXTRA_SAMPLES, ()))
 
 
-def _to_rgb(image: Image.Image) -> npt.NDArray[np.uint8]:
+def to_rgb(image: Image.Image) -> npt.NDArray[np.uint8]:
     """(height, width, 3), or (height, width, 1) of a 16-bit grey image, uint8."""
     if image.mode.startswith("I;16"):
         # The high byte, as Pillow keeps it of 16-bit RGB; 8 bits that were multiplied by 256 or 257 come back exactly.

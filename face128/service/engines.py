@@ -70,6 +70,11 @@ class LoadedEngines:
         """The companions that look at a photo to be recognised for FACE128_SHADOW_MODELS alone."""
         return self.companions(name) if self._settings.shadow_models else []
 
+    def other_searches(self) -> list[str]:
+        """The other loaded engines that find faces in their own way: they look at a photo by themselves."""
+        together = [self.default, *self._companion_names(self.default)]
+        return [name for name in self._settings.engines if name in self._loaded and name not in together]
+
     def states(self) -> dict[str, str]:
         """For each engine of the settings: "ready", "loading", or why it could not be loaded."""
         return {

@@ -66,6 +66,10 @@ class CollectionAccess:
         """As ``run``, for a call that changes the gallery."""
         return await when_recorded(self._change_threads.run(lambda: job(self._opened(), *args, **kwargs)))
 
+    def open(self) -> Gallery:
+        """The gallery, for a thread that has long work: those of ``run`` are few. Blocks; raises as ``run``."""
+        return self._opened()
+
 
 class GalleryAccess:
     """The gallery with all its collections, its threads, and whether it can be reached."""

@@ -30,6 +30,7 @@ from face128.photos.photo import Limits
 from face128.process_memory import freeze_heap, keep_freed_pages
 from face128.service.engines import LoadedEngines
 from face128.service.gallery_access import GalleryAccess
+from face128.service.measurements import Measurements
 from face128.settings import Settings
 from face128.workers.memory_budget import MemoryBudget
 from face128.workers.process_pool import ProcessPool
@@ -64,6 +65,10 @@ class Service:
         self.cohort_limiter = CapacityLimiter(MAX_WAITING_REQUESTS + 1)
         """For decisions of the cohort rule: all that may wait for a cohort, and a thread for a list that has one."""
         self.body_timeouts: set[asyncio.Timeout] = set()  # the timeouts of the bodies that are being received
+        self.when_stopping: list[Callable[[], None]] = []
+        """Called once, on the event loop, when the service begins to stop: what would not end by itself ends then."""
+        self.measurements = Measurements()
+        self.when_stopping.append(self.measurements.stop)
         self.stopping = False
         self._deadline = 0.0
         self._loading: asyncio.Task[None] | None = None
@@ -84,6 +89,8 @@ class Service:
             self.photo_pool.cancel_queued()
             for timeout in tuple(self.body_timeouts):
                 timeout.reschedule(0)
+            for end in self.when_stopping:
+                end()
 
     async def stop(self) -> None:
         """Finish the work that runs, within the grace that is left."""
@@ -161,9 +168,10 @@ class Service:
         photos: Sequence[tuple[dict[str, Any], bytes]],
         *options: object,
         companions: Sequence[Engine] = (),
+        with_thumbnail: bool = False,
     ) -> list[Encoding]:
         """Encode several photos, each with its context, at once. Raises the first one's error, with that context."""
-        job = partial(encode, companions=companions)
+        job = partial(encode, companions=companions, with_thumbnail=with_thumbnail)
         jobs = [self.run(job, engine, data, self.limits, *options) for _, data in photos]
         encodings = []
         for (context, _), outcome in zip(photos, await asyncio.gather(*jobs, return_exceptions=True), strict=True):

@@ -26,6 +26,7 @@ from face128 import errors, events
 from face128.domain.adjustments import Adjustments
 from face128.domain.model_card import ModelCard
 from face128.encoding.encode import Encoding
+from face128.encoding.look import LookedAt
 from face128.encoding.quality import Quality
 from face128.encoding.quality_measures import Measures
 from face128.engines.base import Engine, Face
@@ -175,7 +176,7 @@ class ProcessPool:
             self._deadly_jobs.popitem(last=False)
 
 
-ANSWER_TYPES = (Adjustments, Encoding, Face, Measures, Photo, Quality, pixels_unavailable)
+ANSWER_TYPES = (Adjustments, Encoding, Face, LookedAt, Measures, Photo, Quality, pixels_unavailable)
 
 
 class AnswerUnpickler(pickle.Unpickler):

@@ -22,7 +22,8 @@ from face128.events import listener
 QUEUE_TIMEOUT_S = 30.0
 QUEUE_POLL_S = 0.02
 WARM_UP_TIMEOUT_S = 300.0
-WORKER_NICE = 5  # of 0 to 19: a third of the processor's share of a thread at 0 (sched(7))
+MAX_NICE = 19
+WORKER_NICE = 5  # above the service's own, up to 19: a third of the processor's share of a thread at 0 (sched(7))
 FIRST_JOB_GUESS_S = 0.1
 
 P = ParamSpec("P")
@@ -32,7 +33,9 @@ T = TypeVar("T")
 def _lower_priority() -> None:
     """Give this thread less of a busy processor than the event loop: a small request is then answered at once."""
     if sys.platform == "linux":  # elsewhere a priority belongs to the process
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), WORKER_NICE)
+        thread = threading.get_native_id()
+        # A service that was started with a low priority may lower it further, and never raise it.
+        os.setpriority(os.PRIO_PROCESS, thread, min(MAX_NICE, os.getpriority(os.PRIO_PROCESS, thread) + WORKER_NICE))
 
 
 class ThreadPool:

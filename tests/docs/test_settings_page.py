@@ -11,6 +11,7 @@ from paths import ROOT
 from pydantic import AliasChoices
 from pydantic.fields import FieldInfo
 
+from face128.secret_files import FILE_VARIABLES
 from face128.settings import Settings
 
 NAME = re.compile(r"\bFACE128_[A-Z0-9_.]*[A-Z0-9]")
@@ -74,6 +75,7 @@ def test_a_row_has_the_names_the_default_and_the_choices(name: str) -> None:
 
 def test_every_name_in_the_documents_is_a_setting() -> None:
     known = {variable for name in Settings.model_fields for variable in variables(name)} | READ_ELSEWHERE.keys()
+    known |= set(FILE_VARIABLES)
     others = [path for path in (ROOT / "deploy").rglob("*") if path.is_file() and path.suffix != ".md"]
     for page in [*every_page(), *others, ROOT / "Dockerfile"]:
         unknown = set(NAME.findall(page.read_text())) - known

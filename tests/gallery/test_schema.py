@@ -43,6 +43,7 @@ RELEASED_MIGRATIONS = {
     "0006_people.py": "3b3f0c7b208ac5fb5c19b7e7cc51c3ea7335deae94b925671d53991f5ec052e7",
     "0007_encryption.py": "2aa88a0c3feddec5d003dbccded69ce34506f0b745e0e8837282c0e99d07f710",
     "0008_trail.py": "5cbb4fece8d17061e058c0f8ccac6c028439198dade066453bb10a88f0db8503",
+    "0009_console.py": "913518c2c42b7fe9da48a926b77d1eee2aaecd9c883651b47861ed401f0bf871",
 }
 RELEASED_GALLERIES = sorted((Path(__file__).parent / "released").glob("*.sql"))
 
@@ -150,8 +151,8 @@ def test_tables_that_vanish_under_a_running_gallery_are_named(database_url: str)
     gallery = Gallery(database_url)
     engine = sa.create_engine(database_url)
     with engine.begin() as connection:
-        connection.execute(sa.text("DROP TABLE companions"))
-        connection.execute(sa.text("DROP TABLE faces"))
+        for table in ("companions", "thumbnails", "faces"):
+            connection.execute(sa.text(f"DROP TABLE {table}"))
     engine.dispose()
     with pytest.raises(GallerySchema):
         gallery.page(0, 10)

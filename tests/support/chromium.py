@@ -81,11 +81,12 @@ def best_faces(photos: Mapping[str, bytes]) -> dict[str, dict[str, Any]]:
 
 
 def require() -> str:
-    """The program. If it is missing, skips the test, or fails it with REQUIRE_FACEAPI=1."""
+    """The program. If it is missing, skips the test, or fails it with REQUIRE_FACEAPI=1 or REQUIRE_SERVERS=1."""
     program = shutil.which("chromium")
     if program is None:
         reason = "chromium is not installed"
-        pytest.fail(reason) if os.environ.get("REQUIRE_FACEAPI") else pytest.skip(reason)
+        required = os.environ.get("REQUIRE_FACEAPI") or os.environ.get("REQUIRE_SERVERS")
+        pytest.fail(reason) if required else pytest.skip(reason)
     return program
 
 

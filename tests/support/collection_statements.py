@@ -12,7 +12,8 @@ from typing import Any
 import sqlalchemy as sa
 from paths import ROOT
 
-TABLES = re.compile(r"\b(?:FROM|JOIN|INTO|UPDATE)\s+\"?(faces|companions|people|decisions)\b", re.IGNORECASE)
+_NAMES = "faces|companions|people|decisions|reviews|thumbnails"
+TABLES = re.compile(rf"\b(?:FROM|JOIN|INTO|UPDATE)\s+\"?({_NAMES})\b", re.IGNORECASE)
 CONDITION = re.compile(r"\b(?:WHERE|INTO)\b.*\bcollection\b", re.IGNORECASE | re.DOTALL)
 PACKAGE = str(ROOT / "face128")
 OVER_ALL = ("all_collections.py", "migrations", "schema.py")

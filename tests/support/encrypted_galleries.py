@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
+import sqlite3
+import subprocess
 from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import sqlalchemy as sa
 
 from face128.domain.gallery_keys import new_gallery_key, parse_gallery_keys
 from face128.gallery.encryption.keystore import Keystore
@@ -19,6 +24,8 @@ from face128.gallery.gallery import Gallery
 KEY, OTHER_KEY = new_gallery_key(), new_gallery_key()
 BLOCK_BYTES = 8  # every 16-byte window of a descriptor has a block of 8 bytes that begins at a multiple of 8
 PAGE_BYTES = 4096
+DUMP_TIMEOUT_S = 60
+HEXADECIMAL = re.compile(rb"(?:[0-9A-Fa-f]{2}){16,}")
 CLOCK_TICK_S = 0.05  # of the time in a file's status
 
 
@@ -68,6 +75,22 @@ def in_clear(files: Iterable[Path], descriptors: npt.NDArray[np.float32], texts:
             if np.isin(values[some[values & 0xFFFF]], blocks).any():
                 found.add("a descriptor")
     return found
+
+
+def dump(url: str) -> bytes:
+    """What the database's own dump writes, and beside it the bytes that stand in it as hexadecimal digits."""
+    address = sa.make_url(url)
+    if address.get_backend_name() == "sqlite":
+        with closing(sqlite3.connect(str(address.database))) as connection:
+            text = "\n".join(connection.iterdump()).encode()
+    else:
+        if address.get_backend_name() == "postgresql":
+            command = ["pg_dump", "--dbname", url.replace("+psycopg", "")]
+        else:
+            where = ["--host", str(address.host), "--port", str(address.port), "--user", str(address.username)]
+            command = ["mariadb-dump", "--no-defaults", "--hex-blob", *where, str(address.database)]
+        text = subprocess.run(command, capture_output=True, check=True, timeout=DUMP_TIMEOUT_S).stdout
+    return text + b"".join(bytes.fromhex(run.decode()) for run in HEXADECIMAL.findall(text))
 
 
 def _without_empty_pages(data: bytes) -> bytes:

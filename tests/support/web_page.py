@@ -27,6 +27,14 @@ TIMEOUT_S = 60
 AXE = faceapi_truth.FOLDER / "node_modules" / "axe-core" / "axe.min.js"
 
 
+def axe_script() -> str:
+    """If axe-core is missing, skips the test, or fails it with REQUIRE_FACEAPI=1."""
+    if not AXE.exists():
+        reason = "axe-core is missing: make faceapi"
+        pytest.fail(reason) if os.environ.get("REQUIRE_FACEAPI") else pytest.skip(reason)
+    return AXE.read_text()
+
+
 class WebPage:
     """The one tab of a browser."""
 
@@ -57,10 +65,7 @@ class WebPage:
 
     def axe(self) -> list[str]:
         """What axe objects to: rules and elements."""
-        if not AXE.exists():
-            reason = "axe-core is missing: make faceapi"
-            pytest.fail(reason) if os.environ.get("REQUIRE_FACEAPI") else pytest.skip(reason)
-        self.value(AXE.read_text() + "; 1")
+        self.value(axe_script() + "; 1")
         found = json.loads(self.value("axe.run().then((found) => JSON.stringify(found.violations))"))
         return [f"{rule['id']}: {node['html'][:200]}" for rule in found for node in rule["nodes"]]
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 
@@ -97,3 +100,16 @@ def test_a_closed_pool_refuses(pool: ThreadPool) -> None:
     with pytest.raises(Overloaded):
         asyncio.run(pool.run(int))
     assert pool.pending == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a thread has no priority of its own")
+@pytest.mark.parametrize("nice", [0, 10, 19])
+def test_a_thread_has_a_lower_priority_than_the_service_however_it_was_started(nice: int) -> None:
+    """A raised priority would be refused to all but root, and the service could not start."""
+    code = (
+        "import asyncio, os; from face128.workers.thread_pool import ThreadPool; pool = ThreadPool('tried', 1, 1); "
+        "print(asyncio.run(pool.run(lambda: os.getpriority(os.PRIO_PROCESS, 0)))); pool.close()"
+    )
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    done = subprocess.run(["nice", "-n", str(nice), sys.executable, "-c", code], capture_output=True, text=True)
+    assert int(done.stdout) == min(19, min(19, own + nice) + 5), done.stderr

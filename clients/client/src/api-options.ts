@@ -79,9 +79,22 @@ export interface DecisionOptions extends CallOptions {
   readonly before?: number | undefined;
   readonly limit?: number | undefined;
   readonly verdict?: 'yes' | 'look_again' | 'no' | undefined;
+  /** A search among all, or a comparison with one person. */
+  readonly kind?: 'search' | 'verify' | undefined;
   readonly userId?: MemberId | undefined;
   readonly since?: Date | string | undefined;
   readonly until?: Date | string | undefined;
+}
+/** How far a job is that enrols people from elsewhere. */
+export interface JobReport {
+  readonly state: 'running' | 'done' | 'failed' | 'interrupted';
+  /** What the numbers count: photos that are encoded, people that are enrolled. */
+  readonly stage: 'encoding' | 'enrolling';
+  readonly total: number;
+  readonly done: number;
+  readonly failed?: number | undefined;
+  /** How many failed, by the code of the error. */
+  readonly errors?: Readonly<Record<string, number>> | undefined;
 }
 /** A list that the service keeps. */
 export interface StoredList {

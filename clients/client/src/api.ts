@@ -4,6 +4,7 @@ import type {
   EncodeOptions,
   EnrolOptions,
   ExtractOptions,
+  JobReport,
   MatchFaceOptions,
   NewPerson,
   NewRecord,
@@ -40,7 +41,7 @@ export type Question<Path extends keyof paths> = paths[Path] extends {
 type VerifyQuestion = Question<'/verify/{user_id}'>;
 type VerifyByDescriptor = Extract<VerifyQuestion, { descriptor: unknown } | { descriptors: unknown }>;
 
-type Method = 'get' | 'post' | 'patch' | 'delete';
+type Method = 'get' | 'post' | 'put' | 'patch' | 'delete';
 interface Parts {
   /** In the place of `{...}` in the path. */
   readonly id?: MemberId;
@@ -167,10 +168,20 @@ export class FaceApi {
   }
 
   /** The decisions that the service keeps (FACE128_DECISION_LOG_DAYS), the newest first. */
-  listDecisions({ before, limit, verdict, userId, since, until, ...options }: DecisionOptions = {}) {
+  listDecisions({ before, limit, verdict, kind, userId, since, until, ...options }: DecisionOptions = {}) {
     const [from, to] = [since, until].map((time) => (time instanceof Date ? time.toISOString() : time));
-    const query = { before, limit, verdict, user_id: userId?.toString(), since: from, until: to };
+    const query = { before, limit, verdict, kind, user_id: userId?.toString(), since: from, until: to };
     return this.call('get', '/decisions', options, { query });
+  }
+
+  /** The jobs that enrol people from elsewhere, the one that reported last first. */
+  listJobs(options: CallOptions = {}) {
+    return this.call('get', '/jobs', options);
+  }
+
+  /** Report how far a job is, under an id that it chooses: letters, digits, dashes and underscores. */
+  reportJob(id: string, report: JobReport, options: CallOptions = {}) {
+    return this.call('put', '/jobs/{job_id}', options, { id, body: JSON.stringify(report) });
   }
 
   matchFace(photo: Photo, { engine, companions, ...options }: MatchFaceOptions = {}) {

@@ -7,6 +7,7 @@ export type {
   EncodeOptions,
   EnrolOptions,
   ExtractOptions,
+  JobReport,
   MatchFaceOptions,
   NewPerson,
   NewRecord,

@@ -49,6 +49,18 @@ class Guard:
         secret = token.strip() if scheme.lower() == "bearer" else request.headers.get("x-api-key", "")
         if not secret:
             raise Unauthorized()  # not a guess, so not counted as a failure
+        key = self.identify(secret, request)
+        if scope not in key.scopes:
+            raise Forbidden(f"This API key does not have the scope {scope}.", scope=scope)
+        metrics_of(request).count_key_request(key.name)
+        return key
+
+    @property
+    def has_keys(self) -> bool:
+        return bool(self._keys)
+
+    def identify(self, secret: str, request: Request) -> ApiKey:
+        """The key with this secret. Raises Unauthorized and Throttled as ``check`` does."""
         key = find_key(secret, self._keys)
         if key is None or len(secret) < SAFE_SECRET_CHARACTERS:
             network = client_network(request.client.host if request.client else None)
@@ -59,10 +71,11 @@ class Guard:
             if self._throttle.retry_after(network):
                 log.warning("too many wrong API keys from %s: the next are answered 429 for a while", network)
             raise Unauthorized()
-        if scope not in key.scopes:
-            raise Forbidden(f"This API key does not have the scope {scope}.", scope=scope)
-        metrics_of(request).count_key_request(key.name)
         return key
+
+    def key_with_hash(self, sha256: str) -> ApiKey | None:
+        """The key with this SHA-256, in hex; None if the settings have it no more."""
+        return next((key for key in self._keys if key.digest.hex() == sha256), None)
 
 
 class ScopeDependency(SecurityBase):
@@ -85,6 +98,11 @@ def check_request(request: Request, scope: Scope, error_fields: dict[str, Any]) 
     Raises as requested_collection does, too. Later errors have the ``error_fields``.
     """
     key: ApiKey | None = request.app.state.guard.check(request, scope)
+    note_key(request, key, error_fields)
+
+
+def note_key(request: Request, key: ApiKey | None, error_fields: dict[str, Any]) -> None:
+    """Note whose request this is: as ``check_request`` does, for a key that has been checked."""
     request.state.owner = key.digest.hex() if key else ""
     caller.set(key.name if key else "")
     request.state.error_fields = error_fields

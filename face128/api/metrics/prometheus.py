@@ -10,6 +10,7 @@ from collections.abc import Collection
 from functools import cache, partial
 from typing import Any
 
+import psutil
 from fastapi import Request
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -72,6 +73,9 @@ class Metrics(Listener):
         description = "Vectors that Milvus had lost, or had too many or wrong, and that were mended"
         self._mended_vectors = counter("face128_milvus_mended_vectors", description, ["what"])
         self._keys = counter("face128_key_requests", "Requests by name of the API key", ["key"])
+        description = "When a key was last used, in seconds since 1970"
+        last_use = partial(gauge, multiprocess_mode="max")
+        self._key_uses = last_use("face128_key_last_request_timestamp_seconds", description, ["key"])
         self._engines = info("face128_engine_info", "Engines that are ready", ["engine", "model", "pipeline"])
         info("face128_info", "Service version", ["version"]).labels(__version__).set(1)
         self._cards = set(CARDS.values())
@@ -105,6 +109,7 @@ class Metrics(Listener):
 
     def count_key_request(self, name: str) -> None:
         self._keys.labels(name).inc()
+        self._key_uses.labels(name).set_to_current_time()
 
     def count_decision(self, model: str, distance: float | None, matched: bool) -> None:
         """Count a decision; ``distance`` is that of the nearest member, None if there is none, or none was searched."""
@@ -150,13 +155,35 @@ class Metrics(Listener):
 
     def exposition(self) -> bytes:
         """All metrics in Prometheus's text format 0.0.4. Blocking: it reads /proc and the files of the workers."""
+        return generate_latest(self._of_all_workers()) + generate_latest(ProcessCollector(self._root))
+
+    def key_uses(self) -> dict[str, float]:
+        """When each key was last used by a request to any worker since the service was started, in seconds since 1970.
+
+        Blocking, as ``exposition``.
+        """
+        name = "face128_key_last_request_timestamp_seconds"
+        families = self._of_all_workers().collect()
+        samples = (sample for family in families if family.name == name for sample in family.samples)
+        return {sample.labels["key"]: sample.value for sample in samples}
+
+    def started_at(self) -> float:
+        """When the service was started, in seconds since 1970."""
+        return float(psutil.Process(self._root).create_time())
+
+    @property
+    def _root(self) -> int:
+        """The process whose descendants all others are."""
+        return os.getppid() if self._has_several_workers else os.getpid()
+
+    def _of_all_workers(self) -> CollectorRegistry:
         if not self._has_several_workers:
-            return generate_latest(self._registry) + generate_latest(ProcessCollector(os.getpid()))
+            return self._registry
         folder = os.environ[METRICS_FOLDER_VARIABLE]
         drop_dead_gauges(folder)
         registry = CollectorRegistry()
         MultiProcessCollector(registry, folder)  # type: ignore[no-untyped-call]
-        return generate_latest(registry) + generate_latest(ProcessCollector(os.getppid()))
+        return registry
 
 
 def _names_with_pairs(cards: Collection[ModelCard]) -> set[str]:

@@ -18,7 +18,8 @@ from face128.network_names import is_loopback, is_of_host, without_port
 from face128.settings import Settings
 
 PROBES = ("/health", "/ready")  # supervisors ask under any name, and the answers are no secret
-DOCUMENTS = ("/", "/docs", "/docs/")  # another site may link to them: they do nothing, and it cannot read them
+# Another site may link to them: they do nothing, and it cannot read them.
+DOCUMENTS = ("/", "/docs", "/docs/", "/console", "/console/")
 MAX_CACHED_HEADERS = 128
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import ExitStack
 from typing import Any
 
 from starlette.responses import JSONResponse
@@ -75,6 +76,9 @@ class OverloadControl:
             await refusal(scope, receive, send)
             return
         self._lag.enter()
+        # A stream closes it once it has begun: it stays open for hours, and is no request that waits for its answer.
+        counted = state["counted"] = ExitStack()
+        counted.callback(self._lag.leave)
         reservation = state["memory"] = self._memory.reservation()
         watch = DisconnectWatch(receive, send)
         try:
@@ -83,7 +87,7 @@ class OverloadControl:
             if not (watch.client_left or watch.answer_started):
                 await _refuse(scope, Overloaded(STOPPING))(scope, receive, send)
         finally:
-            self._lag.leave()
+            counted.close()
             watch.stop()
             reservation.release()
 

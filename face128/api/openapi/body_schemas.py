@@ -148,6 +148,27 @@ PERSON_BODY = _body(
 )
 MERGE_BODY = _body(json=_object(into=_NAME) | {"additionalProperties": False})
 
+JOB_ID = {"pattern": "^[A-Za-z0-9_-]{1,64}$"}
+_COUNT = {"type": "integer", "minimum": 0, "maximum": 2**31 - 1}
+JOB_BODY = _body(
+    json=_object(
+        *("failed", "errors"),
+        state={"enum": ["running", "done", "failed", "interrupted"]},
+        stage={"enum": ["encoding", "enrolling"]},
+        total=_COUNT,
+        done=_COUNT,
+        failed=_COUNT,
+        errors={
+            "type": "object",
+            "description": "How many failed, by code.",
+            "propertyNames": {"pattern": "^[a-z0-9_]{1,64}$"},
+            "additionalProperties": _COUNT,
+            "maxProperties": 50,
+        },
+    )
+    | {"additionalProperties": False, "description": "done and failed are no more than total."}
+)
+
 _METADATA = {"type": "string", "contentMediaType": "application/json", "example": '{"department": "Engineering"}'}
 RECORD_BODY = _body(form=_object("metadata", *_TERMS, image=_FILE, name=_NAME, metadata=_METADATA, **_FORM_TERMS))
 _TOP_K = {"type": "integer", "minimum": 1, "maximum": 2**31 - 1, "default": 5, "description": "Above 100: 100."}

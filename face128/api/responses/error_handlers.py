@@ -35,6 +35,13 @@ def install_error_handlers(app: FastAPI) -> None:
 
 def _face128_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, Face128Error)
+    if error.status == 500:
+        log.error("%s: %s", error.code, error)
+    return _answer(request, error.status, error.body(), error_headers(error))
+
+
+def error_headers(error: Face128Error) -> dict[str, str]:
+    """The headers that belong to the answer."""
     headers = {}
     if isinstance(error, TryLater):
         headers["Retry-After"] = str(error.retry_after)
@@ -44,16 +51,19 @@ def _face128_error(request: Request, error: Exception) -> JSONResponse:
         headers["WWW-Authenticate"] = "Bearer"
     if isinstance(error, UnsupportedEncoding):
         headers["Accept-Encoding"] = "identity"  # RFC 9110, section 15.5.16
-    if error.status == 500:
-        log.error("%s: %s", error.code, error)
-    return _answer(request, error.status, error.body(), headers)
+    return headers
 
 
 def _validation_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
+    return _face128_error(request, as_invalid_request(error))
+
+
+def as_invalid_request(error: RequestValidationError) -> InvalidRequest:
+    """It names the field, and never quotes the input itself."""
     first = error.errors()[0]
     field = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][0])
-    return _face128_error(request, InvalidRequest(f"{field}: {first['msg']}.", field=field))  # never the input itself
+    return InvalidRequest(f"{field}: {first['msg']}.", field=field)
 
 
 def _http_exception(request: Request, error: Exception) -> JSONResponse:

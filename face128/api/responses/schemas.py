@@ -241,6 +241,7 @@ class PersonPhoto(BaseModel):
     metadata: dict[str, Any]
     adjusted: Adjusted | None = None
     quality: Quality | None = None
+    thumbnail_until: str | None = None  # the console shows a small picture until then: FACE128_THUMBNAILS_HOURS
 
 
 class PersonFile(PersonTerms):
@@ -315,6 +316,26 @@ class DecisionKept(BaseModel):
 class Decisions(BaseModel):
     decisions: list[DecisionKept]
     next: int | None
+
+
+class Job(BaseModel):
+    """A job that enrols people here from elsewhere."""
+
+    id: str
+    state: Literal["running", "done", "failed", "interrupted"]
+    stage: Literal["encoding", "enrolling"]
+    total: int  # photos that are encoded, people that are enrolled
+    done: int
+    failed: int
+    errors: dict[str, int]  # how many failed, by code
+    stalled: bool  # it should run, and has said nothing for five minutes
+    key: str  # the name of the API key; empty where none is needed
+    started_at: str  # ISO 8601, with the zone Z
+    updated_at: str
+
+
+class Jobs(BaseModel):
+    jobs: list[Job]
 
 
 class Collection(BaseModel):

@@ -12,7 +12,7 @@ from face128.api.auth.collection import GalleryDep
 from face128.api.auth.guard import needs
 from face128.api.responses import schemas
 from face128.api.responses.schemas import REFUSED, problems
-from face128.domain.decision_rule import Verdict
+from face128.domain.decision_rule import DecisionKind, Verdict
 from face128.gallery.trail.entry import EVERYBODY
 
 if TYPE_CHECKING:
@@ -42,6 +42,9 @@ async def list_decisions(
     before: Annotated[int | None, Query(ge=1, le=MAX_ID, description="`next` of the page before.")] = None,
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE_DECISIONS)] = 100,
     verdict: Annotated[Verdict | None, Query(description="Only decisions with this verdict.")] = None,
+    kind: Annotated[
+        DecisionKind | None, Query(description="Only searches among all, or only comparisons with one person.")
+    ] = None,
     user_id: Annotated[
         str | None, Query(min_length=1, max_length=255, description="Only decisions about this person.")
     ] = None,
@@ -55,7 +58,7 @@ async def list_decisions(
 
     def read(gallery: Gallery) -> list[KeptDecision]:
         found = gallery.accounts.decisions(
-            limit, before=before, verdict=verdict, user_id=user_id, since=since, until=until
+            limit, before=before, verdict=verdict, kind=kind, user_id=user_id, since=since, until=until
         )
         action, person = ("list", EVERYBODY) if user_id is None else ("read", user_id)
         gallery.accounts.note(action, person=person, details={"decisions": len(found)})
@@ -63,10 +66,10 @@ async def list_decisions(
 
     found = await access.run(read)
     following = found[-1].id if len(found) == limit else None
-    return schemas.Decisions(decisions=list(map(_answer, found)), next=following)
+    return schemas.Decisions(decisions=list(map(answered, found)), next=following)
 
 
-def _answer(kept: KeptDecision) -> schemas.DecisionKept:
+def answered(kept: KeptDecision) -> schemas.DecisionKept:
     return schemas.DecisionKept(
         id=kept.id,
         at=kept.at,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,8 +25,11 @@ from face128.api.shadow_decisions import shadow_decisions
 from face128.domain import strict_json
 from face128.domain.probe import Probe
 from face128.encoding.encode import encode
+from face128.engines.base import Engine
 from face128.errors import BadRequest, InvalidRequest, TooManyImages
 from face128.matching.outcome import Decision
+from face128.service.gallery_access import CollectionAccess
+from face128.service.service import Service
 
 if TYPE_CHECKING:
     from face128.gallery.gallery import Gallery
@@ -59,21 +63,37 @@ async def enrol_faces(
     An error of one photo names its `index` and `file_name`. 409 `duplicate` if a face is within the threshold of
     another person's, unless `?force=true`; 409 `too_many_images` above four, unless `?replace=true`.
     """
-    loaded, companions = service.engines.get(engine), service.engines.companions(engine)
+    engines = service.engines.get(engine), service.engines.companions(engine)
     form = await read_photos(request, service.limits, MAX_USER_FACES)
+    return await enrol_form(service, access, user_id, form, *engines, force=force, replace=replace)
+
+
+async def enrol_form(
+    service: Service,
+    access: CollectionAccess,
+    user_id: str,
+    form: PhotoForm,
+    loaded: Engine,
+    companions: Sequence[Engine],
+    *,
+    force: bool,
+    replace: bool,
+) -> schemas.Enrolled:
+    """As ``enrol_faces``, of a form that was read."""
     is_number, terms = _regno_is_number(form, user_id), enrolled_terms(form.fields)
     person = await access.run(_check_person, form.text("name"), user_id)
     if len(form.images) > MAX_USER_FACES:
         raise TooManyImages(f"A user has at most {MAX_USER_FACES} faces.")
     photos = [({"index": index, "file_name": name}, data) for index, (name, data) in enumerate(form.images)]
     options = "one", 1, service.settings.max_roll, True, service.settings.min_quality
-    encodings = await service.encode_all(loaded, photos, *options, companions=companions)
+    wanted = service.settings.thumbnails_hours > 0
+    encodings = await service.encode_all(loaded, photos, *options, companions=companions, with_thumbnail=wanted)
 
     def store(gallery: Gallery) -> list[Record]:
         from face128.gallery.rows.records import NewFace
 
         new = [
-            NewFace(encoding.descriptor, data, {}, encoding.photo_facts(), encoding.companions)
+            NewFace(encoding.descriptor, data, {}, encoding.photo_facts(), encoding.companions, encoding.thumbnail)
             for encoding, (_, data) in zip(encodings, form.images, strict=True)
         ]
         return gallery.enrol(

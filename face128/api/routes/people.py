@@ -17,8 +17,11 @@ from face128.api.responses.photo_facts import answered_facts
 from face128.api.responses.schemas import REFUSED, problems
 from face128.errors import InvalidRequest, NotFound
 from face128.gallery.trail.entry import EVERYBODY
+from face128.service.gallery_access import CollectionAccess
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from face128.gallery.gallery import Gallery
     from face128.gallery.people.people_pages import EnrolledSummary
     from face128.gallery.rows.person_lookup import EnrolledPerson
@@ -84,17 +87,21 @@ async def change_person(user_id: UserId, request: Request, access: GalleryDep) -
 
     At `expires_at` the person is erased.
     """
-    fields = await _fields(request, "name", *FIELDS)
+    return await change(access, user_id, await _fields(request, "name", *FIELDS))
+
+
+async def change(access: CollectionAccess, user_id: str, fields: dict[str, Any]) -> schemas.PersonFile:
+    """As ``change_person``, by fields that have been read already."""
     name = _text(fields, "name") if "name" in fields else None
     terms = changed_terms({field: fields[field] for field in FIELDS if field in fields})
 
-    def change(gallery: Gallery) -> schemas.PersonFile:
+    def write(gallery: Gallery) -> schemas.PersonFile:
         from face128.gallery.people import person_changes
 
         person_changes.change(gallery, user_id, terms, name)
         return _read(gallery, user_id)
 
-    return await access.change(change)
+    return await access.change(write)
 
 
 @router.post(
@@ -106,15 +113,19 @@ async def change_person(user_id: UserId, request: Request, access: GalleryDep) -
 )
 async def merge_people(user_id: UserId, request: Request, access: GalleryDep) -> schemas.Merged:
     """Two people who are one: all faces of `user_id` become those of `into`, who may then have more than four."""
-    into = _text(await _fields(request, "into"), "into")
+    return await merge(access, user_id, _text(await _fields(request, "into"), "into"))
 
-    def merge(gallery: Gallery) -> schemas.Merged:
+
+async def merge(access: CollectionAccess, user_id: str, into: str) -> schemas.Merged:
+    """As ``merge_people``."""
+
+    def write(gallery: Gallery) -> schemas.Merged:
         from face128.gallery.people import person_changes
 
         moved = person_changes.merge(gallery, user_id, into)
         return schemas.Merged(status="success", faces_moved=len(moved.records), pending=moved.pending or None)
 
-    return await access.change(merge)
+    return await access.change(write)
 
 
 async def _fields(request: Request, *known: str) -> dict[str, Any]:
@@ -140,7 +151,7 @@ def _read(gallery: Gallery, user_id: str) -> schemas.PersonFile:
 
     records.check_text("user_id", user_id)
     with gallery.database.reading() as connection:
-        found = person_lookup.read_person(connection, user_id)
+        found = person_lookup.read_person(connection, user_id, gallery.retention.now())
     if found is None:
         raise NotFound(NO_PERSON)
     return _file(found)
@@ -151,14 +162,16 @@ def _file(found: EnrolledPerson) -> schemas.PersonFile:
         user_id=found.person.user_id,
         regNo=found.person.reg_no,
         name=found.person.name,
-        photos=list(map(_photo, found.photos)),
+        photos=[_photo(record, found.thumbnails_until.get(record.face_id)) for record in found.photos],
         linked=[record.id for record in found.linked],
         **found.terms.to_json(),
     )
 
 
-def _photo(record: Record) -> schemas.PersonPhoto:
+def _photo(record: Record, thumbnail_until: datetime | None) -> schemas.PersonPhoto:
     others: dict[str, Any] = {"companions": list(record.companions)} if record.companions else {}
+    if thumbnail_until is not None:
+        others["thumbnail_until"] = f"{thumbnail_until.isoformat(timespec='seconds')}Z"
     return schemas.PersonPhoto(
         id=record.id,
         model=record.model,

@@ -62,12 +62,14 @@ async def create_record(
     terms = enrolled_terms(form.fields)
     person = await access.run(_check_record, name, metadata)
     options = "one", 1, service.settings.max_roll, True, service.settings.min_quality
-    encoding = await _encode(service, loaded, companions, image, *options)
+    wanted = service.settings.thumbnails_hours > 0
+    encoding = await _encode(service, loaded, companions, image, *options, with_thumbnail=wanted)
 
     def store(gallery: Gallery) -> schemas.FaceRecord:
         from face128.gallery.rows.records import NewFace
 
-        face = NewFace(encoding.descriptor, image, metadata, encoding.photo_facts(), encoding.companions)
+        facts = encoding.photo_facts()
+        face = NewFace(encoding.descriptor, image, metadata, facts, encoding.companions, encoding.thumbnail)
         stored = gallery.enrol(person, [face], loaded.card, force=force, terms=terms)[0]
         return _record_json(gallery.record(stored.id))
 
@@ -191,11 +193,17 @@ async def rebuild_index(access: GalleryDep) -> schemas.Rebuilt:
 
 
 async def _encode(
-    service: Service, engine: Engine, companions: Sequence[Engine], image: bytes, *options: object
+    service: Service,
+    engine: Engine,
+    companions: Sequence[Engine],
+    image: bytes,
+    *options: object,
+    with_thumbnail: bool = False,
 ) -> Encoding:
     """As ``encode``. A file that is no image is BadImage, status 400, as in the records service's table of statuses."""
     try:
-        return await service.run(partial(encode, companions=companions), engine, image, service.limits, *options)
+        job = partial(encode, companions=companions, with_thumbnail=with_thumbnail)
+        return await service.run(job, engine, image, service.limits, *options)
     except UnsupportedFormat as error:
         raise BadImage(str(error)) from None
 

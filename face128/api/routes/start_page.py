@@ -14,6 +14,7 @@ _LINKS = {
     "health": ("health", "whether the service is alive"),
     "ready": ("ready", "whether it can encode photos now"),
 }
+_CONSOLE = {"console": ("console", "pages for those who run the door")}
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -26,11 +27,13 @@ _HEADERS = {
 async def start_page(request: Request) -> Response:
     """HTML for a browser, JSON for anything else."""
     # Relative, for a proxy that takes its prefix off the path; or under the prefix that the operator named.
-    prefix = request.app.state.service.settings.root_path
-    links = {name: f"{prefix}/{path}" if prefix else path for name, (path, _) in _LINKS.items()}
+    settings = request.app.state.service.settings
+    prefix = settings.root_path
+    offered = _LINKS | (_CONSOLE if settings.has_console else {})
+    links = {name: f"{prefix}/{path}" if prefix else path for name, (path, _) in offered.items()}
     if "text/html" not in request.headers.get("accept", ""):
         return JSONResponse({"service": "face128", "about": _ABOUT, **links}, headers=_HEADERS)
-    items = "".join(f'<li><a href="{links[name]}">{path}</a>: {text}\n' for name, (path, text) in _LINKS.items())
+    items = "".join(f'<li><a href="{links[name]}">{path}</a>: {text}\n' for name, (path, text) in offered.items())
     return HTMLResponse(
         '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'

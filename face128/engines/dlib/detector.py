@@ -88,9 +88,9 @@ class HogDetector:
             self._detectors.release_memory()
         return found
 
-    def search_copy(self, grey: npt.NDArray[np.uint8]) -> list[HogDetection]:
-        """Every face in a small copy, in its pixels."""
-        return to_detections(self._detectors.whole.run(grey, 0, 0.0))
+    def search_copy(self, pixels: npt.NDArray[np.uint8], doublings: int = 0) -> list[HogDetection]:
+        """Every face that dlib finds in an RGB or grey picture, which it doubles so often; in the picture's pixels."""
+        return to_detections(self._detectors.whole.run(pixels, doublings, 0.0))
 
     def search_bytes(self, pixel_count: int) -> int:
         """The memory that ``find`` takes at most for a photo of so many pixels."""

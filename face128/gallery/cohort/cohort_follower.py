@@ -26,12 +26,14 @@ from face128.gallery.cohort.knn_graph import KnnGraph
 from face128.gallery.cohort.sampled_tail import Nearest, SampledTail, take_sample
 from face128.gallery.rows.space_rows import FaceBatch, count_photos, erased_ids, read_faces, read_owners
 from face128.gallery.rows.stored_space import StoredSpace
+from face128.gallery.search.follower import GalleryChanged
 from face128.gallery.search.index import Ids
 from face128.gallery.search.person_templates import PersonTemplates, joined, template_batches
 from face128.gallery.search.rwlock import ReadWriteLock
 from face128.gallery.search.template_sync import VersionedIndex
 from face128.gallery.storage.database import Database, fetch_all
 from face128.logs import plain_traceback
+from face128.matching.conformal import Cohort
 from face128.matching.tails import require_enough_members
 from face128.process_memory import OverwritingFreedMemory
 
@@ -166,6 +168,19 @@ class CohortFollower:
                         self._snapshot = CohortSnapshot(self._graph, self._version, self._space)
                     return self._snapshot.score(probe, rule, index)
         raise NotReady("The members are being compared with each other. Try again soon.")
+
+    def copy(self, connection: sa.Connection) -> Cohort | None:
+        """A copy of the cohort at the transaction's version; None while there is no graph.
+
+        Raises GalleryChanged if the graph is at a later version than this transaction.
+        """
+        if not self.catch_up(connection):
+            return None
+        with self._lock.reading():
+            if self._graph is None or self._version != _versions(connection)[0]:
+                raise GalleryChanged()
+            now = self._graph.cohort()
+            return Cohort(now.member_ids, now.neighbour_distances.copy(), now.lengths.copy())
 
     def _score_by_sample(
         self, connection: sa.Connection, probe: Vector, rule: Rule, sample: SampledTail

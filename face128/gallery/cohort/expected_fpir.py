@@ -12,7 +12,7 @@ import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, Literal
@@ -215,11 +215,15 @@ def judge(
     shown = share_of_strangers(sum(within / photos[who] for who, within in asked) / people, people)
     if people >= MIN_PEOPLE or not thresholds.keys() <= KNOWN_PAIRS.keys():
         return shown, "members"
-    pairs = [KNOWN_PAIRS[model] for model in thresholds]
-    known = max((share_of_strangers(within / count, 2 * count) for within, count in pairs), key=lambda one: one.share)
-    everybody = people * gallery_faces / len(asked)
-    by_pairs = Estimate(*(-math.expm1(everybody * math.log1p(-share)) for share in vars(known).values()))
+    by_pairs = by_known_pairs(thresholds, people * gallery_faces / len(asked))
     return (shown, "members") if shown.low > by_pairs.high else (by_pairs, "known_pairs")
+
+
+def by_known_pairs(models: Iterable[str], people: float) -> Estimate:
+    """The share of strangers that is expected among so many people, at the models' own thresholds."""
+    pairs = [KNOWN_PAIRS[model] for model in models]
+    known = max((share_of_strangers(within / count, 2 * count) for within, count in pairs), key=lambda one: one.share)
+    return Estimate(*(-math.expm1(people * math.log1p(-share)) for share in vars(known).values()))
 
 
 def _key(person: Person) -> str:

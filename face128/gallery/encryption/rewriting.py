@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from typing import Any
 
-TABLES = ("faces", "companions", "people")
+TABLES = ("faces", "companions", "people", "decisions", "reviews", "thumbnails")
 
 STATEMENTS = {
     "sqlite": ("VACUUM",),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from face128.gallery.encryption.sealed_texts import Key, new_keys, note_for_destruction
-from face128.gallery.people import people
+from face128.gallery.people import people, thumbnails
 from face128.gallery.rows.records import RECORD_COLUMNS
 from face128.gallery.rows.stored_photos import opened_companions
 from face128.gallery.rows.stored_rows import (
@@ -174,6 +174,7 @@ def _seal_again(
         own = (old, vault.keys([old])[old]) if keys is None else keys[values["user_id"] if old is None else old]
         sealed[row[0]] = _sealed(vault, collection, values, own)
     _seal_companions_again(connection, vault, sealed)
+    thumbnails.seal_again(connection, vault, {face_id: values["key_id"] for face_id, values in sealed.items()})
     update = sa.update(faces).where(faces.c.id == sa.bindparam("face_id"), in_collection(connection))
     if sealed:
         stored = ("user_id", "name", "record_id", "content_hash", "metadata", "photo_facts", "embedding")

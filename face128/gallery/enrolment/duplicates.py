@@ -76,6 +76,10 @@ class Comparison:
             self._with_all(connection)
             return change(connection)
 
+    def look(self, database: Database) -> None:
+        """Raise what ``run`` would raise now, and change nothing."""
+        in_one_version(database, self._with_all)
+
     def _with_all(self, connection: sa.Connection) -> _Known:
         version = current_version(connection)
         self._refuse_duplicates(connection)

@@ -10,16 +10,15 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from face128.domain.plain_text import refuse_nul
 from face128.domain.terms import NO_TERMS, Terms
 from face128.gallery.people.people import terms_of
 from face128.gallery.rows.records import Person, Record
 from face128.gallery.rows.statements import BATCH_ROWS, read_without_descriptors
-from face128.gallery.rows.stored_rows import vault_of
+from face128.gallery.rows.stored_rows import readable, vault_of
 from face128.gallery.storage.blocks import in_blocks
 from face128.gallery.storage.database import Database
 from face128.gallery.storage.tables import faces, in_collection
-
-SEARCH_BLOCK_PEOPLE = 5000  # read at once
 
 
 @dataclass(frozen=True)
@@ -38,8 +37,10 @@ def page(
     """People in the order of their stored ids, and after which of these ids the next ones come; None at the end.
 
     ``after`` is what the page before gave. ``search``: only those who have this text in their id or name, whatever its
-    case. The people are gone through one by one then, and in an encrypted gallery each row is opened.
+    case. The people are gone through one by one then, and in an encrypted gallery each row is opened. Raises
+    InvalidRequest for an ``after`` that no page gives.
     """
+    refuse_nul("after", after or "")
     with database.reading() as connection:
         wanted = _searched(connection, after, search.casefold()) if search else _all(connection, after, limit + 1)
         stored = list(islice(wanted, limit + 1))
@@ -50,35 +51,48 @@ def page(
         return _summaries(connection, shown), shown[-1] if len(stored) > limit else None
 
 
+def count(database: Database) -> int:
+    """How many people the collection has."""
+    people = sa.select(sa.func.count(faces.c.user_id.distinct()))
+    with database.reading() as connection:
+        return connection.scalars(people.where(in_collection(connection, whole=True), readable(connection))).one()
+
+
 def _all(connection: sa.Connection, after: str | None, block: int) -> Iterator[str]:
     """The stored ids above ``after``."""
-    ids = sa.select(faces.c.user_id).where(in_collection(connection)).distinct()
+    ids = sa.select(faces.c.user_id).where(in_collection(connection, whole=True)).distinct()
     return (row.user_id for rows in _blocks(connection, ids, after, block) for row in rows)
 
 
 def _searched(connection: sa.Connection, after: str | None, text: str) -> Iterator[str]:
     """The stored ids above ``after`` of those who have this text, in its folded case, in their id or name."""
-    for stored, names in _named(connection, after):
-        if any(text in name.casefold() for name in names if name):
-            yield stored
-
-
-def _named(connection: sa.Connection, after: str | None) -> Iterator[tuple[str, list[str | None]]]:
-    """The stored ids above ``after``, each with the id and the name of the person in clear."""
     if vault_of(connection) is None:
-        wanted = sa.select(faces.c.user_id, faces.c.name).where(in_collection(connection)).distinct()
-        for rows in _blocks(connection, wanted, after, SEARCH_BLOCK_PEOPLE):
-            yield from ((row.user_id, [row.user_id, row.name]) for row in rows)
+        wanted = sa.select(faces.c.user_id, faces.c.name).where(in_collection(connection, whole=True)).distinct()
+        if connection.dialect.name == "sqlite":
+            wanted = wanted.where(_may_have(faces.c.user_id, text) | _may_have(faces.c.name, text))
+        for rows in _blocks(connection, wanted, after, BATCH_ROWS):
+            for user_id, name in rows:  # 100,000 of them: nothing is called that need not be
+                if text in user_id.casefold() or (name and text in name.casefold()):
+                    yield user_id
         return
     ids = _all(connection, after, BATCH_ROWS)
     while block := list(islice(ids, BATCH_ROWS)):
         for stored, own in _by_stored_id(connection, block).items():
-            yield stored, [name for record in own for name in (record.person.user_id, record.person.name)]
+            people = {record.person for record in own}
+            if any(text in person.user_id.casefold() or text in (person.name or "").casefold() for person in people):
+                yield stored
 
 
-def _blocks(
-    connection: sa.Connection, wanted: sa.Select[Any], after: str | None, size: int
-) -> Iterator[Sequence[sa.Row[Any]]]:
+def _may_have(column: sa.ColumnElement[str], text: str) -> sa.ColumnElement[bool]:
+    """For SQLite, which folds the case of ASCII alone: whether the column may have the text.
+
+    It rules out nearly everybody in half of the time that Python takes, and other threads can run meanwhile.
+    """
+    is_other: sa.ColumnElement[bool] = column.op("GLOB", is_comparison=True)("*[^ -~]*")
+    return is_other | (sa.func.instr(sa.func.lower(column), text) > 0)
+
+
+def _blocks(connection: sa.Connection, wanted: sa.Select[Any], after: str | None, size: int) -> Iterator[Sequence[Any]]:
     """Rows above ``after`` in the order of the stored ids, which are their first column."""
     while True:
         block = wanted.order_by(faces.c.user_id).limit(size)

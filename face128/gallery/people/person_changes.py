@@ -13,7 +13,9 @@ from face128.errors import InvalidRequest, NotFound
 from face128.gallery.erasing import Erasure
 from face128.gallery.gallery import Gallery
 from face128.gallery.one_to_one import NO_PERSON
+from face128.gallery.people import thumbnails
 from face128.gallery.people.people import agree, store_terms, terms_of
+from face128.gallery.people.thumbnails import Thumbnail
 from face128.gallery.rows import statements
 from face128.gallery.rows.records import Person, Record, check_text, metadata_json, photo_facts_json, stored_vector
 from face128.gallery.rows.space_rows import read_descriptors
@@ -56,8 +58,10 @@ def merge(gallery: Gallery, user_id: str, into: str) -> Erasure:
         photos = read_descriptors(
             connection, [(face.face_id, face.model, stored_vector(face.descriptor)) for face in moved]
         )
-        erased = statements.erase_faces(connection, faces.c.id.in_([face.face_id for face in moved]))
-        _store_anew(connection, target, moved, photos)
+        ids = [face.face_id for face in moved]
+        pictures = thumbnails.read(connection, ids, gallery.retention.now())
+        erased = statements.erase_faces(connection, faces.c.id.in_(ids))
+        _store_anew(connection, target, moved, photos, pictures)
         own, other = known.get(into, NO_TERMS), known.get(user_id, NO_TERMS)
         days = [day for day in (own.last_seen, other.last_seen) if day]
         merged = replace(own, consent=own.consent or other.consent, last_seen=max(days, default=None))
@@ -72,10 +76,17 @@ def merge(gallery: Gallery, user_id: str, into: str) -> Erasure:
         return gallery.erase_by(move)
 
 
-def _store_anew(connection: sa.Connection, target: Person, moved: list[Record], photos: list[Embeddings]) -> None:
+def _store_anew(
+    connection: sa.Connection,
+    target: Person,
+    moved: list[Record],
+    photos: list[Embeddings],
+    pictures: dict[int, Thumbnail],
+) -> None:
     version = statements.next_version(connection)
     rows: dict[str, dict[str, Any]] = {}
     embeddings: dict[str, Embeddings] = {}
+    shown: dict[str, Thumbnail] = {}
     for face, photo in zip(moved, photos, strict=True):
         # Not that of the photo, which is not kept: the person's own hash of it would let it be found as their old self.
         content_hash = secrets.token_hex(32)
@@ -93,9 +104,12 @@ def _store_anew(connection: sa.Connection, target: Person, moved: list[Record], 
             "photo_facts": photo_facts_json(face.photo_facts),
         }
         embeddings[content_hash] = photo
+        if face.face_id in pictures:
+            shown[content_hash] = pictures[face.face_id]
     statements.insert_faces(connection, list(rows.values()))
     ids = statements.ids_by_hash(connection, list(rows))
     statements.add_companions(connection, {face_id: embeddings[content] for content, face_id in ids.items()})
+    thumbnails.store(connection, {ids[content]: picture for content, picture in shown.items()})
 
 
 def _faces_of(connection: sa.Connection, user_id: str) -> list[Record]:

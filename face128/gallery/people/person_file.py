@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -13,12 +14,14 @@ import sqlalchemy as sa
 
 from face128.domain.descriptors import to_base64
 from face128.gallery.gallery import Gallery
+from face128.gallery.people import thumbnails
+from face128.gallery.people.thumbnails import Thumbnail
 from face128.gallery.rows.person_lookup import EnrolledPerson, look_up
 from face128.gallery.rows.records import Record, stored_vector
 from face128.gallery.rows.space_rows import read_descriptors
 from face128.gallery.rows.stored_rows import Embeddings
 from face128.gallery.storage.tables import collection_of
-from face128.gallery.trail import decisions, reading
+from face128.gallery.trail import decisions, reading, reviews
 
 PAGE_ROWS = 1000
 
@@ -33,13 +36,15 @@ def person_file(gallery: Gallery, user_id: str) -> dict[str, Any]:
         photos = [*found.photos, *found.linked]
         rows = [(record.face_id, record.model, stored_vector(record.descriptor)) for record in photos]
         described = zip(photos, read_descriptors(connection, rows), strict=True)
+        pictures = thumbnails.read(connection, [record.face_id for record in photos], gallery.retention.now())
         ids = list(dict.fromkeys(record.person.user_id for record in photos))
         return {
             "written_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "collection": collection_of(connection),
             **_who(found),
-            "photos": [_photo(record, embeddings) for record, embeddings in described],
+            "photos": [_photo(record, embeddings, pictures.get(record.face_id)) for record, embeddings in described],
             "decisions": [each for one in ids for each in _decisions(connection, one)],
+            "reviews": [each for one in ids for each in reviews.told(connection, one)],
             "trail": [each for one in ids for each in _trail(connection, one)],
         }
 
@@ -49,7 +54,15 @@ def _who(found: EnrolledPerson) -> dict[str, Any]:
     return {"user_id": person.user_id, "regNo": person.reg_no, "name": person.name, **found.terms.to_json()}
 
 
-def _photo(record: Record, embeddings: Embeddings) -> dict[str, Any]:
+def _photo(record: Record, embeddings: Embeddings, picture: Thumbnail | None) -> dict[str, Any]:
+    kept = (
+        {
+            "thumbnail": base64.b64encode(picture.jpeg).decode(),
+            "thumbnail_until": f"{picture.expires_at.isoformat(timespec='seconds')}Z",
+        }
+        if picture
+        else {}
+    )
     return {
         "id": record.id,
         "user_id": record.person.user_id,
@@ -57,6 +70,7 @@ def _photo(record: Record, embeddings: Embeddings) -> dict[str, Any]:
         **record.photo_facts,
         "metadata": record.metadata,
         "descriptors": {model: to_base64(np.frombuffer(vector, "<f4")) for model, vector in embeddings.items()},
+        **kept,
     }
 
 

@@ -17,7 +17,8 @@ import sqlalchemy as sa
 
 from face128 import caller
 from face128.gallery.background import BackgroundJob
-from face128.gallery.erasing import Eraser
+from face128.gallery.erasing import WIPE_TIMEOUT_S, Eraser
+from face128.gallery.people import thumbnails
 from face128.gallery.people.people import forget_gone
 from face128.gallery.people.retention import Retention
 from face128.gallery.rows.all_collections import any_expired, as_collection, each_collection, strays
@@ -62,6 +63,7 @@ class Purger:
     def __init__(self, database: Database, eraser: Eraser, retention: Retention) -> None:
         self._database, self._eraser, self._retention = database, eraser, retention
         self._next_rules = time.monotonic()
+        self._unwiped = False
         self._thread = BackgroundJob("the purge", self._round, INTERVAL_S)
 
     def due(self, limit: int | None = None) -> list[Due]:
@@ -70,7 +72,19 @@ class Purger:
             return list(_due_everywhere(connection, self._retention, limit))
 
     def run(self) -> Purged:
-        """Erase all whose time is over, some people in each transaction.
+        """Erase all whose time is over, and delete the decisions and pictures whose time is over."""
+        self._delete_kept()
+        return self._erase_due()
+
+    def _delete_kept(self) -> None:
+        now = self._retention.now()
+        decisions.purge(self._database, self._retention.decision_days, now.replace(tzinfo=UTC))
+        self._unwiped |= bool(thumbnails.purge(self._database, now))
+        if self._unwiped:  # SQLite's log has the deleted pictures
+            self._unwiped = not self._database.wipe_log(WIPE_TIMEOUT_S)
+
+    def _erase_due(self) -> Purged:
+        """Erase some people in each transaction.
 
         They are looked for without the writer's lock, which takes as long as the gallery is large.
         """
@@ -129,12 +143,12 @@ class Purger:
             self._next_rules = time.monotonic() + RULES_INTERVAL_S
 
     def _look(self, by_rules: bool) -> None:
-        """Look without the writer's lock, and then purge if there is anybody; also decisions whose time is over."""
-        decisions.purge(self._database, self._retention.decision_days, self._retention.now().replace(tzinfo=UTC))
+        """Look without the writer's lock, and then purge if there is anybody."""
+        self._delete_kept()
         with self._database.reading() as connection:
             wanted = any_expired(connection, self._retention.now())
             wanted = wanted or (by_rules and any(_due_everywhere(connection, self._retention, 1)))
-        if wanted and (done := self.run()).people:
+        if wanted and (done := self._erase_due()).people:
             log.info("the purge has erased %s people, whose time was over, with %s faces", done.people, done.faces)
         if by_rules:
             with self._database.reading() as connection:

@@ -55,6 +55,21 @@ def any_expired(connection: sa.Connection, now: datetime) -> bool:
     return connection.scalar(sa.select(people.c.user_id).where(people.c.expires_at <= now).limit(1)) is not None
 
 
+def any_row(connection: sa.Connection, condition: sa.ColumnElement[bool], key: sa.ColumnElement[Any]) -> bool:
+    """Whether any row of the key's table meets the condition."""
+    return connection.scalar(sa.select(key).where(condition).limit(1)) is not None
+
+
+def delete_rows(
+    connection: sa.Connection, condition: sa.ColumnElement[bool], key: sa.ColumnElement[int], limit: int
+) -> list[int]:
+    """Delete rows of the key's table that meet the condition, at most so many; return their keys."""
+    ids = list(connection.scalars(sa.select(key).where(condition).limit(limit)))
+    for block in in_blocks(ids):
+        connection.execute(sa.delete(key.table).where(key.in_(block)))
+    return ids
+
+
 def strays(connection: sa.Connection) -> list[tuple[str, str]]:
     """The collections and stored user_ids of people's rows without a face: an older face128 has erased the faces."""
     own = (faces.c.user_id == people.c.user_id) & (faces.c.collection == people.c.collection)

@@ -94,6 +94,8 @@ class NewFace:
     """See PHOTO_FACTS; a fact that is not known is left out."""
     companions: Mapping[str, Matrix | Vector] = field(default_factory=dict)
     """The photo's descriptors by further models, none comparable with another of the photo's."""
+    thumbnail: bytes | None = None
+    """A small JPEG of the face, kept only if FACE128_THUMBNAILS_HOURS says so: people/thumbnails.py."""
 
     def by_model(self, card: ModelCard) -> dict[str, bytes]:
         """The stored form of all its descriptors."""

@@ -105,8 +105,10 @@ def next_version(connection: sa.Connection) -> int:
     return current_version(connection)
 
 
-def add_faces(connection: sa.Connection, person: Person, new: Sequence[NewFace], card: ModelCard) -> list[Record]:
-    """Store the faces that are not stored yet, and return the records of all of them, each once.
+def add_faces(
+    connection: sa.Connection, person: Person, new: Sequence[NewFace], card: ModelCard
+) -> list[tuple[Record, NewFace]]:
+    """Store the faces that are not stored yet, and return the records of all of them, each once, with its face.
 
     A photo that is stored gets the descriptors that it lacks.
     """
@@ -125,7 +127,7 @@ def add_faces(connection: sa.Connection, person: Person, new: Sequence[NewFace],
         record = next(records[content] for content in own if content in records)
         photos.setdefault(record.face_id, (record, face))
     add_companions(connection, {face_id: face.by_model(card) for face_id, (_, face) in photos.items()})
-    return [record for record, _ in photos.values()]
+    return list(photos.values())
 
 
 def add_companions(connection: sa.Connection, photos: Mapping[int, Mapping[str, bytes]]) -> int:

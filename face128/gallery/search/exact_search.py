@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from operator import itemgetter
 
 import numpy as np
@@ -21,6 +22,7 @@ ProbeVector = Matrix | Vector
 
 # Relative: float32 changes a distance by about 1e-7 of the numbers that it is computed from.
 FLOAT32_MARGIN = 1e-5
+FIRST_COMPARED = 2
 FIRST_CANDIDATES = 8  # enough for four faces of one person, and another person's
 _COLUMNS = ", ".join(column.name for column in RECORD_COLUMNS)
 _EMBEDDING, _MODEL = (_COLUMNS.split(", ").index(name) for name in ("embedding", "model"))
@@ -80,13 +82,19 @@ def _nearest(
     while True:
         ids, approximate = search(query, candidates)
         complete = len(ids) < candidates
-        # Faces that were not proposed may be as near as the last candidate, within float32's error.
-        certain_below = np.inf if complete else lower_bound(float(approximate[-1]), length)
-        for distance, candidate_id, row in sorted(exact(ids.tolist()), key=itemgetter(0, 1)):
-            if distance < certain_below and candidate_id not in found:
-                found.add(candidate_id)
-                if (record := record_of(connection, row)) is not None:
-                    yield SearchHit(record, distance)
+        compared: list[Found] = []
+        # The first few usually suffice: the rows of the others are then not read.
+        steps = (0, FIRST_COMPARED, len(ids)) if len(ids) > FIRST_COMPARED else (0, len(ids))
+        for start, end in pairwise(steps):
+            compared = sorted(compared + exact(ids[start:end].tolist()), key=itemgetter(0, 1))
+            # Faces that were not compared may be as near as the next candidate, within float32's error.
+            last = complete and end == len(ids)
+            certain_below = np.inf if last else lower_bound(float(approximate[min(end, len(ids) - 1)]), length)
+            for distance, candidate_id, row in compared:
+                if distance < certain_below and candidate_id not in found:
+                    found.add(candidate_id)
+                    if (record := record_of(connection, row)) is not None:
+                        yield SearchHit(record, distance)
         if complete:
             return
         candidates *= 4

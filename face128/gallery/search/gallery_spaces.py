@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from face128.domain import decision_models
 from face128.domain.decision_models import DecisionModels
 from face128.domain.decision_rule import Tail
-from face128.domain.model_card import find_card
+from face128.domain.model_card import ModelCard, find_card
 from face128.domain.probe import Probe
 from face128.domain.template import Template
 from face128.gallery.rows.stored_space import Models, StoredSpace
@@ -93,10 +93,19 @@ class GallerySpaces:
         for space in self._preferred(connection):
             space.catch_up(connection, self._template)
 
-    def _preferred(self, connection: sa.Connection) -> list[SpaceSearch]:
-        """The spaces in which people are decided for a probe by all models that the gallery has."""
+    def cards(self) -> list[ModelCard]:
+        """What people can be compared in, by the photos that there are; the preferred first."""
+        cards = in_one_version(self._database, self._cards)
+        return list({StoredSpace.of(card).models: card for card in reversed(cards)}.values())[::-1]
+
+    def _cards(self, connection: sa.Connection) -> list[ModelCard]:
         version = self._people.catch_up(connection)
         stored = {model for models in self._people.combinations(version) for model in models}
         cards = [card for card in map(find_card, sorted(stored)) if card is not None]
-        spaces = [StoredSpace.of(card) for card in decision_models.spaces(cards, self._order)]
-        return [self.space(spaces[place]) for place in self._people.deciding(version, spaces)]
+        return decision_models.spaces(cards, self._order)
+
+    def _preferred(self, connection: sa.Connection) -> list[SpaceSearch]:
+        """The spaces in which people are decided for a probe by all models that the gallery has."""
+        spaces = [StoredSpace.of(card) for card in self._cards(connection)]
+        deciding = self._people.deciding(self._people.catch_up(connection), spaces)
+        return [self.space(spaces[place]) for place in deciding]

@@ -24,13 +24,14 @@ from face128.events import stage
 from face128.gallery.cohort.cohort_snapshot import ScoredCandidates
 from face128.gallery.rows.records import SearchHit
 from face128.gallery.rows.space_rows import has_companions
+from face128.gallery.rows.stored_space import StoredSpace
 from face128.gallery.search.exact_search import FIRST_CANDIDATES
 from face128.gallery.search.follower import GalleryChanged
 from face128.gallery.search.gallery_spaces import GallerySpaces
 from face128.gallery.search.person_hits import PersonHit, ProbeSpace, found_in_spaces, merged
 from face128.gallery.search.person_spaces import in_one_version
 from face128.gallery.storage.database import Database
-from face128.matching.conformal import CohortScore
+from face128.matching.conformal import Cohort, CohortScore
 from face128.matching.outcome import Decision
 from face128.matching.several_models import choose, decision, models_of
 from face128.matching.tails import require_enough_members
@@ -76,12 +77,39 @@ class Searches:
         """As ``nearest_faces``, by the gallery's template."""
         return self._nearest(connection, probe, self._template, FIRST_CANDIDATES)
 
+    def people(self, probe: Probe, k: int, rule: Rule = THRESHOLD) -> list[tuple[SearchHit, ModelCard]]:
+        """The ``k`` nearest people by the gallery's template, and the probe's model where each is compared.
+
+        The first has the least distance as a multiple of the greatest that the rule accepts in their space.
+        """
+
+        def nearest(connection: sa.Connection) -> list[tuple[SearchHit, ModelCard]]:
+            found: list[tuple[SearchHit, ModelCard]] = []
+            for hit, card in self._nearest(connection, probe, self._template, FIRST_CANDIDATES, rule):
+                person = hit.record.person
+                if not any(person.same_as(other.record.person) for other, _ in found):
+                    found.append((hit, card))
+                if len(found) == k:
+                    break
+            return found
+
+        return in_one_version(self._database, nearest)
+
+    def cohort(self, card: ModelCard) -> Cohort | None:
+        """The members as strangers to each other, where a probe of this model is compared, by the gallery's template.
+
+        None until the cohort rule, or an explained decision, has had them compared; and where they are too many.
+        """
+        space = self._spaces.space(StoredSpace.of(card))
+        follower = space.cohort(self._template)
+        return in_one_version(self._database, follower.copy)
+
     def _nearest(
-        self, connection: sa.Connection, probe: Probe, template: Template, candidates: int
+        self, connection: sa.Connection, probe: Probe, template: Template, candidates: int, rule: Rule = THRESHOLD
     ) -> Iterator[tuple[SearchHit, ModelCard]]:
         spaces, places = self._spaces.deciding(connection, probe, template)
         streams = [space.search.nearest(connection, space.probe, template, candidates) for space in spaces]
-        return ((one.hit, spaces[one.place].card) for one in merged(streams, spaces, places, THRESHOLD, NONE))
+        return ((one.hit, spaces[one.place].card) for one in merged(streams, spaces, places, rule, NONE))
 
     @stage("search")
     def match(

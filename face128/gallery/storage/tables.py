@@ -62,6 +62,12 @@ _TRAIL = "seq at actor action person collection request_id result details hash_k
 trail = sa.table("trail", *map(sa.column, _TRAIL.split()))
 _DECISIONS = "id collection at keep_until actor request_id kind user_id distance risk verdict rule model"
 decisions = sa.table("decisions", *map(sa.column, _DECISIONS.split()))
+console_sessions = sa.table("console_sessions", *map(sa.column, ("token_hash", "key_hash", "expires_at")))
+_REVIEWS = "decision_id collection at actor judgement user_id"
+reviews = sa.table("reviews", *map(sa.column, _REVIEWS.split()))
+_JOBS = "collection job_id actor started_at updated_at state stage total done failed details"
+posting_jobs = sa.table("posting_jobs", *map(sa.column, _JOBS.split()))
+thumbnails = sa.table("thumbnails", *map(sa.column, ("face_id", "collection", "key_id", "sealed", "expires_at")))
 
 
 def collection_of(connection: sa.Connection) -> str:

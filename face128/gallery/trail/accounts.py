@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from face128.caller import caller
-from face128.domain.decision_rule import Verdict
+from face128.domain.decision_rule import DecisionKind, Verdict
 from face128.errors import Duplicate
 from face128.gallery.one_to_one import Verification
 from face128.gallery.people import people
@@ -74,6 +74,7 @@ class AccountsOfCollection:
         *,
         before: int | None = None,
         verdict: Verdict | None = None,
+        kind: DecisionKind | None = None,
         user_id: str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
@@ -81,7 +82,7 @@ class AccountsOfCollection:
         """As ``decisions.page``."""
         with self._database.reading() as connection:
             return decisions.page(
-                connection, limit, before=before, verdict=verdict, user_id=user_id, since=since, until=until
+                connection, limit, before=before, verdict=verdict, kind=kind, user_id=user_id, since=since, until=until
             )
 
 

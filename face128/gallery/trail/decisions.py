@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from face128.domain.decision_rule import Verdict
+from face128.domain.decision_rule import DecisionKind, Verdict
+from face128.domain.plain_text import refuse_nul
+from face128.gallery.rows.all_collections import any_row, delete_rows
 from face128.gallery.rows.records import RECORD_COLUMNS
 from face128.gallery.rows.stored_rows import opened, record_of, stored_texts, vault_of
 from face128.gallery.storage.blocks import in_blocks
 from face128.gallery.storage.tables import collection_of, decisions, faces, in_collection
+from face128.gallery.trail import review_rows
 from face128.gallery.trail.chain import Deed, chain_of, record
 from face128.gallery.trail.entry import timestamp
 from face128.matching.outcome import Decision
@@ -29,13 +32,10 @@ if TYPE_CHECKING:
 
 MAX_DELETED = 10_000  # decisions in one transaction
 
-DecisionKind = Literal["search", "verify"]
-
 
 @dataclass(frozen=True)
 class KeptDecision:
     kind: DecisionKind
-    """A search among all, or a comparison with one person."""
     user_id: str | None
     """Who was found, or is to be looked at again; for "verify", who was asked for. None: nobody."""
     distance: float | None
@@ -82,7 +82,7 @@ def keep(connection: sa.Connection, made: Sequence[KeptDecision], days: int, now
         "at": timestamp(now),
         "keep_until": timestamp(now + timedelta(days=days)),
     }
-    stored = _stored_ids(connection, {each.user_id for each in made if each.user_id is not None})
+    stored = stored_ids(connection, {each.user_id for each in made if each.user_id is not None})
     rows = [
         shared
         | {name: getattr(each, name) for name in ("actor", "request_id", "kind")}
@@ -104,6 +104,7 @@ def page(
     *,
     before: int | None = None,
     verdict: Verdict | None = None,
+    kind: DecisionKind | None = None,
     user_id: str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
@@ -112,27 +113,51 @@ def page(
 
     ``user_id`` is in clear, here and in the result. Of a person who is not enrolled any more it is None.
     """
-    wanted = sa.select(decisions).where(in_collection(connection, decisions))
+    wanted = sa.select(decisions).where(of_collection(connection))
     if before is not None:
         wanted = wanted.where(decisions.c.id < before)
     if verdict is not None:
         wanted = wanted.where(decisions.c.verdict == verdict)
+    if kind is not None:
+        wanted = wanted.where(decisions.c.kind == kind)
     if user_id is not None:
+        refuse_nul("user_id", user_id)
         wanted = wanted.where(decisions.c.user_id.in_(stored_texts(connection, user_id)))
     if since is not None:
         wanted = wanted.where(decisions.c.at >= timestamp(since))
     if until is not None:
         wanted = wanted.where(decisions.c.at < timestamp(until))
-    rows = connection.execute(wanted.order_by(decisions.c.id.desc()).limit(limit)).mappings().all()
-    names = _in_clear(connection, {row["user_id"] for row in rows} - {None})
-    return [_decision(row, names) for row in rows]
+    return read(connection, wanted.order_by(decisions.c.id.desc()).limit(limit))
+
+
+def following(connection: sa.Connection, after: int, limit: int) -> list[KeptDecision]:
+    """The next decisions with an id above ``after``, the oldest first. Ids are in the order of the commits."""
+    wanted = sa.select(decisions).where(of_collection(connection), decisions.c.id > after)
+    return read(connection, wanted.order_by(decisions.c.id).limit(limit))
+
+
+def newest_id(connection: sa.Connection) -> int:
+    """That of the newest decision; 0 where there is none."""
+    return connection.scalar(sa.select(sa.func.max(decisions.c.id)).where(of_collection(connection))) or 0
+
+
+def of_collection(connection: sa.Connection) -> sa.ColumnElement[bool]:
+    """The condition for the decisions of the connection's collection: each index but that on times begins with it."""
+    return in_collection(connection, decisions, whole=True)
+
+
+def read(connection: sa.Connection, wanted: sa.Select[Any]) -> list[KeptDecision]:
+    """The decisions of a statement that selects their columns."""
+    rows = connection.execute(wanted).mappings().all()
+    names = in_clear(connection, {row["user_id"] for row in rows} - {None})
+    return [of_row(row, names) for row in rows]
 
 
 def purge(database: Database, days: int, now: datetime) -> int:
     """Delete all decisions whose time is over, as ``delete_due`` says; return how many."""
     deleted = 0
     with database.reading() as connection:
-        due = connection.scalar(sa.select(decisions.c.id).where(_due(days, now)).limit(1)) is not None
+        due = any_row(connection, _due(days, now), decisions.c.id)
     while due:
         with database.writing() as connection:
             count = delete_due(connection, days, now)
@@ -146,9 +171,7 @@ def delete_due(connection: sa.Connection, days: int, now: datetime) -> int:
 
     Their time is what the service that made them was set to; and no more than ``days``, if this one keeps any.
     """
-    ids = connection.scalars(sa.select(decisions.c.id).where(_due(days, now)).limit(MAX_DELETED)).all()
-    for block in in_blocks(ids):
-        connection.execute(sa.delete(decisions).where(decisions.c.id.in_(block)))
+    ids = delete_rows(connection, _due(days, now), decisions.c.id, MAX_DELETED)
     if ids:
         record(connection, "purge", details={"decisions": len(ids)})
     return len(ids)
@@ -162,22 +185,23 @@ def _due(days: int, now: datetime) -> sa.ColumnElement[bool]:
 def forget(connection: sa.Connection, user_ids: Iterable[str]) -> None:
     """Delete the decisions about these people, by their ids in clear, unless they have a face left."""
     enrolled = sa.exists().where((faces.c.user_id == decisions.c.user_id) & in_collection(connection))
-    stored_ids = dict.fromkeys(stored for user_id in user_ids for stored in stored_texts(connection, user_id))
-    for block in in_blocks(stored_ids):
+    forms = dict.fromkeys(form for user_id in user_ids for form in stored_texts(connection, user_id))
+    for block in in_blocks(forms):
         connection.execute(sa.delete(decisions).where(_are(connection, block) & ~enrolled))
+        review_rows.forget(connection, block)
 
 
 def move(connection: sa.Connection, stored_from: str, stored_to: str) -> None:
-    """Give the decisions of one person to another; or a new stored form of their id."""
+    """Give the decisions of one person to another; or a new stored form of their id. Judgements name them likewise."""
     connection.execute(sa.update(decisions).where(_are(connection, [stored_from])).values(user_id=stored_to))
+    review_rows.move(connection, stored_from, stored_to)
 
 
 def _are(connection: sa.Connection, stored_ids: Collection[str]) -> sa.ColumnElement[bool]:
-    # Without the sign of in_collection: the index begins with the collection.
-    return (decisions.c.collection == collection_of(connection)) & decisions.c.user_id.in_(stored_ids)
+    return of_collection(connection) & decisions.c.user_id.in_(stored_ids)
 
 
-def _stored_ids(connection: sa.Connection, user_ids: Collection[str]) -> dict[str, str]:
+def stored_ids(connection: sa.Connection, user_ids: Collection[str]) -> dict[str, str]:
     """The ids as the people's rows of ``faces`` have them: who was erased meanwhile is left out."""
     forms = {form: user_id for user_id in user_ids for form in stored_texts(connection, user_id)}
     wanted = sa.select(faces.c.user_id).where(in_collection(connection)).distinct()
@@ -188,16 +212,18 @@ def _stored_ids(connection: sa.Connection, user_ids: Collection[str]) -> dict[st
     return found
 
 
-def _decision(row: Any, names: dict[str, str]) -> KeptDecision:
-    values = {name: value for name, value in row.items() if name not in ("collection", "keep_until")}
+def of_row(row: Any, names: dict[str, str]) -> KeptDecision:
+    """The decision of a row, a mapping that may have further values; ``names`` as ``in_clear`` gives them."""
+    values = {field.name: row[field.name] for field in fields(KeptDecision)}
     return KeptDecision(**values | {"user_id": names.get(row["user_id"])})
 
 
-def _in_clear(connection: sa.Connection, stored_ids: Collection[str]) -> dict[str, str]:
+def in_clear(connection: sa.Connection, stored_ids: Collection[str]) -> dict[str, str]:
     """The user_ids in clear, by their stored form."""
     if vault_of(connection) is None:
         return {stored: stored for stored in stored_ids}
-    wanted = sa.select(*RECORD_COLUMNS, faces.c.user_id.label("stored")).where(in_collection(connection))
+    columns = [sa.literal(b"") if column is faces.c.embedding else column for column in RECORD_COLUMNS]
+    wanted = sa.select(*columns, faces.c.user_id.label("stored")).where(in_collection(connection))
     names: dict[str, str] = {}
     for block in in_blocks(stored_ids):
         for row in opened(connection, connection.execute(wanted.where(faces.c.user_id.in_(block))).all()):

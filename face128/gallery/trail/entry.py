@@ -11,6 +11,11 @@ from typing import Any
 
 EVERYBODY = "*"
 """The mark of an entry that is about all people of its collection: an export, a list."""
+ACTIONS = (
+    *("enrol", "replace", "erase", "update", "merge", "import", "export", "list", "read", "verify", "match", "review"),
+    *("purge", "encrypt", "rekey", "trail"),
+)
+"""What is recorded: docs/trail.md says when."""
 MARK_CHARACTERS = 32  # 128 bits in hexadecimal
 KEY_CHARACTERS = 16  # of a key's fingerprint
 

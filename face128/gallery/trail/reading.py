@@ -14,6 +14,7 @@ from face128.gallery.trail.chain import Keys
 from face128.gallery.trail.entry import EVERYBODY, Entry, mark
 
 BLOCK_ENTRIES = 5_000  # that are in memory at once
+SEARCHED_ENTRIES = 50_000  # looked through at once for those of an action
 
 COLUMNS = [trail.c[field.name] for field in fields(Entry)]
 
@@ -33,21 +34,43 @@ def walk(connection: sa.Connection) -> Iterator[Entry]:
     """All entries, the oldest first."""
     last = None
     while True:
-        wanted = sa.select(*COLUMNS).order_by(trail.c.seq).limit(BLOCK_ENTRIES)
-        rows = connection.execute(wanted if last is None else wanted.where(trail.c.seq > last)).all()
+        rows = _block(connection, last)
         yield from map(_entry, rows)
         if len(rows) < BLOCK_ENTRIES:
             return
         last = rows[-1].seq
 
 
-def page(connection: sa.Connection, limit: int, *, before: int | None = None, person: str | None = None) -> list[Entry]:
-    """The newest entries below ``before``, the newest first. The last one's seq is the next ``before``.
+def block(connection: sa.Connection, last: int = 0) -> list[Entry]:
+    """The entries after the number ``last``, the oldest first, BLOCK_ENTRIES at most."""
+    return list(map(_entry, _block(connection, last)))
+
+
+def _block(connection: sa.Connection, last: int | None) -> Sequence[sa.Row[Any]]:
+    wanted = sa.select(*COLUMNS).order_by(trail.c.seq).limit(BLOCK_ENTRIES)
+    return connection.execute(wanted if last is None else wanted.where(trail.c.seq > last)).all()
+
+
+def page(
+    connection: sa.Connection,
+    limit: int,
+    *,
+    before: int | None = None,
+    person: str | None = None,
+    action: str | None = None,
+    above: int = 0,
+) -> list[Entry]:
+    """The newest entries below ``before`` and above ``above``, the newest first. The last one's seq is the next
+    ``before``.
 
     With ``person``, a user_id in clear: those about this person of the connection's collection, and about everybody in
-    it.
+    it. With ``action``: those of that action.
     """
     wanted = sa.select(*COLUMNS).order_by(trail.c.seq.desc()).limit(limit)
+    if above:
+        wanted = wanted.where(trail.c.seq > above)
+    if action is not None:
+        wanted = wanted.where(trail.c.action == action)
     if before is not None:
         wanted = wanted.where(trail.c.seq < before)
     if person is not None:
@@ -56,6 +79,27 @@ def page(connection: sa.Connection, limit: int, *, before: int | None = None, pe
         about_all = (trail.c.person == EVERYBODY) & (trail.c.collection == collection)
         wanted = wanted.where(trail.c.person.in_(marks) | about_all)
     return [_entry(row) for row in connection.execute(wanted)]
+
+
+def searched(
+    connection: sa.Connection,
+    limit: int,
+    *,
+    before: int | None = None,
+    person: str | None = None,
+    action: str | None = None,
+) -> tuple[list[Entry], int | None]:
+    """As ``page``, and the next ``before``; None after the last.
+
+    An action has no index. So some entries are looked through at a time, and there may be none among them.
+    """
+    head = connection.scalar(sa.select(state.c.trail_seq)) or 0
+    top = head + 1 if before is None else min(before, head + 1)
+    bottom = max(0, top - SEARCHED_ENTRIES - 1) if action is not None else 0
+    found = page(connection, limit, before=before, person=person, action=action, above=bottom)
+    if len(found) == limit:
+        return found, found[-1].seq
+    return found, bottom + 1 if bottom else None
 
 
 def _entry(row: Sequence[Any]) -> Entry:

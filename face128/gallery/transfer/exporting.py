@@ -53,7 +53,7 @@ def export_members(gallery: Gallery, file: IO[str], model: str | None = None) ->
         with shown as progress:
             count, separator = 0, "\n"
             file.write(f'{{"model": {json.dumps(name)}, "enrolled": [')
-            for _, group in groupby(_photos(connection, of_model), key=_owner):
+            for _, group in groupby(photos_with_descriptors(connection, of_model), key=_owner):
                 photos = list(group)
                 file.write(separator + json.dumps(_member(photos), ensure_ascii=False))
                 count += len(photos)
@@ -88,7 +88,9 @@ def statistics(gallery: Gallery) -> Row:
     }
 
 
-def _photos(connection: sa.Connection, condition: sa.ColumnElement[bool]) -> Iterator[tuple[Record, Embeddings]]:
+def photos_with_descriptors(
+    connection: sa.Connection, condition: sa.ColumnElement[bool]
+) -> Iterator[tuple[Record, Embeddings]]:
     """The faces in the order of creation, with the descriptors of their photos.
 
     Some hundreds at a time, by key, all in one transaction: no database has to keep or to sort the whole result.

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib.resources import files
-from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from face128.domain.descriptors import Matrix, distances
+from face128.domain.descriptors import Matrix
 from face128.domain.members import RegNo
 from face128.domain.model_card import DLIB, FACEAPI, pair_card
-from face128.jobs.audit.close_pairs import close_pairs
+from face128.jobs.audit.close_pairs import BLOCK_ROWS, MAX_PAIRS, NearRows, close_pairs, farthest_apart
 from face128.jobs.audit.findings import KINDS, SPOILING_KINDS, Finding, commands
 from face128.jobs.audit.lenient_reader import ComparableDescriptors, UncheckedMembers
-from face128.jobs.audit.one_person import suspected_pairs
+from face128.jobs.audit.one_person import SuspectedPair, suspected_pairs
 from face128.jobs.audit.stranger_risk import StrangerRisk, stranger_risks
 from face128.jobs.photo_quality import PhotoQualities
 from face128.jobs.wording import percent
@@ -86,21 +85,57 @@ def audit(data: bytes, threshold: float | None = None, source: Path = Path("enro
     Raises BadRequest if the file is neither.
     """
     members = UncheckedMembers(data, source)
+    return Audit(source, members, find(members, threshold), stranger_risks(members, threshold))
+
+
+class ReadMembers(Protocol):
+    """Members, and what was wrong with them already as they were read."""
+
+    @property
+    def people(self) -> Sequence[RegNo]: ...
+    @property
+    def findings(self) -> list[Finding]: ...
+    @property
+    def groups(self) -> Sequence[ComparableDescriptors]: ...
+    @property
+    def qualities(self) -> PhotoQualities: ...
+
+
+def find(
+    members: ReadMembers,
+    threshold: float | None = None,
+    *,
+    near_rows: NearRows | None = None,
+    max_pairs: int = MAX_PAIRS,
+    suspects: bool = True,
+) -> list[Finding]:
+    """Everything that is wrong. ``near_rows`` and ``max_pairs`` are those of ``close_pairs``.
+
+    ``suspects``: also look for people who are enrolled twice, beyond the threshold: all are compared with each other.
+    """
     findings = [*members.findings, *_mixed_models(members)]
     for group in members.groups:
         # A threshold is of one model's distances: of the pairs of two it would mean something else.
         limit = group.card.threshold if threshold is None or group.is_pairs else threshold
         # Within retail's own threshold are 15 pairs of different people among 200 members (benchmarks/networks.py).
         all_within = threshold is not None or pair_card(DLIB, group.card) is None
-        findings += _between_people(group, members.people, limit, all_within=all_within)
+        card = group.card
+        suspected = suspected_pairs(group.vectors, group.owners, card.metric, card.cohort_cap) if suspects else []
+        near = close_pairs(group.vectors, group.owners, card.metric, limit, near_rows=near_rows, max_pairs=max_pairs)
+        findings += _between_people(near, suspected, members.people, limit, all_within=all_within)
         findings += _within_people(group, members.people, limit)
         findings += _foreign_photos(group, members.people)
         findings += _origin(group, members.people)
     findings += [
-        Finding("poor_photo", (poor.regNo,), f"{poor.reasons.replace(' ', ', ').replace('_', ' ')}: {poor.advice}")
+        Finding(
+            "poor_photo",
+            (poor.regNo,),
+            f"{poor.reasons.replace(' ', ', ').replace('_', ' ')}: {poor.advice}",
+            photos=(poor.photo,) if poor.photo else (),
+        )
         for poor in members.qualities.poor
     ]
-    return Audit(source, members, _in_order(findings), stranger_risks(members, threshold))
+    return _in_order(findings)
 
 
 def _in_order(findings: list[Finding]) -> list[Finding]:
@@ -119,7 +154,7 @@ def _in_order(findings: list[Finding]) -> list[Finding]:
     return kept_findings
 
 
-def _mixed_models(members: UncheckedMembers) -> Iterator[Finding]:
+def _mixed_models(members: ReadMembers) -> Iterator[Finding]:
     """If not all members who have a descriptor have one of the same network."""
     groups = [group for group in members.groups if not group.is_pairs]
     described = {int(owner) for group in groups for owner in group.owners}
@@ -130,21 +165,22 @@ def _mixed_models(members: UncheckedMembers) -> Iterator[Finding]:
 
 
 def _between_people(
-    group: ComparableDescriptors, people: list[RegNo], limit: float, *, all_within: bool
+    near: list[tuple[int, int, float]],
+    suspected: list[SuspectedPair],
+    people: Sequence[RegNo],
+    limit: float,
+    *,
+    all_within: bool,
 ) -> Iterator[Finding]:
     """``all_within``: also those within ``limit`` who do not look like one person."""
-    card = group.card
-    suspected = {
-        (pair.first, pair.second): pair
-        for pair in suspected_pairs(group.vectors, group.owners, card.metric, card.cohort_cap)
-    }
-    for first, second, apart in close_pairs(group.vectors, group.owners, card.metric, limit):
+    suspects = {(pair.first, pair.second) for pair in suspected}
+    for first, second, apart in near:
         members = people[first], people[second]
         if apart <= DUPLICATE_DISTANCE:
             yield Finding("duplicate", members, "the same descriptor", 0.0)
-        elif all_within or (first, second) in suspected:
+        elif all_within or (first, second) in suspects:
             yield Finding("too_near", members, f"{apart:.3f} apart, within {limit:g}", apart)
-    for pair in suspected.values():
+    for pair in suspected:
         if pair.distance > limit:
             members = people[pair.first], people[pair.second]
             share = percent(max(pair.stranger_risk, LEAST_TOLD_RISK))
@@ -152,24 +188,22 @@ def _between_people(
             yield Finding("perhaps_one_person", members, detail, pair.distance)
 
 
-def _within_people(group: ComparableDescriptors, people: list[RegNo], limit: float) -> Iterator[Finding]:
+def _within_people(group: ComparableDescriptors, people: Sequence[RegNo], limit: float) -> Iterator[Finding]:
     order = np.argsort(group.owners, kind="stable")
     owners, starts = np.unique(group.owners[order], return_index=True)
     for owner, rows in zip(owners.tolist(), np.split(order, starts[1:]), strict=True):
-        if len(rows) < 2:
-            continue
-        first, second = (group.vectors[list(side)] for side in zip(*combinations(rows, 2), strict=True))
-        farthest = float(np.nan_to_num(distances(first, second, group.card.metric), nan=np.inf, posinf=np.inf).max())
-        if farthest > limit:
-            yield Finding("too_far", (people[owner],), f"own photos {farthest:.3f} apart, beyond {limit:g}", farthest)
+        if len(rows) > 1 and (apart := farthest_apart(group.vectors[rows], group.card.metric)) > limit:
+            yield Finding("too_far", (people[owner],), f"own photos {apart:.3f} apart, beyond {limit:g}", apart)
 
 
-def _foreign_photos(group: ComparableDescriptors, people: list[RegNo]) -> Iterator[Finding]:
+def _foreign_photos(group: ComparableDescriptors, people: Sequence[RegNo]) -> Iterator[Finding]:
     """Photos that are not of the person, by the rule of templates: far from the others of the same model."""
     keys = np.stack([group.owners, np.unique(group.models, return_inverse=True)[1]])
     order = np.lexsort(keys[::-1])
     _, starts = np.unique(keys[:, order], axis=1, return_index=True)
     for rows in np.split(order, np.sort(starts)[1:]):
+        if len(rows) < 2:
+            continue
         far, apart = far_from_the_others(group.vectors[rows], group.card.metric, group.card.cohort_cap)
         if not far.any():
             continue
@@ -179,10 +213,10 @@ def _foreign_photos(group: ComparableDescriptors, people: list[RegNo]) -> Iterat
             detail = f"its photos differ, up to {farthest:.3f}, and no majority says which are its own"
         else:
             detail = f"{places}: {farthest:.3f} from the other photos, beyond {group.card.cohort_cap:g}"
-        yield Finding("inconsistent_person", member, detail, farthest)
+        yield Finding("inconsistent_person", member, detail, farthest, tuple(group.places[row] for row in rows[far]))
 
 
-def _origin(group: ComparableDescriptors, people: list[RegNo]) -> Iterator[Finding]:
+def _origin(group: ComparableDescriptors, people: Sequence[RegNo]) -> Iterator[Finding]:
     """Descriptors that look as if another network than the named one had made them. Only for information."""
     if group.card.name not in (DLIB.name, FACEAPI.name):
         return
@@ -207,4 +241,6 @@ def looks_like_faceapi(vectors: Matrix) -> npt.NDArray[np.bool_]:
     for descriptors that were normalised or rounded to two decimals.
     """
     fitted = json.loads(files("face128.jobs.audit").joinpath("origin.json").read_text())
-    return np.asarray(vectors @ fitted["weights"] + fitted["bias"] > 0)
+    blocks = range(0, len(vectors), BLOCK_ROWS)  # each becomes float64: all at once would take twice their memory
+    sums = [vectors[start : start + BLOCK_ROWS] @ fitted["weights"] + fitted["bias"] for start in blocks]
+    return np.concatenate([np.empty(0), *sums]) > 0

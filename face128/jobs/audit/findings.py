@@ -74,6 +74,8 @@ class Finding:
     members: tuple[RegNo | None, ...]
     detail: str
     distance: float | None = None
+    photos: tuple[str, ...] = ()
+    """The places of the photos that it is about, where it is not about all of the member's."""
 
     @property
     def needs_person(self) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from face128.domain import descriptors
-from face128.domain.descriptors import Vector
+from face128.domain.descriptors import Matrix, Vector
 from face128.domain.fusion import fuse
 from face128.domain.members import RegNo
 from face128.domain.model_card import ModelCard, find_card, pair_card
@@ -27,7 +27,7 @@ class ComparableDescriptors:
     """Descriptors of models that may be compared with each other, or pairs of two networks'."""
 
     card: ModelCard
-    vectors: npt.NDArray[np.float64]
+    vectors: Matrix
     """(rows, dimension)"""
     owners: npt.NDArray[np.int64]
     """(rows,) the index of each row's person in UncheckedMembers.people."""

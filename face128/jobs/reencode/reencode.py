@@ -21,11 +21,13 @@ from face128.jobs.photo_quality import PhotoQualities
 from face128.jobs.reencode.again import Again, photograph_again, write_again
 from face128.jobs.reencode.changes import find_waiting
 from face128.jobs.reencode.earlier_list import EarlierList
+from face128.jobs.reencode.job_reports import JobReports
 from face128.jobs.reencode.journal import Entries, Journal, done_sha256
 from face128.jobs.reencode.listing import PhotoListing
 from face128.jobs.reencode.member_templates import with_templates
 from face128.jobs.reencode.output_formats import Writer, write_match_body
-from face128.jobs.reencode.remote_enrolment import RemoteService, check_service, enrol_members
+from face128.jobs.reencode.remote_enrolment import check_service, enrol_members
+from face128.jobs.reencode.remote_service import RemoteService
 from face128.jobs.reencode.result_files import ResultFiles
 from face128.jobs.reencode.results import (
     Counts,
@@ -112,15 +114,16 @@ def reencode(listing: PhotoListing, job: Job) -> Reencoding:
     if job.service:
         check_service(job.service)
     files = ResultFiles.beside(job.out)
-    entries, encoded_now = _encode(listing, job, files)
-    try:
-        return _write(listing, job, files, cards, entries, encoded_now, earlier)
-    except KeyboardInterrupt:
-        Interrupt().announce()
-        raise Stopped(f"All photos are saved in {files.journal}. What comes after them is not complete.") from None
+    with JobReports(job.service) as reports:
+        entries, encoded_now = _encode(listing, job, files, reports)
+        try:
+            return _write(listing, job, files, cards, entries, encoded_now, earlier, reports)
+        except KeyboardInterrupt:
+            Interrupt().announce()
+            raise Stopped(f"All photos are saved in {files.journal}. What comes after them is not complete.") from None
 
 
-def _encode(listing: PhotoListing, job: Job, files: ResultFiles) -> tuple[list[Entries], set[str]]:
+def _encode(listing: PhotoListing, job: Job, files: ResultFiles, reports: JobReports) -> tuple[list[Entries], set[str]]:
     """The journal's results for each engine, and the photos that this run has looked at."""
     sources = {item.photo: item.source for item in listing.photos}
     versions = job.recipe.versions
@@ -128,6 +131,7 @@ def _encode(listing: PhotoListing, job: Job, files: ResultFiles) -> tuple[list[E
     with closing(Journal(files.journal, versions)) as journal:
         limits, reads_here = job.recipe.limits, job.backend.reads_here
         waiting = find_waiting(sources, journal.entries, limits, reads_here=reads_here)
+        reports.begin("encoding", len(sources), done=len(sources) - len(waiting))
         if waiting:
             job.recipe.load()  # in this process too: wrong settings show before any work begins
             with Interrupt() as interrupt, Progress("Encoding photos", len(sources)) as bar:
@@ -145,6 +149,7 @@ def _encode(listing: PhotoListing, job: Job, files: ResultFiles) -> tuple[list[E
                         bar.advance()
                     else:
                         bar.found_done()
+                    reports.add(next((result.code for result in results if result.code), None))
             journal.sync()
             if interrupt.requested:
                 interrupt.announce()
@@ -177,6 +182,7 @@ def _write(
     entries: list[Entries],
     encoded_now: set[str],
     earlier: EarlierList,
+    reports: JobReports,
 ) -> Reencoding:
     members, failures = group_by_member(listing, cards, entries)
     counts, qualities = count_photos(members, failures, encoded_now), photo_qualities(members)
@@ -204,7 +210,7 @@ def _write(
         written_counts[column.path], by_column = column.write(described, files.written)
         refused += [failure for failure in by_column if failure not in [*failures, *refused]]
     if job.service:
-        enrolled_count, by_service = enrol_members(job.service, members, files.posted)
+        enrolled_count, by_service = enrol_members(job.service, members, files.posted, reports)
         refused += by_service
     failures += refused
     write_failures(files.failed, failures)

@@ -6,8 +6,7 @@ import hashlib
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
@@ -16,11 +15,12 @@ from urllib.parse import quote
 
 import httpx
 
-from face128.domain.collection import DEFAULT_COLLECTION
 from face128.domain.members import RegNo
-from face128.errors import BadRequest, ConfigurationError, Face128Error
+from face128.errors import ConfigurationError, Face128Error
 from face128.jobs.execution.photo_task import read_photo
 from face128.jobs.reencode.advice import ADVICE
+from face128.jobs.reencode.job_reports import JobReports
+from face128.jobs.reencode.remote_service import RemoteService
 from face128.jobs.reencode.results import EncodedMember, PhotoFailure
 from face128.terminal.progress import Progress
 
@@ -32,25 +32,6 @@ MAX_RETRY_AFTER_S = 60
 REQUEST_TIMEOUT_S = 300  # for the response to four photos
 CONCURRENT_MEMBERS = 4  # the service encodes on all its cores
 CHECK_TIMEOUT_S = 20
-
-
-@dataclass(frozen=True)
-class RemoteService:
-    url: str
-    key: str | None
-    terms: Mapping[str, str] = field(default_factory=dict)
-    """The fields expires_at and consent that each enrolment sends."""
-    collection: str = DEFAULT_COLLECTION
-    """That of the key, unless one is named."""
-
-    def __post_init__(self) -> None:
-        if not self.url.startswith(("http://", "https://")):
-            raise BadRequest(f"--post {self.url} is not the URL of a service, such as http://127.0.0.1:8000")
-
-    @property
-    def headers(self) -> dict[str, str]:
-        named = {"X-API-Key": self.key, "X-Face-Collection": self.collection}
-        return {name: value for name, value in named.items() if value}
 
 
 def check_service(service: RemoteService) -> None:
@@ -67,7 +48,7 @@ def check_service(service: RemoteService) -> None:
 
 
 def enrol_members(
-    service: RemoteService, members: list[EncodedMember], done_file: Path
+    service: RemoteService, members: list[EncodedMember], done_file: Path, reports: JobReports
 ) -> tuple[int, list[PhotoFailure]]:
     """Enrol every member who has photos, replacing what was enrolled before.
 
@@ -78,6 +59,7 @@ def enrol_members(
     done = set(done_file.read_text(errors="replace").split()) if done_file.exists() else set()
     with_photos = [member for member in members if member.photos]
     failed_by_place: dict[int, list[PhotoFailure]] = {}
+    reports.begin("enrolling", len(with_photos))
     # The service might close a connection at the moment in which it is used again.
     limits = httpx.Limits(max_keepalive_connections=0)
     with (
@@ -88,7 +70,9 @@ def enrol_members(
         for place, (failed, fingerprint) in _in_threads(partial(_enrol, client, service, done), with_photos):
             bar.advance()
             failed_by_place[place] = failed
-            if not any(failure.code != "too_many_images" for failure in failed) and fingerprint not in done:
+            refused_by = [failure.code for failure in failed if failure.code != "too_many_images"]
+            reports.add(refused_by[0] if refused_by else None)
+            if not refused_by and fingerprint not in done:
                 file.write(fingerprint + "\n")
                 file.flush()
     failures = [failure for place in sorted(failed_by_place) for failure in failed_by_place[place]]

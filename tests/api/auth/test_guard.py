@@ -71,6 +71,8 @@ ROUTES = {
     ("GET", "/records/{record_id}"): "gallery",
     ("GET", "/collections"): "gallery",
     ("GET", "/decisions"): "gallery",
+    ("GET", "/jobs"): "gallery",
+    ("PUT", "/jobs/{job_id}"): "gallery",
     ("GET", "/people"): "gallery",
     ("GET", "/people/{user_id}"): "gallery",
     ("PATCH", "/people/{user_id}"): "gallery",

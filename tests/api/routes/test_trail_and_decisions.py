@@ -186,6 +186,7 @@ def test_decisions_are_paged_and_filtered(served: Served) -> None:
     for parameters, belongs in (
         ({"verdict": "no"}, lambda each: each["verdict"] == "no"),
         ({"user_id": "1"}, lambda each: each["user_id"] == "1"),
+        ({"kind": "verify"}, lambda each: each["kind"] == "verify"),
         ({"user_id": "1", "verdict": "yes"}, lambda each: (each["user_id"], each["verdict"]) == ("1", "yes")),
     ):
         expected = [each for each in everything["decisions"] if belongs(each)]
@@ -199,6 +200,7 @@ def test_decisions_are_paged_and_filtered(served: Served) -> None:
         {"since": "1"},
         {"until": "2026-11-30T00:00:00"},
         {"verdict": "maybe"},
+        {"kind": "maybe"},
         {"limit": "0"},
     ):
         assert served.ask("door", "GET", "/decisions", params=wrong).status_code == 422

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from encrypted_galleries import Place, files_in, in_clear, in_folder, people_nobody_else_has
+from encrypted_galleries import Place, dump, files_in, in_clear, in_folder, people_nobody_else_has
 
 from face128.domain.decision_rule import Rule
 from face128.domain.model_card import DLIB, RETAIL
@@ -149,8 +149,12 @@ def kept(request: pytest.FixtureRequest, tmp_path: Path, new_database: Callable[
 
 
 @pytest.mark.parametrize("encrypted", [True, False])
-def test_no_file_has_a_window_of_a_descriptor_or_a_name(kept: tuple[Place, Path], encrypted: bool) -> None:
-    """Database, write-ahead log, journal, binary log, temporary files: while it is open, and after its end."""
+def test_no_file_has_a_window_of_a_descriptor_or_a_name(
+    kept: tuple[Place, Path], encrypted: bool, tmp_path: Path
+) -> None:
+    """Database, write-ahead log, journal, binary log, temporary files: while it is open, and after its end. And what
+    the database's own program dumps.
+    """
     place, folder = kept
     begin = time.time()
     seed = 1 if encrypted else 2  # the same server has both
@@ -167,3 +171,7 @@ def test_no_file_has_a_window_of_a_descriptor_or_a_name(kept: tuple[Place, Path]
         found = in_clear(files_in(folder, begin), people, texts) if encrypted else set()
     found |= in_clear(files_in(folder, begin), people, texts)
     assert found == (set() if encrypted else {"a descriptor", *texts})
+    (tmp_path / "dumped").mkdir()
+    for number, url in enumerate([place.url, place.keystore_url] if encrypted else [place.url]):
+        (tmp_path / "dumped" / str(number)).write_bytes(dump(url))
+    assert in_clear(files_in(tmp_path / "dumped"), people, texts) == found
