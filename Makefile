@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-nestjs faceapi check fuzz bench lock audit licences docker check-image clean
+.PHONY: help install run test test-nestjs faceapi check fuzz bench lock audit licences dist docker check-image clean
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -48,6 +48,10 @@ licences: $(VENV)/.release ## List the licences of the packages in requirements.
 	$(PYTHON) -m venv $(VENV)/image
 	$(VENV)/image/bin/python -m pip install --quiet --require-hashes -r requirements.lock
 	$(BIN)/pip-licenses --python=$(VENV)/image/bin/python --from=mixed --format=markdown
+
+dist: $(VENV)/.release ## Build wheel, sdist, npm packages and SBOMs of the last commit, and check them; needs Node.
+	cd clients && npm ci --silent && npm run build --silent
+	$(BIN)/python release/build.py
 
 docker: ## Build the image face128.
 	docker build -t face128 .

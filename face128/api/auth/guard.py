@@ -74,7 +74,7 @@ class Guard:
         return key
 
     def key_with_hash(self, sha256: str) -> ApiKey | None:
-        """The key with this SHA-256, in hex; None if the settings have it no more."""
+        """The key with this SHA-256, in hex; None if the settings do not have it."""
         return next((key for key in self._keys if key.digest.hex() == sha256), None)
 
 

@@ -78,7 +78,7 @@ async def _end_session(request: Request) -> None:
 
 
 async def _session_key(request: Request) -> ApiKey | None:
-    """The key of the session; None if there is none, or if the settings have the key no more."""
+    """The key of the session; None if there is none, or if the settings do not have its key any more."""
     token = request.cookies.get(COOKIE)
     if not token:
         return None

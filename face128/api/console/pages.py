@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 from fastapi.routing import APIRoute
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -89,8 +89,6 @@ def error_answer(request: Request, error: Face128Error) -> Response:
     """What the API would answer, as a page; without a session, the way to sign in."""
     metrics_of(request).count_error(error.code)
     if request.headers.get("accept", "").startswith(("application/json", "text/event-stream")):
-        from fastapi.responses import JSONResponse
-
         body = error.body() | {"error": error_sentence(request, error)}
         return JSONResponse(body, error.status, headers=HEADERS | error_headers(error))
     if isinstance(error, Unauthorized) and request.method == "GET":
