@@ -73,7 +73,7 @@ def build_from_commit(folder: Path, epoch: str) -> list[Path]:
 
 
 def normalise(sdist: Path, epoch: int) -> None:
-    """setuptools writes the times of the files, their owner, and the present time into an sdist."""
+    """Setuptools writes the times of the files, their owner, and the present time into an sdist."""
     with tarfile.open(sdist) as tar:
         members = [(member, tar.extractfile(member)) for member in tar.getmembers()]
         entries = [(member, file.read() if file else b"") for member, file in members]
