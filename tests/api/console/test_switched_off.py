@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 
+import httpx
 import pytest
 from serving import environment, serving
 
@@ -33,17 +35,17 @@ def test_a_service_without_it_has_no_route_and_loads_no_module_of_it() -> None:
     assert "'/console'" in done.stdout
 
 
-@pytest.mark.parametrize("path", ["/console", "/console/", "/console/sign-in", "/console/static/0/console.css"])
-def test_it_is_not_found(path: str, without: object) -> None:
-    for method in ("GET", "POST"):
-        answer = without.request(method, path)  # type: ignore[attr-defined]
-        assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
-
-
 @pytest.fixture(scope="module")
-def without() -> object:
+def without() -> Iterator[httpx.Client]:
     with serving(FACE128_ENGINES="fake", FACE128_CONSOLE="0") as client:
         yield client
+
+
+@pytest.mark.parametrize("path", ["/console", "/console/", "/console/sign-in", "/console/static/0/console.css"])
+def test_it_is_not_found(without: httpx.Client, path: str) -> None:
+    for method in ("GET", "POST"):
+        answer = without.request(method, path)
+        assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 
 
 @pytest.mark.parametrize(
