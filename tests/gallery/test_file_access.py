@@ -85,10 +85,10 @@ def test_a_full_disk_is_named_and_nothing_is_enrolled_until_there_is_room(tmp_pa
         fill(tmp_path / "ballast")
         until(lambda: answered(client, "gallery_full"))
         answers = [create_record(client, fake_photo(number), f"Person {number}") for number in range(100, 110)]
-        # The log's file may have room for one or two. Whoever is acknowledged is stored.
+        # The log's file may have room for a few. Whoever is acknowledged is stored.
         accepted = [answer.status_code for answer in answers].count(200)
         refused = [(answer.status_code, answer.json()["code"]) for answer in answers[accepted:]]
-        assert accepted <= 2
+        assert accepted <= 4
         assert set(refused) == {(503, "gallery_full")}
         assert client.get("/records").json()["total_count"] == 1 + accepted
         found = client.post("/records/match", files={"image": fake_photo(1)}).json()
