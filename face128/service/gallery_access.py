@@ -190,7 +190,8 @@ class GalleryAccess:
         sizes = await access.run(lambda gallery: gallery.sizes())
         faces = ", ".join(f"{count} faces of {model}" for model, count in sizes.items())
         log.info("the %s has %s", f"collection {name}" if name else "gallery", faces or "no faces")
-        if self._settings.decision == "cohort":
+        rule = self._settings.rule
+        if rule.name == "cohort" or rule.reviews:  # each decision needs the stranger risk: the first must not wait
             tail = self._settings.tail
             while not (self._closing or await access.run(lambda gallery: gallery.build_cohorts(BUILD_POLL_S, tail))):
                 pass
