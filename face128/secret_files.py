@@ -13,16 +13,16 @@ from pydantic_settings import PydanticBaseSettingsSource
 
 from face128.errors import ConfigurationError
 
-SECRETS = {
-    "api_keys": ("FACE128_API_KEYS", "FACE128_API_KEY", "API_KEY"),
-    "post_key": ("FACE128_POST_KEY",),
-    "database_url": ("FACE128_DATABASE_URL",),
-    "milvus_uri": ("FACE128_MILVUS_URI",),
-    "keystore_url": ("FACE128_KEYSTORE_URL",),
-}
-"""The settings that may stand in a file, with their variables. FACE128_GALLERY_KEY_FILE is a setting of its own."""
 SUFFIX = "_FILE"
-FILE_VARIABLES = tuple(name + SUFFIX for names in SECRETS.values() for name in names)
+SECRETS = {
+    "api_keys": ("FACE128_API_KEYS_FILE", "FACE128_API_KEY_FILE", "API_KEY_FILE"),
+    "post_key": ("FACE128_POST_KEY_FILE",),
+    "database_url": ("FACE128_DATABASE_URL_FILE",),
+    "milvus_uri": ("FACE128_MILVUS_URI_FILE",),
+    "keystore_url": ("FACE128_KEYSTORE_URL_FILE",),
+}
+"""The settings that may stand in a file, with what names it. FACE128_GALLERY_KEY_FILE is a setting of its own."""
+FILE_VARIABLES = tuple(name for names in SECRETS.values() for name in names)
 MAX_FILE_BYTES = 64 * 1024
 
 
@@ -31,10 +31,10 @@ class SecretFiles(PydanticBaseSettingsSource):
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         for name in SECRETS.get(field_name, ()):
-            if path := os.environ.get(name + SUFFIX):
-                if os.environ.get(name):
-                    raise ConfigurationError(f"Set only one of {name} and {name}{SUFFIX}.")
-                return _read(path, name + SUFFIX), field_name, False
+            if path := os.environ.get(name):
+                if os.environ.get(name.removesuffix(SUFFIX)):
+                    raise ConfigurationError(f"Set only one of {name.removesuffix(SUFFIX)} and {name}.")
+                return _read(path, name), field_name, False
         return None, field_name, False
 
     def __call__(self) -> dict[str, Any]:

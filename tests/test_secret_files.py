@@ -27,7 +27,9 @@ def test_every_secret_may_stand_in_a_file() -> None:
     assert secret - {"gallery_key", "gallery_key_command"} | {"api_keys"} == SECRETS.keys()
 
 
-@pytest.mark.parametrize(("setting", "variable"), [(s, v) for s, names in SECRETS.items() for v in names])
+@pytest.mark.parametrize(
+    ("setting", "variable"), [(s, name.removesuffix("_FILE")) for s, names in SECRETS.items() for name in names]
+)
 def test_the_value_is_that_of_the_variable(
     setting: str, variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
