@@ -6,6 +6,7 @@ import os
 import shutil
 import sqlite3
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -21,7 +22,9 @@ from face128.domain.model_card import DLIB
 from face128.domain.probe import Probe
 from face128.errors import DatabaseUnavailable
 from face128.gallery.gallery import Gallery
+from face128.gallery.storage import sqlite_file
 from face128.gallery.storage.database import REOPEN_AFTER_S
+from face128.gallery.storage.sqlite_file import SqliteFile
 from face128.service.gallery_access import CHECK_INTERVAL_S
 
 NOTICED_WITHIN_S = 5.0
@@ -168,6 +171,53 @@ def until_ready(client: httpx.Client, code: str | None, timeout_s: float = 60) -
             return answer
         assert time.monotonic() < deadline, answer.text
         time.sleep(0.1)
+
+
+def test_of_two_threads_that_look_at_once_the_slower_takes_the_file_for_no_older_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "gallery.sqlite"
+    Gallery(f"sqlite:///{path}").close()
+    file = SqliteFile(str(path))
+    has_read, goes_on = threading.Event(), threading.Event()
+
+    class SlowClosing(closing):  # type: ignore[type-arg]
+        def __exit__(self, *details: object) -> None:
+            super().__exit__(*details)
+            if threading.current_thread().name == "slow":
+                has_read.set()
+                goes_on.wait(NOTICED_WITHIN_S)
+
+    with closing(sqlite3.connect(path, isolation_level=None)) as writer:
+
+        def change() -> None:
+            writer.execute("UPDATE state SET version = version + 1")
+            writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+        change()
+        known = writer.execute("SELECT gallery_id, version FROM state").fetchone()
+        file.check(known)
+        monkeypatch.setattr(sqlite_file, "closing", SlowClosing)
+        errors: list[BaseException] = []
+
+        def look() -> None:
+            try:
+                file.check(known)
+            except DatabaseUnavailable as error:
+                errors.append(error)
+
+        slow, fast = (threading.Thread(target=look, name=name) for name in ("slow", "fast"))
+        change()
+        slow.start()
+        assert has_read.wait(NOTICED_WITHIN_S)
+        change()
+        fast.start()
+        fast.join(0.5)  # it may wait for the other
+        goes_on.set()
+        for thread in (slow, fast):
+            thread.join(NOTICED_WITHIN_S)
+            assert not thread.is_alive()
+    assert errors == []
 
 
 def test_a_running_service_names_it_and_serves_what_comes_instead(tmp_path: Path) -> None:

@@ -104,10 +104,11 @@ def seal_faces(connection: sa.Connection, owners: Mapping[int, str]) -> int:
     return count
 
 
-def renew_keys(connection: sa.Connection, key_ids: Collection[str]) -> None:
+def renew_keys(connection: sa.Connection, key_ids: Collection[str], version: int) -> None:
     """After faces with these keys were deleted: seal what is left of them by new keys, and have these destroyed.
 
-    They are destroyed after the commit, by ``destroying.destroy_keys``.
+    They are destroyed after the commit, by ``destroying.destroy_keys``. What is sealed anew counts as changed in this
+    version: whoever has just read the old rows finds no key for them any more, and reads the new ones.
     """
     vault = vault_of(connection)
     if vault is None:
@@ -118,6 +119,8 @@ def renew_keys(connection: sa.Connection, key_ids: Collection[str]) -> None:
         new = dict(zip(left, new_keys(connection, vault, len(left)), strict=True)) if left else {}
         if new:
             _seal_again(connection, vault, faces.c.key_id.in_(left), new)
+            sealed_anew = faces.c.key_id.in_([key_id for key_id, _ in new.values()]) & in_collection(connection)
+            connection.execute(sa.update(faces).where(sealed_anew).values(version=version))
         note_for_destruction(connection, block)
 
 

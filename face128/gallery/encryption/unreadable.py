@@ -33,6 +33,14 @@ class Unreadable:
             listener().unreadable_faces("erased", len(self.erased))
             log.warning("the gallery: %d rows of erased people are left out: their keys were destroyed", len(new))
 
+    def note_opened(self, ids: Iterable[int]) -> None:
+        """Of rows that were sealed by a new key, just when they were to be opened by the old one."""
+        if self.erased:  # hardly ever
+            with self._lock:
+                before, self.erased = self.erased, self.erased.difference(ids)
+            if before != self.erased:
+                listener().unreadable_faces("erased", len(self.erased))
+
     def note_damaged(self, face_id: int) -> None:
         with self._lock:
             known = face_id in self.damaged

@@ -10,6 +10,7 @@ from face128.gallery.rows.space_rows import erased_ids
 from face128.gallery.rows.stored_rows import readable, unreadable_ids
 from face128.gallery.search.follower import Follower
 from face128.gallery.search.index import Ids
+from face128.gallery.storage.blocks import in_blocks
 from face128.gallery.storage.tables import faces, in_collection
 
 READ_ROWS = 10_000  # at a time
@@ -70,12 +71,17 @@ class FaceIds(Follower):
         self._left_out: frozenset[int] = frozenset()
 
     def catch_up(self, connection: sa.Connection) -> int:
-        """As every Follower; faces that cannot be opened are left out from when that is known."""
+        """As every Follower; faces that cannot be opened are left out while that is so."""
         version = super().catch_up(connection)
         unreadable = unreadable_ids(connection)
-        if unreadable != self._left_out:
+        if unreadable != self._left_out and version == self._version:
+            opened = [
+                _read_ids(connection, faces.c.id.in_(block) & in_collection(connection))
+                for block in in_blocks(self._left_out - unreadable)
+            ]
             with self._lock.writing():
                 self._ids.remove(np.array(sorted(unreadable), np.int64))
+                self._ids.add(np.concatenate([np.empty(0, np.int64), *opened]))
                 self._left_out = unreadable
         return version
 

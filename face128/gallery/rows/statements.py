@@ -270,7 +270,7 @@ def erase_faces(connection: sa.Connection, condition: sa.ColumnElement[bool]) ->
         complete_from = version - MAX_LISTED_VERSIONS
         connection.execute(sa.delete(faces).where(condition))
         people.forget_gone(connection, {record.person.user_id for record in records})
-        renew_keys(connection, {row.key_id for row in rows if row.key_id is not None})
+        renew_keys(connection, {row.key_id for row in rows if row.key_id is not None}, version)
         connection.execute(sa.insert(erased), [{"face_id": row.id, "version": version} for row in rows])
         connection.execute(sa.delete(erased).where(erased.c.version <= complete_from))
         outdated = state.c.complete_from < complete_from

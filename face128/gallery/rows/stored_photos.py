@@ -60,6 +60,7 @@ def opened_descriptors(connection: sa.Connection, rows: Iterable[Sequence[Any]])
             vault.unreadable.note_damaged(face_id)
         else:
             found.append((face_id, model, clear))
+    vault.unreadable.note_opened(row[0] for row in found)
     return found
 
 
@@ -73,15 +74,15 @@ def opened_photos(connection: sa.Connection, photos: Sequence[SealedPhoto]) -> I
     for face_id, stored, owner, key_id in photos:
         if key_id is None:
             yield face_id, stored, tokens(vault, collection, owner)
-        elif face_id in known:
-            continue
         elif not asked:
-            yield face_id, stored, owner
+            if face_id not in known:
+                yield face_id, stored, owner
         elif (key := keys[key_id]) is None:
             vault.unreadable.note_erased([face_id])
         elif (clear := _open_all(open_one, key, owner, stored)) is None:
             vault.unreadable.note_damaged(face_id)
         else:
+            vault.unreadable.note_opened([face_id])
             yield face_id, clear, owner
 
 

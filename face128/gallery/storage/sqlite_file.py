@@ -51,6 +51,7 @@ class SqliteFile:
         self.path = Path(path)
         self._uri = f"file:{quote(str(self.path.absolute()))}"
         self._content: tuple[int, int] | None = None  # the time and size of the file whose content was checked last
+        self._checking = threading.Lock()
         self._checkpointed: State | None = None
         self._verified: tuple[int, int] | None = None
         self._holder: sqlite3.Connection | None = None
@@ -102,8 +103,9 @@ class SqliteFile:
             raise GalleryReplaced()
         content = (now.st_mtime_ns, now.st_size)
         if known and content != self._content:
-            self._check_content(known, shrunk=self._content is not None and now.st_size < self._content[1])
-            self._content = content
+            with self._checking:  # else a slower thread would take what it has read for older than it was
+                self._check_content(known, shrunk=self._content is not None and now.st_size < self._content[1])
+                self._content = content
 
     def check_writable(self) -> None:
         """Raise GalleryReadOnly where the file must not be written, even if connections that are open still could."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from encrypted_galleries import KEY, Place, in_folder, people_nobody_else_has
-from people import enrol, matched_reg_no
+from people import enrol, matched_reg_no, space_search
 
 from face128.domain.model_card import DLIB, RETAIL
 from face128.errors import NotFound
@@ -20,6 +20,7 @@ from face128.gallery.gallery import Gallery
 from face128.gallery.rows import statements
 from face128.gallery.rows.records import NewFace, Person
 from face128.gallery.rows.stored_rows import stored_as
+from face128.gallery.search.index_sync import FaissIndexSync
 from face128.gallery.storage.tables import faces, key_destructions
 from face128.gallery.transfer.exporting import statistics
 
@@ -150,3 +151,20 @@ def test_a_destroyed_key_is_in_no_file_of_the_keystore(sqlite_place: Place, tmp_
         gallery.erase_user("1")
         assert not any(wrapped in path.read_bytes() for path in tmp_path.glob("keys.sqlite*"))
     assert KEY not in "".join(path.name for path in tmp_path.iterdir())
+
+
+def test_nobody_is_lost_who_gets_a_new_key_while_their_old_rows_are_being_read(sqlite_place: Place) -> None:
+    with closing(sqlite_place.open()) as gallery, closing(sqlite_place.open()) as reader:
+        faces_of = [NewFace(PEOPLE[0] + i / 1000, bytes([i])) for i in range(3)]
+        records = gallery.enrol(Person("Karl", "7"), faces_of, DLIB)
+        index = space_search(reader).index
+        assert isinstance(index, FaissIndexSync)
+        with reader.database.reading() as connection:
+            statements.current_version(connection)  # the transaction sees the gallery from here on
+            gallery.erase_record(records[0].id)
+            index.catch_up(connection)  # the keys of the rows that it reads are destroyed
+        assert index.sizes() == {}
+        assert matched_reg_no(reader, PEOPLE[0] + 2 / 1000) == "7"
+        assert reader.page(0, 9)[0] == len(reader.page(0, 9)[1]) == statistics(reader)["faces"] == 2
+        assert reader.details()["encryption"] == {"faces_in_clear": 0, "erased_faces": 0, "damaged_faces": 0}
+        assert index.sizes() == {DLIB.name: 2}

@@ -54,7 +54,8 @@ def test_it_answers_and_tells_what_is_wrong(tmp_path: Path) -> None:
         assert 'face128_gallery_unreadable_faces{reason="damaged"} 1.0' in service.get("/metrics").text
         done = face128("gallery", "encrypt", **settings)
         assert done.returncode == 0, done.stderr
-        assert service.post("/match", json={"descriptor": PEOPLE[0].tolist()}).json()["regNo"] == "0"
+        answer = service.post("/match", json={"descriptor": PEOPLE[0].tolist()}).json()
+        assert answer.get("regNo") == "0", answer
         assert service.delete(f"/records/{record_id}").status_code == 200
     told = face128("gallery", "stats", "--json", **settings)
     assert json.loads(told.stdout)["encryption"]["damaged"] == [damaged]
