@@ -31,7 +31,7 @@ from face128.gallery.details import details
 from face128.gallery.enrolment.duplicates import Comparison
 from face128.gallery.enrolment.enrolment import store
 from face128.gallery.erasing import Eraser, Erasure
-from face128.gallery.one_to_one import NO_PERSON, Verification, verify
+from face128.gallery.one_to_one import NO_PERSON, Verification, nearest_photos, verify
 from face128.gallery.open_collections import OpenCollections
 from face128.gallery.pages import Pages
 from face128.gallery.people.purge import Purger
@@ -291,6 +291,11 @@ class Gallery:
         check_text("user_id", user_id)
         with self.database.reading() as connection:
             return verify(connection, user_id, probe.spaces(self.decision_models), thresholds, self._template)
+
+    def nearest_photos(self, user_id: str, other: str, thresholds: Thresholds = NONE) -> Verification | None:
+        """How near the nearest two photos of two people are: see ``one_to_one.nearest_photos``."""
+        with self.database.reading() as connection:
+            return nearest_photos(connection, user_id, other, self.decision_models, thresholds)
 
     def examine(self) -> None:
         """Open every row, so that ``details`` knows which cannot be opened; nothing to do where none is sealed."""

@@ -57,6 +57,22 @@ def test_with_each_template_a_match_and_a_verification_agree_to_the_last_bit(
     assert (max(distances) > 0.45) == (template == "mean")  # three synthetic faces of a person are far from their mean
 
 
+def test_two_people_are_as_near_as_their_nearest_photos(gallery: Gallery) -> None:
+    photos = synthetic(7).astype(np.float64)
+    enrol(gallery, "one", photos[:3], force=True)
+    enrol(gallery, "other", photos[3:7], force=True)
+    exact = min(distance(one, other, "euclidean") for one in photos[:3] for other in photos[3:7])
+    there, back = gallery.nearest_photos("one", "other"), gallery.nearest_photos("other", "one")
+    assert there is not None
+    assert back is not None
+    assert (there.distance, there.threshold, there.verified) == (exact, 0.38, exact <= 0.38)
+    assert back.distance == exact
+    gallery.enrol(Person("A", "third"), [NewFace(photos[0], b"photo")], FAKE, force=True)
+    assert gallery.nearest_photos("one", "third") is None
+    with pytest.raises(NotFound):
+        gallery.nearest_photos("one", "nobody")
+
+
 def test_a_record_s_person_is_its_name_and_a_user_is_their_id(gallery: Gallery) -> None:
     first = add_record(gallery, "John Doe", OBAMA)
     add_record(gallery, "John Doe", BIDEN, force=True)

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 from urllib.parse import quote, urljoin
 
 import httpx
+import numpy as np
 import pytest
 from console_service import SITE, Console, console_service
 from fake_photos import create_record, fake_photo
 from html_pages import HtmlPage
+from people import at_distance, photo_descriptor
+from people import enrol as store
+
+from face128.gallery.gallery import Gallery
 
 PEOPLE = 101  # two pages and one person
 LATER = "2099-01-31T06:30:00Z"
@@ -18,8 +24,14 @@ ODD_ID = "a/b?c&d=é#%2F..+ \u202e{x}"
 
 
 @pytest.fixture(scope="module")
-def console() -> Iterator[Console]:
-    with console_service(FACE128_ENGINES="fake", FACE128_REQUIRE_CONSENT="1") as console:
+def database_url(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return f"sqlite:///{tmp_path_factory.mktemp('gallery')}/people.sqlite"
+
+
+@pytest.fixture(scope="module")
+def console(database_url: str) -> Iterator[Console]:
+    settings = {"FACE128_ENGINES": "fake", "FACE128_REQUIRE_CONSENT": "1", "FACE128_DATABASE_URL": database_url}
+    with console_service(**settings) as console:
         yield console
 
 
@@ -189,6 +201,22 @@ def test_a_merge_is_shown_before_it_is_done(api: httpx.Client, client: httpx.Cli
     for wrong, status in (("twice-2", 422), ("nobody", 404)):
         assert client.get("/console/person/merge", params={"id": "twice-2", "into": wrong}).status_code == status
         assert client.post("/console/person/merge", data={"id": "twice-2", "into": wrong}).status_code == status
+
+
+def test_a_merge_says_how_near_the_two_are(database_url: str, api: httpx.Client, client: httpx.Client) -> None:
+    names = ("obama-2012.jpg", "obama-2009.jpg", "biden-2010.jpg")
+    obama, obama_too, biden = map(photo_descriptor, names)
+    with closing(Gallery(database_url)) as gallery:  # beside the service: its fake engine's faces have no threshold
+        store(gallery, "near-1", [obama, at_distance(obama, 0.9)], force=True)
+        store(gallery, "near-2", [obama_too, at_distance(biden, 0.4)], force=True)
+        store(gallery, "near-3", biden, force=True)
+    enrol(api, "near-4", 15)
+    for other, words in (
+        ("near-2", f"{np.linalg.norm(obama.astype(float) - obama_too):.3f} apart, within the threshold of 0.380"),
+        ("near-3", f"{np.linalg.norm(obama.astype(float) - biden):.3f} apart, more than the threshold of 0.380"),
+        ("near-4", "cannot be compared"),
+    ):
+        assert words in read(client, "/console/person/merge", id="near-1", into=other).text
 
 
 def test_a_record_is_a_person_whose_namesakes_are_named(api: httpx.Client, client: httpx.Client) -> None:

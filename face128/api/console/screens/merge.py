@@ -33,7 +33,8 @@ async def merge_page(
         if into == id:
             raise InvalidRequest("A person cannot be merged into themselves.", field="into")
         other = await people.read_person(into, access)
-        return page(request, "people/merge.html", screen="people", person=person, other=other)
+        nearest = await access.run(lambda gallery: gallery.nearest_photos(id, into))
+        return page(request, "people/merge.html", screen="people", person=person, other=other, nearest=nearest)
     found = await people.list_people(access, after, PAGE_OTHERS, q)
     return page(
         request,
