@@ -10,30 +10,22 @@ the centre of the photo counts, as in LFW's protocol. ``--descriptors`` stores t
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.harness import LFW
+from benchmarks.lfw_descriptors import Array, add_descriptor_options, lfw_descriptors
 from face128.domain.decision_rule import Rule, Tail
 from face128.domain.model_card import DLIB
-from face128.encoding.passes import Passes, with_passes
-from face128.engines.dlib.engine import DlibEngine
-from face128.engines.dlib.weight_files import find_weights
 from face128.matching.cohort_score import descriptor_lengths
 from face128.matching.conformal import Cohort
 from face128.matching.fast_distances import approximate_distances
 from face128.matching.outcome import NEARLY_AS_NEAR
 from face128.matching.tails import members_needed
-from face128.photos.photo import Limits, open_photo
-
-Array = npt.NDArray[np.float64]
 
 Mask = npt.NDArray[np.bool_]
 
@@ -186,25 +178,6 @@ def _distances(probes: Array, gallery: Array) -> Array:
     return np.array([approximate_distances(gallery, probe, "euclidean") for probe in probes])
 
 
-def describe_faces(
-    files: Sequence[Path], detection: Literal["fast", "exact"] = "exact", passes: Passes = "one"
-) -> tuple[Array, npt.NDArray[np.str_]]:
-    """The descriptor of each photo with a face, and the person: the name of its folder."""
-    engine = with_passes(DlibEngine(find_weights(), detection=detection), passes)
-    limits = Limits(12 * 2**20, 50_000_000)
-
-    def describe(file: Path) -> npt.NDArray[np.float32] | None:
-        photo = open_photo(file.read_bytes(), limits)
-        size = np.array([photo.width, photo.height])
-        faces = sorted(engine.detect(photo), key=lambda f: np.abs(np.add(f.box[:2], f.box[2:]) - size).sum())
-        return engine.describe(engine.crop(photo, faces[:1]))[0] if faces else None
-
-    with ThreadPoolExecutor() as pool:
-        described = list(pool.map(describe, files))
-    with_face = [(d, file.parent.name) for d, file in zip(described, files, strict=True) if d is not None]
-    return np.array([d for d, _ in with_face], np.float64), np.array([name for _, name in with_face])
-
-
 def print_table(results: list[dict[str, list[float]]], columns: list[str]) -> None:
     """Print the means over the seeds, in percent, and the standard error of the last column."""
     print(f"{'':55}" + "".join(f"{column:>16}" for column in [*columns, "± of the last"]))
@@ -217,19 +190,9 @@ def print_table(results: list[dict[str, list[float]]], columns: list[str]) -> No
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=20, help="galleries of each size (default 20)")
-    parser.add_argument(
-        "--descriptors", type=Path, help="read the descriptors from this file; write it if it does not exist"
-    )
-    parser.add_argument("--passes", choices=get_args(Passes), default="one", help="how a photo is described")
+    add_descriptor_options(parser)
     options = parser.parse_args()
-    if not LFW.exists():
-        raise SystemExit("Skipped: ../shared/data/lfw-view1 is missing.")
-    if options.descriptors and options.descriptors.exists():
-        vectors, names = (np.load(options.descriptors)[key] for key in ("vectors", "names"))
-    else:
-        vectors, names = describe_faces(sorted(LFW.rglob("*.jpg")), passes=options.passes)
-        if options.descriptors:
-            np.savez(options.descriptors, vectors=vectors, names=names)
+    vectors, names = lfw_descriptors(options)
     print(f"{len(vectors)} photos of {len(np.unique(names))} people, {options.seeds} galleries of each size")
     for members in SIZES:
         drawn = [draw(names, members, seed) for seed in range(options.seeds)]

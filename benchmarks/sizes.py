@@ -104,13 +104,15 @@ def table(rows: dict[str, Row]) -> str:
     return "\n".join(lines)
 
 
-def write_members(file: Path, size: int) -> None:
+def write_members(file: Path, size: int, first: int = 0) -> None:
+    """``size`` of them from the number ``first`` on, which is a multiple of BLOCK_PEOPLE."""
     with file.open("w") as out:
         out.write(f'{{"model": {json.dumps(DLIB.name)}, "enrolled": [')
-        for start in range(0, size, BLOCK_PEOPLE):
-            for number, vector in enumerate(people(min(BLOCK_PEOPLE, size - start), seed=start), start):
+        end = first + size
+        for start in range(first, end, BLOCK_PEOPLE):
+            for number, vector in enumerate(people(min(BLOCK_PEOPLE, end - start), seed=start), start):
                 member = {"regNo": number, "name": f"Person {number}", "descriptor": to_base64(vector)}
-                out.write((",\n" if number else "\n") + json.dumps(member))
+                out.write((",\n" if number > first else "\n") + json.dumps(member))
         out.write("\n]}\n")
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from benchmarks.gallery import fixture_descriptors
 from benchmarks.harness import LFW
-from benchmarks.open_set import describe_faces
+from benchmarks.lfw_descriptors import describe_faces
 from face128.domain.descriptors import Descriptors
 
 REAL_PEOPLE = 400

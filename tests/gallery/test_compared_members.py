@@ -16,7 +16,7 @@ from lfw import LFW, needs_lfw
 from people import add_record, at_distance, enrol, synthetic
 from threshold_truth import apart, by_definition, enrol_all, kept, people
 
-from benchmarks.open_set import describe_faces
+from benchmarks.lfw_descriptors import describe_faces
 from face128.domain.decision_rule import Rule
 from face128.domain.descriptors import distances
 from face128.domain.model_card import DLIB, RETAIL, pair_card

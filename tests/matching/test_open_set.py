@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from paths import LFW
 
-from benchmarks.open_set import describe_faces, draw, rates_by_rule
+from benchmarks.lfw_descriptors import describe_faces
+from benchmarks.open_set import draw, rates_by_rule
 
 LFW_IMAGES = LFW / "images"
 PEOPLE = 320
