@@ -2,7 +2,7 @@ import type { Call } from './call.js';
 import { badAnswer, FaceError, type FaceErrorBody, type FaceErrorCode, ServiceFailure } from './errors.js';
 import type { FaceSettings } from './options.js';
 
-export const VERSION = '0.1.0';
+export const VERSION = '0.2.0';
 
 /** Statuses that ask to try again later: they say nothing about the request. */
 const RETRY_STATUSES: ReadonlySet<number> = new Set([408, 425, 429]);

@@ -101,7 +101,7 @@ class ListBuilder<Id extends MemberId> {
 
   constructor(
     models: readonly string[],
-    length: number,
+    private readonly length: number,
     dimension: number | undefined,
     private readonly forService: boolean,
   ) {
@@ -129,7 +129,7 @@ class ListBuilder<Id extends MemberId> {
     else this.byId.set(key, [match]);
     if (!this.forService) return;
     this.piece += (this.members.length > 1 ? ',' : '') + memberText(member, this.own.model);
-    if (this.piece.length > PIECE_CHARACTERS) this.flush();
+    if (this.piece.length > PIECE_CHARACTERS) this.flush((this.members.length + this.skippedCount) / this.length);
   }
 
   skip(index: number, { code, body }: FaceError): void {
@@ -145,7 +145,7 @@ class ListBuilder<Id extends MemberId> {
     const ofModels = [own];
     for (const collector of this.collectors.slice(1)) ofModels.push(await collector.rows(slices));
     this.piece += ']';
-    this.flush();
+    this.flush(1);
     const body = await this.text.bytes(slices);
     if (slices.due) await slices.next();
     const digest = this.forService ? await digestOf(body, slices) : undefined;
@@ -157,8 +157,8 @@ class ListBuilder<Id extends MemberId> {
     };
   }
 
-  private flush(): void {
-    this.text.write(this.piece);
+  private flush(share: number): void {
+    this.text.write(this.piece, share);
     this.piece = '';
   }
 }

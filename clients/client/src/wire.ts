@@ -5,6 +5,7 @@ import type { MemberId } from './matcher.js';
 import { isComparable } from './models.js';
 
 const encoder = new TextEncoder();
+const COPIED_AT_ONCE_BYTES = 2 ** 20;
 
 /** The JSON text of a member as the service takes it. */
 export function memberText({ regNo, name, ofModels }: Candidate<MemberId>, probeModel: string): string {
@@ -41,26 +42,54 @@ function modelText(model: string, probeModel: string): string {
   return model === probeModel ? '' : `,"model":${JSON.stringify(model)}`;
 }
 
-/** A text that is written piece by piece, as bytes. */
+/** Of bytes that are allocated at once for a text, at most: what a list needs is estimated by its first members. */
+const MAX_BLOCK_BYTES = 2 ** 26;
+const MARGIN = 1.1;
+
+/**
+ * A text that is written piece by piece, as bytes. Most lists fit into the first block, and are not copied: each copy
+ * of a large list makes the garbage collector look through the application's whole heap once more.
+ */
 export class ByteText {
-  private readonly chunks: Uint8Array[] = [];
+  private readonly blocks: Uint8Array<ArrayBuffer>[] = [];
+  private block = new Uint8Array(0);
+  private used = 0;
   private length = 0;
 
-  write(text: string): void {
-    const chunk = encoder.encode(text);
-    this.chunks.push(chunk);
-    this.length += chunk.length;
+  /** `share` of the whole text, about, has been written with this piece. */
+  write(text: string, share: number): void {
+    // A character takes at most three bytes.
+    const needed = 3 * text.length;
+    if (needed > this.block.length - this.used) {
+      this.endBlock();
+      const rest = (this.length + text.length) / share - this.length;
+      this.block = new Uint8Array(Math.max(needed, Math.min(MAX_BLOCK_BYTES, Math.ceil(MARGIN * rest))));
+    }
+    const { written } = encoder.encodeInto(text, this.block.subarray(this.used));
+    this.used += written;
+    this.length += written;
   }
 
   async bytes(slices: Slices): Promise<Uint8Array<ArrayBuffer>> {
+    const isOne = this.blocks.length === 0 && this.used > this.block.length / 2;
+    this.endBlock();
+    if (isOne && this.blocks[0]) return this.blocks[0];
     const bytes = new Uint8Array(this.length);
     let at = 0;
-    for (const chunk of this.chunks) {
-      bytes.set(chunk, at);
-      at += chunk.length;
-      if (slices.due) await slices.next();
+    for (const block of this.blocks) {
+      for (let start = 0; start < block.length; start += COPIED_AT_ONCE_BYTES) {
+        const part = block.subarray(start, start + COPIED_AT_ONCE_BYTES);
+        bytes.set(part, at);
+        at += part.length;
+        if (slices.due) await slices.next();
+      }
     }
     return bytes;
+  }
+
+  private endBlock(): void {
+    if (this.used > 0) this.blocks.push(this.block.subarray(0, this.used));
+    this.used = 0;
   }
 }
 

@@ -28,3 +28,21 @@ test("the digest is the body's SHA-256, in Node and in a browser", async () => {
   });
   assert.equal(await (await inBrowser).digestOf(BYTES, new Slices()), DIGEST);
 });
+
+test('a text that is written in pieces has the same bytes, however well its length was estimated', async () => {
+  const { ByteText } = await loadedAnew('node');
+  const pieces = ['[', '"Zoë"', ',"\u{1f600}"', `,"${'é'.repeat(70_000)}"`, `,"${'x'.repeat(2 ** 21)}"`, ',"€"', ']'];
+  const whole = new TextEncoder().encode(pieces.join(''));
+  const estimates: Readonly<Record<string, (written: number) => number>> = {
+    exact: (written) => written / whole.length,
+    'far too long': (written) => (written / whole.length) ** 3,
+    'too short': () => 1,
+  };
+  for (const [what, share] of Object.entries(estimates)) {
+    const text = new ByteText();
+    let written = 0;
+    for (const piece of pieces) text.write(piece, share((written += new TextEncoder().encode(piece).length)));
+    assert.deepEqual(await text.bytes(new Slices()), whole, what);
+  }
+  assert.equal((await new ByteText().bytes(new Slices())).length, 0);
+});
