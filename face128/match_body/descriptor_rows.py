@@ -19,7 +19,7 @@ from face128.domain.descriptors import Matrix
 from face128.match_body.json_document import Body, has_nested_lists, to_python
 
 FLOAT64, FLOAT32 = "=f8", "<f4"
-BATCH_DESCRIPTORS = 256  # converted at once: the intermediate results fit into the processor's cache
+BATCH_DESCRIPTORS = 256  # decoded at once: the intermediate results fit into the processor's cache
 
 
 class DescriptorRows:
@@ -101,9 +101,7 @@ class DescriptorRows:
                 self._float32 = [_decode_all(batch, 4 * self._dimension) for batch in _batches(values)]
                 self._float32_owners = owners
             elif {Array}.issuperset(map(type, values)) and {self._dimension}.issuperset(map(len, values)):
-                self._float64 = [
-                    b"".join([value.as_buffer(of_type="d") for value in batch]) for batch in _batches(values)
-                ]
+                self._float64 = [b"".join([value.as_buffer(of_type="d") for value in values])]
                 self._float64_owners = owners
                 self._lists = len(values)
             else:

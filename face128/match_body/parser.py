@@ -16,6 +16,7 @@ from face128.domain.decision_rule import THRESHOLD, Rule
 from face128.domain.members import MatchRequest, MemberList
 from face128.domain.model_card import DLIB, MODEL_NAMES, ModelCard, find_card
 from face128.errors import BadRequest, InvalidRequest, UnknownList
+from face128.events import stage
 from face128.match_body import json_document
 from face128.match_body.descriptor_rows import DescriptorRows, need_strict_check
 from face128.match_body.json_document import ARRAYS, OBJECTS, Body, several_to_python, to_python
@@ -29,6 +30,7 @@ def _no_uploads(digest: str, card: ModelCard) -> MemberList:
     raise UnknownList()
 
 
+@stage("parse")
 def parse(
     body: Body,
     *,

@@ -187,7 +187,7 @@ def check(body: bytes, list_cache: ListCache) -> str:
     # As text: 1 is not 1.0, and 0.0 is not -0.0.
     assert repr(found) == repr(expected), f"{found!r:.300} is not {expected!r:.300}: {body!r:.600}"
     try:
-        incoming = IncomingBody(list_cache, len(body))
+        incoming = IncomingBody(list_cache)
         for at in range(0, len(body), 5000):
             incoming.append(body[at : at + 5000])
         cached = incoming.cached_request(THRESHOLD)

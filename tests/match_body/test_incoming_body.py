@@ -28,9 +28,9 @@ LISTS = [
 ]
 
 
-def receive(cache: ListCache, text: bytes, cuts: list[int], announced: int | None = None) -> IncomingBody:
+def receive(cache: ListCache, text: bytes, cuts: list[int]) -> IncomingBody:
     """The body in chunks that end at these places."""
-    body = IncomingBody(cache, len(text) if announced is None else announced)
+    body = IncomingBody(cache)
     for start, end in pairwise([0, *sorted(cuts), len(text)]):
         body.append(text[start:end])
     return body
@@ -96,12 +96,14 @@ def test_a_body_without_a_list_or_with_one_far_inside_is_stored() -> None:
         assert body.whole() == text
 
 
-@pytest.mark.parametrize("announced", [0, 10, 10**6])
-def test_the_announced_length_means_nothing_to_the_content(announced: int) -> None:
+def test_a_new_list_is_kept_in_the_chunks_that_came_and_only_until_it_is_handed_out() -> None:
     text = ask(*MEMBERS[1:])
-    body = receive(cache_of(ask(*MEMBERS)), text, [5000, 9000], announced)
+    body = receive(cache_of(ask(*MEMBERS)), text, [5000, 9000])
     assert body.cached_request(THRESHOLD) is None
+    assert len(body._stored) <= 9000 < body.size == len(text)
     assert body.whole() == text
+    assert not body._stored
+    assert not body._rest
 
 
 def test_an_invalid_probe_is_refused_on_a_hit() -> None:

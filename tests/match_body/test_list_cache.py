@@ -45,7 +45,7 @@ def put(lists: ListCache, text: bytes) -> None:
 
 
 def get(lists: ListCache, text: bytes) -> MatchRequest | None:
-    body = IncomingBody(lists, len(text))
+    body = IncomingBody(lists)
     body.append(text)
     return body.cached_request(THRESHOLD)
 

@@ -27,6 +27,7 @@ from face128.photos.photo import Limits, decode_base64
 IMAGE_FIELDS = ("image", "file")
 MIN_BYTES_PER_S = 64 * 1024  # each 64 KiB that have arrived add a second to the time that a body may take
 FORM_OVERHEAD_BYTES = 64 * 1024  # for boundaries, part headers and small text fields
+SMALL_CHUNK_BYTES = 4096  # those smaller are put together: a list of single bytes takes forty times their memory
 
 
 async def read_image(request: Request, limits: Limits) -> bytes:
@@ -101,7 +102,7 @@ async def read_body(request: Request, max_bytes: int) -> bytes:
 
 
 async def receive_body(request: Request, max_bytes: int, take: Callable[[bytes], None]) -> None:
-    """Receive the body and hand each chunk to ``take``.
+    """Receive the body and hand each chunk to ``take``, small ones put together.
 
     Raises UnsupportedEncoding; TooLarge and Overloaded (no memory left for bodies) at once if the announced length is
     too large, else when the body is; TooSlow; Overloaded if the service stops; ClientGone.
@@ -117,7 +118,7 @@ async def receive_body(request: Request, max_bytes: int, take: Callable[[bytes],
     check_size(announced_bytes(request))
     if service.stopping:
         raise Overloaded(STOPPING)
-    received_bytes = 0
+    received_bytes, waiting = 0, b""
     deadline = asyncio.get_running_loop().time() + service.settings.body_seconds
     try:
         async with asyncio.timeout_at(deadline) as timeout:
@@ -127,11 +128,14 @@ async def receive_body(request: Request, max_bytes: int, take: Callable[[bytes],
                     message = await request.receive()
                     if message["type"] == "http.disconnect":
                         raise ClientGone()
-                    chunk = message.get("body", b"")
+                    chunk, more = message.get("body", b""), message.get("more_body")
                     received_bytes += len(chunk)
                     check_size(received_bytes)
-                    take(chunk)
-                    if not message.get("more_body"):
+                    chunk = waiting + chunk
+                    waiting = chunk if more and len(chunk) < SMALL_CHUNK_BYTES else b""
+                    if not waiting:
+                        take(chunk)
+                    if not more:
                         return
                     if not service.stopping:
                         timeout.reschedule(deadline + received_bytes / MIN_BYTES_PER_S)

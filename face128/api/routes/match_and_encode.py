@@ -105,7 +105,7 @@ async def _receive(service: Service, request: Request, skip_invalid: bool) -> Ma
         return await _parse_small(service, await read_body(request, max_bytes), *options)
     if announced:
         service.refuse_if_match_queue_full()  # before the list is sent, and again when it has arrived
-    body = IncomingBody(service.list_cache, announced)
+    body = IncomingBody(service.list_cache)
     await receive_body(request, max_bytes, body.append)
     if (asked := body.cached_request(service.settings.rule, skip_invalid)) is not None:
         return asked
