@@ -36,17 +36,23 @@ ClusterOption = Annotated[
 
 
 def reencode(
+    context: typer.Context,
     out: Annotated[Path, typer.Option("--out", help="The file to write; the journal and reports are beside it.")],
     members: Annotated[
         Path | None, typer.Argument(help="A folder (1029_Vicky T.jpg, 1029/any.jpg), or a list in CSV, TSV or JSON.")
     ] = None,
     from_sql: Annotated[str | None, typer.Option("--from-sql", help="Instead of MEMBERS: a database's URL.")] = None,
-    query: Annotated[str | None, typer.Option("--query", help="SELECT reg_no, name, photo_path FROM members")] = None,
+    query: Annotated[
+        str | None,
+        typer.Option("--query", help="SELECT reg_no, name, photo FROM members. A photo is a path, a URL, or bytes."),
+    ] = None,
     columns: Annotated[
         str | None, typer.Option("--columns", help="If not as usual: regNo=...,name=...,photo=...")
     ] = None,
     photos: Annotated[Path | None, typer.Option("--photos", help="Where relative paths of photos begin.")] = None,
-    pattern: Annotated[str | None, typer.Option("--pattern", help="The names of the files: {name}/{regNo}-*")] = None,
+    pattern: Annotated[
+        str | None, typer.Option("--pattern", help="The names of the files: {name}/{regNo}-*, or {name}/*")
+    ] = None,
     to: Annotated[
         Literal["json", "csv", "jsonl", "sql"],
         typer.Option("--to", help="json: as /match takes the members; sql: UPDATE statements, see --update."),
@@ -120,6 +126,7 @@ def reencode(
     from face128.jobs.reencode.reencode import Job, Stopped
     from face128.jobs.reencode.remote_service import RemoteService
     from face128.jobs.reencode.result_files import ResultFiles, check_out
+    from face128.jobs.reencode.row_photos import RowPhotos
 
     members = members or (watch if from_sql is None else None)
     if (members is None) == (from_sql is None) or (from_sql is None) != (query is None):
@@ -157,7 +164,8 @@ def reencode(
             listing = _read(read, job)
         else:
             database = MembersDatabase(from_sql or "")
-            read = partial(database.read_members, query or "", named, photos or Path())
+            row_photos = context.with_resource(RowPhotos(files.row_photos))
+            read = partial(database.read_members, query or "", named, photos or Path(), row_photos.keep)
             listing = _read(read, job)
             column = partial(_column, database, key or listing.reg_no_column, recipe, base64)
             if update:

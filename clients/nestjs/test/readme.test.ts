@@ -8,7 +8,7 @@ import { REPOSITORY } from '../../client/test/support/helpers';
 
 /** Where the packages of the workspace and Nest are found. */
 const FOLDER = join(process.cwd(), 'build/readme');
-const PAGES = ['README.md', 'clients/client/README.md', 'clients/nestjs/README.md'];
+const PAGES = ['README.md', 'clients/client/README.md', 'clients/nestjs/README.md', 'docs/from/nestjs.md'];
 /** A new strict project; `isolatedModules` with decorator metadata refuses some imports of types (TS1272). */
 const OPTIONS = {
   ...{ strict: true, noEmit: true, isolatedModules: true, experimentalDecorators: true, emitDecoratorMetadata: true },

@@ -48,7 +48,8 @@ def read_folder(folder: Path, pattern: str | None, own_files: Collection[Path]) 
         is_image = is_photo(path)
         if match and (is_image or path.suffix.lower() in PHOTO_SUFFIXES):
             fields = match.groupdict()
-            photos.append(MemberPhoto(parse_reg_no(fields["regNo"]), clean_name(fields.get("name")), name, str(path)))
+            reg_no = parse_reg_no(fields.get("regNo") or fields["name"])
+            photos.append(MemberPhoto(reg_no, clean_name(fields.get("name")), name, str(path)))
         elif is_image:
             error = NO_NUMBER if is_text(name) else "The file name is not in UTF-8."
             rejected.append(RejectedEntry(None, None, name, InvalidRequest.code, error))
@@ -66,9 +67,10 @@ def is_photo(path: Path) -> bool:
 
 
 def _compile_pattern(pattern: str) -> re.Pattern[str]:
-    if pattern.count("{regNo}") != 1 or pattern.count("{name}") > 1:
+    counts = pattern.count("{regNo}"), pattern.count("{name}")
+    if counts not in ((1, 0), (1, 1), (0, 1)):
         raise BadRequest(
-            f"--pattern {pattern} needs {{regNo}} once and {{name}} at most once, as in {{name}}/{{regNo}}-*"
+            f"--pattern {pattern} has {{regNo}}, {{name}} or both, each once, as in {{name}}/{{regNo}}-* or {{name}}/*"
         )
     expression = re.escape(pattern).replace(r"\*", "[^/]*")
     for field in ("regNo", "name"):

@@ -30,8 +30,9 @@ def read_members(
     In folders, CSV and TSV, a regNo of digits without a leading zero becomes a number (1029), any other stays a string;
     in JSON it keeps its type. In a JSON list ``photos`` may hold several. ``columns`` is what the columns of a list are
     called, if not as usual, and ``folder`` where its relative paths begin, if not at the list. ``pattern`` is how files
-    of a folder are named, such as ``{name}/{regNo}-*``. ``own_files`` were written by an earlier run, and are passed
-    over. Files and rows that cannot be used are in ``rejected``; raises BadRequest if the whole source cannot be.
+    of a folder are named, such as ``{name}/{regNo}-*``; without a regNo in it, the name is the regNo as well.
+    ``own_files`` were written by an earlier run, and are passed over. Files and rows that cannot be used are in
+    ``rejected``; raises BadRequest if the whole source cannot be.
     """
     if source.is_dir():
         if columns or folder:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -53,19 +54,30 @@ def require_columns(header: Iterable[object], named: Mapping[str, str]) -> dict[
     return found
 
 
-def list_rows(rows: Iterable[object], named: Mapping[str, str], folder: Path) -> PhotoListing:
-    """The photos of rows. A row without a regNo or a photo is rejected alone. ``folder`` is of relative paths."""
+def list_rows(
+    rows: Iterable[object], named: Mapping[str, str], folder: Path, keep: Callable[[bytes], Path] | None = None
+) -> PhotoListing:
+    """The photos of rows. A row without a regNo or a photo is rejected alone. ``folder`` is of relative paths.
+
+    ``keep`` gives a photo that a row holds itself its file.
+    """
     photos, rejected = [], []
     for number, row in enumerate(rows, start=1):
         fields = row if isinstance(row, dict) else {}
         columns = find_columns(fields, named)
         reg_no, name, value = (fields.get(columns.get(field)) for field in USUAL_COLUMNS)
         for photo in (value if isinstance(value, list) else [value]) or [None]:
-            entry = _photo_or_rejected(_reg_no(reg_no), clean_name(name), photo, f"row {number}", folder)
-            if isinstance(entry, MemberPhoto):
-                photos.append(entry)
-            else:
+            place = f"row {number}"
+            held = bytes(photo) if keep and isinstance(photo, bytes | bytearray | memoryview) else None
+            text = photo if held is None else place if held else ""
+            entry = _photo_or_rejected(_reg_no(reg_no), clean_name(name), text, place, folder)
+            if isinstance(entry, RejectedEntry):
                 rejected.append(entry)
+            elif keep and held:
+                path = keep(held)
+                photos.append(replace(entry, photo=path.name, source=str(path)))
+            else:
+                photos.append(entry)
     return PhotoListing(photos, rejected)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -20,6 +20,7 @@ from face128.jobs.reencode.member_rows import list_rows, require_columns
 
 STATEMENT_TIMEOUT_S = 600
 LOCK_TIMEOUT_S = 30
+MAX_BUFFERED_ROWS = 4  # each may hold a photo of some megabytes, which PostgreSQL sends as twice as many digits
 MAX_REASON_CHARACTERS = 300  # of the database's own message, which may quote a descriptor
 MYSQL_STRICT = "SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES')"
 """A descriptor that is too long for its column is an error, and not cut off."""
@@ -46,9 +47,11 @@ class MembersDatabase:
         finally:
             engine.dispose()
 
-    def read_members(self, query: str, named: Mapping[str, str], folder: Path) -> PhotoListing:
-        """The photos that the query's rows name, as ``list_rows`` reads them."""
-        options = {"stream_results": True, "no_parameters": True}
+    def read_members(
+        self, query: str, named: Mapping[str, str], folder: Path, keep: Callable[[bytes], Path]
+    ) -> PhotoListing:
+        """The photos that the query's rows name or hold, as ``list_rows`` reads them."""
+        options = {"stream_results": True, "no_parameters": True, "max_row_buffer": MAX_BUFFERED_ROWS}
         with (
             self.connection() as connection,
             connection.execution_options(**options).exec_driver_sql(query) as result,
@@ -56,7 +59,7 @@ class MembersDatabase:
             if not result.returns_rows:
                 raise BadRequest("--query is a SELECT: this statement returns no rows.")
             columns = require_columns(result.keys(), named)
-            listing = list_rows(map(dict, result.mappings()), named, folder)
+            listing = list_rows(map(dict, result.mappings()), named, folder, keep)
             return replace(listing, reg_no_column=columns["regNo"])
 
     def _engine(self, writing: bool) -> sa.Engine:

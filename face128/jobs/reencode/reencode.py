@@ -21,6 +21,7 @@ from face128.jobs.photo_quality import PhotoQualities
 from face128.jobs.reencode.again import Again, photograph_again, write_again
 from face128.jobs.reencode.changes import find_waiting
 from face128.jobs.reencode.earlier_list import EarlierList
+from face128.jobs.reencode.folder_photos import NO_NUMBER
 from face128.jobs.reencode.job_reports import JobReports
 from face128.jobs.reencode.journal import Entries, Journal, done_sha256
 from face128.jobs.reencode.listing import PhotoListing
@@ -105,6 +106,8 @@ def reencode(listing: PhotoListing, job: Job) -> Reencoding:
     if not listing.photos and not job.force:
         rejected = listing.rejected
         hint = f": {len(rejected)} files or rows cannot be used. The first: {rejected[0].error}" if rejected else "."
+        if rejected and rejected[0].error == NO_NUMBER:
+            hint += " Where a folder or a file has only a person's name: --pattern '{name}/*' or '{name}'."
         raise BadRequest(f"There are no photos in {job.source}{hint}")
     if not job.force:
         earlier.refuse_loss(listing.member_names, job.source)

@@ -27,6 +27,11 @@ class ResultFiles(NamedTuple):
     written: Path
     """Whose descriptor is in the members' table."""
 
+    @property
+    def row_photos(self) -> Path:
+        """A folder, while the job runs: photos that the rows of a query hold."""
+        return self.enrolled.with_suffix(".photos")
+
     @classmethod
     def beside(cls, out: Path) -> ResultFiles:
         suffixes = (".journal.jsonl", ".failed.csv", ".again.csv", ".poor.csv", ".posted", ".written")

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from forked_command import forked
 
 from face128.errors import BadRequest
 from face128.jobs.reencode.member_photos import read_members
@@ -52,8 +53,25 @@ def test_a_pattern_says_how_files_are_named(tmp_path: Path) -> None:
     assert [entry.photo for entry in listing.rejected] == ["stray.jpg"]
 
 
-@pytest.mark.parametrize("pattern", ["{name}", "{regNo}{regNo}", "*"])
-def test_a_pattern_without_a_reg_no_is_refused(tmp_path: Path, pattern: str) -> None:
+def test_where_there_are_no_numbers_the_name_is_the_number(tmp_path: Path) -> None:
+    folder(tmp_path, "Ann Lee/1.jpg", "Ann Lee/2.jpg", "Zoe\u0308/1.jpg", "0042/1.jpg", "7/1.jpg", "stray.jpg")
+    listing = read_members(tmp_path, "{name}/*")
+    assert [(item.reg_no, item.name) for item in listing.photos] == [
+        ("0042", "0042"), (7, "7"), ("Ann Lee", "Ann Lee"), ("Ann Lee", "Ann Lee"), ("Zo\u00eb", "Zo\u00eb")
+    ]  # fmt: skip
+    assert [entry.photo for entry in listing.rejected] == ["stray.jpg"]
+    assert read(folder(tmp_path / "flat", "Ann Lee.jpg"), "{name}") == [("Ann Lee", "Ann Lee", "Ann Lee.jpg")]
+
+
+def test_a_folder_of_names_without_a_pattern_is_told_the_pattern(tmp_path: Path) -> None:
+    folder(tmp_path / "people", "Ann Lee/1.jpg")
+    run = forked(tmp_path, "reencode", "people", "--out", "out.json", "--engine", "fake")
+    assert run.returncode == 2
+    assert "--pattern '{name}/*'" in run.stderr
+
+
+@pytest.mark.parametrize("pattern", ["{regNo}{regNo}", "{name}{name}", "{name}{regNo}{name}", "*"])
+def test_a_pattern_without_one_number_or_one_name_is_refused(tmp_path: Path, pattern: str) -> None:
     with pytest.raises(BadRequest):
         read_members(tmp_path, pattern)
 
