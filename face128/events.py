@@ -1,6 +1,7 @@
 """Events of the work: stage times, faces found, queue lengths, list cache hits.
 
 The core reports them to one listener of the process (api/metrics/prometheus.py). Without a listener nothing is kept.
+Stages are spans too (spans.py).
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from time import perf_counter
 from typing import Any, Literal, get_args
 
 from face128.domain.model_card import ModelCard
+from face128.spans import tracer
 
-Stage = Literal["decode", "detect", "crop", "describe", "companions", "search"]
+Stage = Literal["decode", "detect", "crop", "describe", "companions", "parse", "search"]
 """companions: to crop a face for the further networks, and to describe it by them."""
 STAGES: tuple[Stage, ...] = get_args(Stage)
 FACES_FOUND = "faces"
@@ -61,7 +63,8 @@ def stage(name: Stage) -> Iterator[None]:
     outer_nested, _thread.nested_seconds = _thread.nested_seconds, 0.0
     start = perf_counter()
     try:
-        yield
+        with tracer().span(name):
+            yield
     finally:
         total = perf_counter() - start
         own = total - _thread.nested_seconds

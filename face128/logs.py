@@ -1,4 +1,4 @@
-"""The log on stderr: lines of text or JSON, each with the id of its request.
+"""The log on stderr: lines of text or JSON, each with the id of its request, and of its trace if it has one.
 
 No level logs a key, photo, descriptor or name. Therefore
 
@@ -24,6 +24,7 @@ LogFormat = Literal["lines", "json"]
 
 NO_REQUEST = "-"
 request_id: ContextVar[str] = ContextVar("request_id", default=NO_REQUEST)  # the id of the request in work
+trace_id: ContextVar[str] = ContextVar("trace_id", default="")  # of its trace, if it has one
 
 
 class WorkerError(RuntimeError):
@@ -88,7 +89,8 @@ def _traceback_lines(error: BaseException) -> Iterator[str]:
 
 class _LineFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        line = f"{self.formatTime(record)} {record.levelname} [{request_id.get()}] {_message(record)}"
+        request = f"{request_id.get()} {trace_id.get()}".rstrip()
+        line = f"{self.formatTime(record)} {record.levelname} [{request}] {_message(record)}"
         trace = _trace(record)
         return f"{line}\n{trace}" if trace else line
 
@@ -104,6 +106,8 @@ class _JsonFormatter(logging.Formatter):
             "message": _message(record),
             **getattr(record, "fields", {}),
         }
+        if trace_id.get():
+            fields["trace_id"] = trace_id.get()
         if trace := _trace(record):
             fields["traceback"] = trace
         return json.dumps(fields)

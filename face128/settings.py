@@ -49,7 +49,7 @@ MIN_PHOTO_BYTES = 100 * 2**20  # for a worker process and a photo of some megapi
 MAX_BODY_MEMORY_BYTES = 256 * 2**20
 
 
-def _cores() -> int:
+def usable_cores() -> int:
     """The cores that this process may use; a container may have fewer than the machine."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -58,7 +58,7 @@ def _threads() -> int:
     """The cores, or fewer where the memory is not enough for so many photos at once."""
     memory_bytes = this_process().total_bytes()
     fitting = sys.maxsize if memory_bytes is None else (memory_bytes - IDLE_SERVICE_BYTES) // MIN_PHOTO_BYTES
-    return max(1, min(_cores(), fitting))
+    return max(1, min(usable_cores(), fitting))
 
 
 def _body_memory() -> int:
@@ -184,6 +184,7 @@ class Settings(BaseSettings):
     ready_needs_gallery: bool = True  # whether /ready answers 503 while the gallery cannot be used
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: LogFormat = "lines"
+    traces: bool = False  # send traces by OTLP; where to: OTEL_EXPORTER_OTLP_ENDPOINT
 
     @classmethod
     def settings_customise_sources(

@@ -1,4 +1,4 @@
-"""No key, photo, descriptor or name in any log: every route is driven with marked values, at the level debug."""
+"""No key, photo, descriptor or name in a log or a trace: every route is driven with marked values, at level debug."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ import httpx
 import numpy as np
 import poisoned
 import pytest
+from otlp_receiver import receiving
 from PIL import Image
 from serving import started
 
@@ -28,6 +29,7 @@ NAME, USER, TAG, FILE, EXIF = "Marked Quill", "marked-user", "marked-tag", "mark
 REG_NO, PASSWORD = 918273645, "marked-password"
 DESCRIPTOR = [0.0271828182] + [0.0314159265] * 127
 MARKED_VALUES = (KEY, WRONG, NAME, USER, "marked-", str(REG_NO), "0271828", "0314159")
+PROBES = ("/health", "/ready", "/metrics")
 RUN = 12  # consecutive characters of base64
 
 
@@ -139,6 +141,12 @@ def drive(client: httpx.Client) -> None:
     for _ in range(12):  # until the address is throttled
         client.get("/records", headers={"Authorization": f"Bearer {WRONG}", "Cookie": TAG})
     client.get("/records", headers={"Authorization": "", "X-Request-ID": f"{NAME} {USER}"})
+    for parent, other in (
+        ("00-" + "ab" * 16 + "-" + "cd" * 8 + "-01", f"{USER}={TAG}"),
+        (f"00-{USER}", f"{NAME},,={USER}"),
+    ):
+        client.get("/records", headers={"traceparent": parent, "tracestate": other, "baggage": f"{other},{NAME * 400}"})
+        client.get("/records", headers={"traceparent": USER * 60})
     address = client.base_url.host, client.base_url.port
     for noise in (f"{NAME}\r\n\r\n", f"GET /{USER} HTTP/9 {NAME}\r\n\r\n", f"POST /match HTTP/1.1\r\n{NAME}\r\n\r\n"):
         with socket.create_connection(address) as connection:
@@ -173,8 +181,17 @@ def assert_discreet(log: str) -> None:
     assert not [log[i : i + RUN] for i in range(len(log) - RUN + 1) if log[i : i + RUN] in coded_runs]
 
 
+def assert_discreet_trace(sent: bytes) -> None:
+    """Neither as text nor as the bytes of numbers and photos."""
+    assert_discreet(sent.decode("latin-1"))
+    for form in ("<f4", ">f4", "<f8", ">f8"):
+        assert np.array(DESCRIPTOR[:1], form).tobytes() not in sent
+    runs = {data[i : i + RUN] for data in (ONE, OTHER, DAMAGED) for i in range(len(data) - RUN + 1)}
+    assert not [sent[i : i + RUN] for i in range(len(sent) - RUN + 1) if sent[i : i + RUN] in runs]
+
+
 @pytest.mark.parametrize(("form", "isolation"), [("lines", "process"), ("json", "thread")])
-def test_no_log_tells_who_or_what_was_sent(tmp_path: Path, form: str, isolation: str) -> None:
+def test_no_log_and_no_trace_tells_who_or_what_was_sent(tmp_path: Path, form: str, isolation: str) -> None:
     settings = poisoned.settings(
         FACE128_API_KEYS=api_keys.key_from_secret("the-test", KEY).entry,
         FACE128_DATA=str(tmp_path),
@@ -183,7 +200,8 @@ def test_no_log_tells_who_or_what_was_sent(tmp_path: Path, form: str, isolation:
         FACE128_LOG_LEVEL="debug",
         FACE128_TEMPLATE="nearest",  # the one person has photos of two
     )
-    with tempfile.TemporaryFile() as file:
+    with tempfile.TemporaryFile() as file, receiving() as receiver:
+        settings |= receiver.settings
         with started(stderr=file, **settings) as (process, port):
             headers = {"Authorization": f"Bearer {KEY}"}
             with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=60) as client:
@@ -202,6 +220,13 @@ def test_no_log_tells_who_or_what_was_sent(tmp_path: Path, form: str, isolation:
     for sign in ("internal error", "IntegrityError", "too many wrong API keys", "Invalid HTTP request"):
         assert sign in log
     assert len(re.findall(r"POST /match 499 |POST /detect 499 ", log)) == 2
+    assert_discreet_trace(b"".join(receiver.bodies))
+    shown = {
+        (span.attributes["http.request.method"], span.attributes["http.route"].replace(":path", ""))
+        for span in receiver.spans
+        if "http.route" in span.attributes
+    }
+    assert shown >= {(verb, path) for verb, path in promised if path not in PROBES}
 
 
 def test_a_database_that_is_away_is_told_without_its_password() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -39,6 +40,8 @@ from face128.api.routes import (
 from face128.events import set_listener
 from face128.service.service import Service
 from face128.settings import Settings, load_settings
+from face128.spans import set_tracer
+from face128.traces.start import start_sending
 from face128.workers.process_pool import ProcessPool
 
 DESCRIPTION = """
@@ -57,12 +60,15 @@ def create_app(settings: Settings | None = None, process_pool: ProcessPool | Non
     ``process_pool`` is one that already loads its engines. Raises ConfigurationError if the settings are wrong.
     """
     service = Service(settings or load_settings(), process_pool)
+    traces = start_sending(__version__) if service.settings.traces else None
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
         service.start()
         yield {"service": service}  # for server/connection.py
         await service.stop()
+        if traces:
+            await asyncio.to_thread(traces.stop)
 
     app = DocumentedApp(
         title="face128",
@@ -74,7 +80,8 @@ def create_app(settings: Settings | None = None, process_pool: ProcessPool | Non
         redirect_slashes=False,  # its redirects lose a proxy's prefix and scheme; see _serve_trailing_slash
         root_path_in_servers=False,
         servers=[{"url": ".", "description": "This service"}],  # relative to the document
-        # Otherwise FastAPI reports requests to an OpenTelemetry SDK, if one is configured in the process.
+        # Otherwise FastAPI reports requests, with path and query, to an OpenTelemetry SDK that is configured in the
+        # process. FACE128_TRACES is what traces requests.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.service = service
@@ -85,6 +92,11 @@ def create_app(settings: Settings | None = None, process_pool: ProcessPool | Non
     if not service.settings.api_keys:
         app.add_middleware(CrossOriginProtection, service.settings)
     app.add_middleware(RequestLog, metrics)
+    if traces:
+        from face128.api.middleware.request_span import RequestSpan
+
+        set_tracer(traces.tracer)
+        app.add_middleware(RequestSpan, traces.tracer)
     if service.settings.cors_origins:
         # Around the log: the answer to an unexpected error, which the log's middleware gives, has the headers too.
         app.add_middleware(

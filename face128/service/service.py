@@ -136,8 +136,8 @@ class Service:
             uploaded=uploaded,
         )
 
-    def parse_and_cache(self, body: bytearray, owner: str, skip_invalid: bool) -> MatchRequest:
-        """As ``parse_match``, and put its list into the list cache. ``body`` must not be changed afterwards."""
+    def parse_and_cache(self, body: bytes, owner: str, skip_invalid: bool) -> MatchRequest:
+        """As ``parse_match``, and put its list into the list cache."""
         request = self.parse_match(body, owner, skip_invalid, wait=True)
         self.list_cache.put(body, request)
         return request

@@ -16,15 +16,16 @@ import socket
 import sys
 from contextlib import suppress
 
-from face128 import events
+from face128 import events, spans
 from face128.domain.model_card import ModelCard
 from face128.encoding.self_test import load_engines
 from face128.engines.base import Engine
 from face128.errors import Face128Error, OutOfMemory
-from face128.logs import plain_traceback, request_id, set_up_logging
+from face128.logs import plain_traceback, request_id, set_up_logging, trace_id
 from face128.memory_limit import this_process
 from face128.photos.memory import Grant, asking
 from face128.process_memory import trim_heap
+from face128.spans import trace_id_of
 from face128.workers.messages import receive, send
 
 WORKER_NICE = 5  # of 0 to 19: the event loop of the service comes first, as in thread_pool.py
@@ -128,8 +129,10 @@ def _work(connection: socket.socket) -> None:
     try:
         while True:
             claimed_bytes = 0
-            request_id.set(receive(connection).decode())
-            answer = _run(receive(connection))
+            identifier, _, traceparent = receive(connection).decode().partition(" ")
+            request_id.set(identifier)
+            trace_id.set(trace_id_of(traceparent))
+            answer = _run(receive(connection), traceparent)
             if claimed_bytes >= min_trimmed_bytes:
                 trim_heap()  # before the answer, which gives the memory to the next photo
             send(connection, answer)
@@ -137,10 +140,10 @@ def _work(connection: socket.socket) -> None:
         os._exit(0)
 
 
-def _run(pickled_job: bytearray) -> bytes:
-    """A pickle of: whether the job succeeded, its result or error, and the events that it reported."""
+def _run(pickled_job: bytearray, traceparent: str) -> bytes:
+    """A pickle of: whether the job succeeded, its result or error, the events that it reported, and its spans."""
     outcome: tuple[bool, object]
-    with events.recording() as recorded:
+    with events.recording() as recorded, spans.recording(traceparent) as recorded_spans:
         try:
             job, args = pickle.loads(pickled_job)  # noqa: S301  (from the service)
             del pickled_job  # a copy of the photo
@@ -153,4 +156,4 @@ def _run(pickled_job: bytearray) -> bytes:
             outcome = False, OutOfMemory()
         except Exception as error:  # a bug; its traceback goes into the service's log
             outcome = False, plain_traceback(error)
-    return pickle.dumps((*outcome, recorded), pickle.HIGHEST_PROTOCOL)
+    return pickle.dumps((*outcome, recorded, recorded_spans), pickle.HIGHEST_PROTOCOL)

@@ -65,7 +65,7 @@ def _launch(preload_dlib: bool) -> ForkServerProcess:
         log_fd = os.open(os.devnull, os.O_WRONLY)
     code = f"from face128.workers.fork_server import main; main({theirs.fileno()}, {log_fd}, {preload_dlib})"
     # No settings and no keys; one thread a worker: photos run in parallel, not the parts of one.
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("FACE128_", "API_KEY"))}
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("FACE128_", "API_KEY", "OTEL_"))}
     process = subprocess.Popen(  # noqa: S603  (nothing in it comes from outside)
         [sys.executable, "-c", code],
         env=environment | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},

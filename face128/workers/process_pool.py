@@ -22,7 +22,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
-from face128 import errors, events
+from face128 import errors, events, spans
 from face128.domain.adjustments import Adjustments
 from face128.domain.model_card import ModelCard
 from face128.encoding.encode import Encoding
@@ -95,11 +95,13 @@ class ProcessPool:
         """
         pickled_job = pickle.dumps((job, args), pickle.HIGHEST_PROTOCOL)
         self._refuse_deadly(pickled_job)
+        since = time.perf_counter()
         answer = self._run(pickled_job) or self._run(pickled_job)
         if answer is None:
             raise OutOfMemory()
-        succeeded, outcome, recorded = answer
+        succeeded, outcome, recorded, recorded_spans = answer
         events.replay(recorded)
+        spans.replay(recorded_spans, events.STAGES, since, **{"process.pid": self._thread.worker.process_id})
         if succeeded:
             result: T = outcome
             return result
@@ -117,7 +119,8 @@ class ProcessPool:
         try:
             with Claim(self._budget) as claim:
                 deadline = time.monotonic() + self._photo_seconds
-                send(worker.connection, request_id.get().encode(), deadline)
+                request = f"{request_id.get()} {spans.tracer().traceparent()}"
+                send(worker.connection, request.encode(), deadline)
                 send(worker.connection, pickled_job, deadline)
                 while isinstance(answer := _unpickle(receive(worker.connection, deadline)), int):
                     asked_at = time.monotonic()
@@ -128,6 +131,7 @@ class ProcessPool:
         except TimeoutError:
             self._reap(worker)
             self._remember_deadly(pickled_job)
+            spans.tracer().event("worker_ended", reason="timeout")
             log.error("a job took longer than %g seconds: its worker was ended", self._photo_seconds)
             raise BadImage(f"The image takes longer than {self._photo_seconds:g} seconds.") from None
         except OSError:
@@ -135,6 +139,7 @@ class ProcessPool:
             if self._fork_server.closed:
                 raise Overloaded(STOPPING) from None
             last_lines = worker.native_output.take_last_lines()
+            spans.tracer().event("worker_ended", reason=_exit_reason(status))
             log.error("a worker died in the middle of a job: %s%s", _exit_reason(status), last_lines)
             if status is None or status == -signal.SIGKILL:
                 return None

@@ -18,6 +18,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from face128.errors import STOPPING, ConfigurationError, Overloaded
 from face128.events import listener
+from face128.spans import tracer
 
 QUEUE_TIMEOUT_S = 30.0
 QUEUE_POLL_S = 0.02
@@ -125,10 +126,13 @@ class ThreadPool:
         self._executor.shutdown(wait=True)
 
     def _submit(self, job: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        submitted = time.perf_counter()
+
         def timed() -> T:
             start = time.perf_counter()
             try:
-                return self._call(job, *args, **kwargs) if self._call else job(*args, **kwargs)
+                with tracer().span(self.name, **{"face128.queue_seconds": start - submitted}):
+                    return self._call(job, *args, **kwargs) if self._call else job(*args, **kwargs)
             finally:
                 self._mean_job_s += 0.1 * (time.perf_counter() - start - self._mean_job_s)
 

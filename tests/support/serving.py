@@ -32,7 +32,7 @@ def free_port() -> int:
 
 def environment(**settings: str) -> dict[str, str]:
     """The process's environment without anything that could be a setting, and these settings."""
-    prefixes = ("FACE128_", "PORT", "API_KEY")
+    prefixes = ("FACE128_", "PORT", "API_KEY", "OTEL_")
     return {name: value for name, value in os.environ.items() if not name.startswith(prefixes)} | settings
 
 

@@ -20,6 +20,7 @@ from face128.api.metrics.multiprocess import METRICS_FOLDER_VARIABLE, drop_dead_
 from face128.api.metrics.process_collector import ProcessCollector
 from face128.domain.model_card import CARDS, ModelCard, pair_card
 from face128.events import STAGES, Listener, Stage
+from face128.spans import tracer
 
 POOLS = ("images", "gallery", "gallery_changes")
 # Exported as 0 from the start, so that Prometheus sees the first increase.
@@ -105,7 +106,9 @@ class Metrics(Listener):
         durations.observe(seconds)
 
     def count_error(self, code: str) -> None:
+        """Count the error answer of the request in work, whose span has the code, too."""
         self._errors.labels(code).inc()
+        tracer().note(**{"face128.error_code": code})
 
     def count_key_request(self, name: str) -> None:
         self._keys.labels(name).inc()

@@ -58,13 +58,18 @@ class RequestLog:
             body = {**scope.get("state", {}).get("error_fields", {}), **Face128Error().body(), "id": identifier}
             await JSONResponse(body, 500)(scope, receive, send_with_id)
         finally:
-            # The route's path, not the request's: a user's id must not be logged.
-            route = getattr(scope.get("route"), "path", None) or scope.get("state", {}).get("refused_path", "-")
+            route = route_of(scope) or "-"
             seconds = time.perf_counter() - start
             status = status or CLIENT_GONE
             self._metrics.count_request(route, scope["method"], status, seconds)
             _log_request(scope["method"], route, status, 1000 * seconds)
             request_id.reset(token)
+
+
+def route_of(scope: Scope) -> str | None:
+    """The route's path, not the request's: a user's id must not be logged. None where no route has it."""
+    path: str | None = getattr(scope.get("route"), "path", None) or scope.get("state", {}).get("refused_path")
+    return path
 
 
 def _log_request(method: str, route: str, status: int, milliseconds: float) -> None:
