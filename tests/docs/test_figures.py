@@ -22,16 +22,16 @@ DATE = re.compile(rf"\b\d{{1,2}}(?:(?: to|,| and) \d{{1,2}})* (?:{MONTHS}) 20\d\
 PROGRAM = r"(?:make|(?:\.venv/bin/)?python|npm) [^`]+"
 MEASURING_COMMAND = r"face128 (?:audit|calibrate|doctor|evaluate|reencode)[^`]*"
 COMMAND = re.compile(rf"`(?:[A-Z_0-9]+=\S+ )*(?:{PROGRAM}|{MEASURING_COMMAND})`")
-PAGES = sorted(page for page in (*DOCS.glob("*.md"), ROOT / "SECURITY.md") if page.name != "benchmarks.md")
+PAGES = sorted(page for page in (*DOCS.rglob("*.md"), ROOT / "SECURITY.md") if page.name != "benchmarks.md")
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_a_section_with_a_measured_figure_has_its_date_and_its_command(page: Path) -> None:
     for section in sections(prose(page), 2):
         if not (figure := FIGURE.search(section.text)):
             continue
         where = f"## {section.title}: {section.text[max(0, figure.start() - 60) : figure.end() + 20]!r}"
-        if "](benchmarks.md)" in section.text:
+        if re.search(r"\]\((?:\.\./)?benchmarks\.md\)", section.text):
             continue
         assert DATE.search(section.text), f"no date in {where}"
         assert COMMAND.search(section.text), f"no command in {where}"

@@ -11,8 +11,8 @@ from markdown_pages import DOCS, LINK, README, anchors, every_page, prose
 from paths import ROOT
 
 PAGES = every_page()
-OWN_PAGES = [README, *(ROOT / f"{name}.md" for name in ("SECURITY", "CONTRIBUTING", "CHANGELOG")), *DOCS.glob("*.md")]
-FOLDERS = "face128|tests|benchmarks|docs|fixtures|clients|deploy"
+OWN_PAGES = [README, *(ROOT / f"{name}.md" for name in ("SECURITY", "CONTRIBUTING", "CHANGELOG")), *DOCS.rglob("*.md")]
+FOLDERS = "face128|tests|benchmarks|docs|fixtures|clients|deploy|website"
 REPOSITORY_PATH = re.compile(rf"(?<![\w/@.:-])(?:{FOLDERS})/[\w./-]*\w/?")
 TEST_FILE = re.compile(r"(?<![\w/])test_\w+\.py")
 
@@ -67,4 +67,4 @@ def test_the_older_services_have_names_and_no_numbers(page: Path) -> None:
 
 def test_every_page_is_in_the_index() -> None:
     linked = {(DOCS / link).resolve() for link in LINK.findall((DOCS / "README.md").read_text()) if "#" not in link}
-    assert {page.resolve() for page in DOCS.glob("*.md")} - {DOCS / "README.md"} <= linked
+    assert {page.resolve() for page in DOCS.rglob("*.md")} - {DOCS / "README.md"} <= linked

@@ -10,10 +10,10 @@ import pytest
 from markdown_pages import DOCS, README, fenced_blocks
 from paths import ROOT
 
-PAGES = [page for page in (README, *sorted(DOCS.glob("*.md"))) if fenced_blocks(page, "python")]
+PAGES = [page for page in (README, *sorted(DOCS.rglob("*.md"))) if fenced_blocks(page, "python")]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_the_blocks_of_a_page_run_one_after_the_other(page: Path, tmp_path: Path) -> None:
     (tmp_path / "fixtures").symlink_to(ROOT / "fixtures")
     blocks = fenced_blocks(page, "python")
