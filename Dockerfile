@@ -1,4 +1,4 @@
-# The image contains the weights, needs no compiler and runs as a user without rights: deploy/README.md.
+# The image contains the weights, needs no compiler and runs as a user without rights: docs/deploy/README.md.
 # For a release, BASE names its digest: debian:bookworm-slim@sha256:...
 ARG BASE=debian:bookworm-slim
 
@@ -29,6 +29,7 @@ RUN useradd --no-log-init --no-create-home --uid 10001 face128 && install -d -o 
 
 FROM scratch
 COPY --from=runtime / /
+LABEL org.opencontainers.image.title=face128 org.opencontainers.image.version=0.2.0
 USER 10001
 VOLUME /data
 ENV PATH=/opt/face128/bin:$PATH PYTHONUNBUFFERED=1 ORT_DISABLE_TELEMETRY=1

@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-nestjs faceapi check fuzz bench lock audit licences dist docker check-image clean
+.PHONY: help install run test test-nestjs faceapi check fuzz bench lock audit licences dist site docker check-image clean
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -38,7 +38,7 @@ bench: $(VENV)/.test ## Compare with face_recognition and the naive service; wri
 	$(BIN)/python -m benchmarks $(PARTS)
 
 lock: $(VENV)/.release ## Write requirements.lock: versions and hashes of the image's packages.
-	$(BIN)/uv pip compile --quiet --upgrade pyproject.toml --extra mysql --extra postgresql --extra encryption \
+	$(BIN)/uv pip compile --quiet --upgrade pyproject.toml --extra mysql --extra postgresql --extra encryption --extra traces \
 		--python-version 3.11 --python-platform linux --generate-hashes --no-annotate --custom-compile-command 'make lock' -o requirements.lock
 
 audit: $(VENV)/.release ## Look for known vulnerabilities of the packages in requirements.lock.
@@ -53,6 +53,10 @@ dist: $(VENV)/.release ## Build wheel, sdist, npm packages and SBOMs of the last
 	cd clients && npm ci --silent && npm run build --silent
 	$(BIN)/python release/build.py
 
+# The theme prints a notice about its successor at each start. (--quiet would ignore warnings, which stop the build.)
+site: $(VENV)/.docs ## Build the documentation site into build/site, and check its links.
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
 docker: ## Build the image face128.
 	docker build -t face128 .
 
@@ -63,7 +67,7 @@ clean: ## Remove the virtual environment, builds and caches.
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
 $(VENV)/.python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "face128 needs Python 3.11 or newer: make PYTHON=python3.12 ..."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { echo "face128 needs Python 3.11, 3.12 or 3.13: make PYTHON=python3.12 ..."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	@touch $@
@@ -81,4 +85,8 @@ $(VENV)/.test: $(VENV)/.run
 
 $(VENV)/.release: $(VENV)/.python pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[release]'
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.python pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
 	@touch $@

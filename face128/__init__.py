@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from face128.library.encoder import Encoder as Encoder
     from face128.library.matcher import Matcher as Matcher
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["Encoder", "Matcher", "__version__"]
 
 

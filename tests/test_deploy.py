@@ -117,6 +117,32 @@ def test_the_compose_file_is_consistent(monkeypatch: pytest.MonkeyPatch) -> None
     assert load_settings().database_url is not None
 
 
+# The current one, the older one (1.29, which knows no `name:` in the file), and Podman's.
+COMPOSES = (["docker", "compose"], ["docker-compose"], ["podman-compose"])
+
+
+@pytest.mark.parametrize("command", COMPOSES, ids=" ".join)
+def test_compose_reads_the_file(command: list[str], tmp_path: Path) -> None:
+    if not shutil.which(command[0]) or subprocess.run([*command, "version"], capture_output=True).returncode:
+        pytest.skip(f"{' '.join(command)} is not installed")
+    folder = tmp_path / "deploy"
+    shutil.copytree(DEPLOY, folder)
+    for example in folder.glob("*.env.example"):
+        example.rename(example.with_suffix(""))
+    (folder / "metrics.key").touch()
+    done = subprocess.run([*command, "config"], cwd=folder, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    read_back = yaml.safe_load(done.stdout)
+    assert set(read_back["services"]) == set(read("compose.yml")["services"])
+    assert read_back["services"]["face128"]["depends_on"]["mariadb"]["condition"] == "service_healthy"
+
+
+def test_the_containers_and_volumes_are_named_after_the_project() -> None:
+    """The volumes of version 0.1.0 have this name, from `name:` in compose.yml."""
+    assert "COMPOSE_PROJECT_NAME=face128" in (DEPLOY / ".env").read_text().splitlines()
+    assert "name" not in read("compose.yml")
+
+
 def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     unit = (DEPLOY / "face128.service").read_text()
     grace = load_settings().grace

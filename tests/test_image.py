@@ -54,10 +54,9 @@ def buildah(*arguments: str) -> str:
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The files of the image."""
-    for program in ("buildah", "debootstrap", "unshare"):
-        if not shutil.which(program):
-            pytest.fail(f"{program} is not installed")
+    need("buildah", "unshare")
     if not buildah("images", "--quiet", "--filter", f"reference={BASE}"):
+        need("debootstrap")
         make_base(tmp_path_factory.mktemp("base") / "root")
     mounts = [part for path in os.environ.get("IMAGE_MOUNTS", "").split() for part in ("--volume", f"{path}:{path}:ro")]
     buildah("bud", "--layers", "--pull-never", "--format", "docker", *mounts, "-t", IMAGE, str(ROOT))
@@ -66,6 +65,12 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield Path(buildah("mount", container))
     finally:
         buildah("rm", container)
+
+
+def need(*programs: str) -> None:
+    for program in programs:
+        if not shutil.which(program):
+            pytest.fail(f"{program} is not installed")
 
 
 def make_base(folder: Path) -> None:

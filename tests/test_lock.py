@@ -21,7 +21,7 @@ def required() -> list[Requirement]:
     """The run-time dependencies, and the extras of the image."""
     lines = (ROOT / "requirements.txt").read_text().splitlines()
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    of_image = extras["mysql"] + extras["postgresql"] + extras["encryption"]
+    of_image = extras["mysql"] + extras["postgresql"] + extras["encryption"] + extras["traces"]
     lines = [line for line in lines if line and not line.startswith("#")] + of_image
     return [Requirement(line) for line in lines]
 

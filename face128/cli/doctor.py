@@ -22,6 +22,7 @@ from face128.network_names import url_to_open
 from face128.photos.photo import Limits
 from face128.settings import Settings, unknown_variables
 from face128.terminal.speech import OUT, plural
+from face128.traces.start import check_traces
 
 # The first numbers that face_recognition 1.3.0 with dlib 20.0.1 gives for the self-test photo.
 EXPECTED_NUMBERS = (-0.06498428, 0.01783637, 0.01490607, -0.06128154, -0.16219404, -0.02379606, -0.03684764)
@@ -74,6 +75,8 @@ def _checks(settings: Settings) -> Iterator[tuple[str, Callable[[], str]]]:
         yield "decisions", partial(_decision_models, settings)
     if settings.encrypted:
         yield "encryption", partial(_encryption, settings)
+    if settings.traces:
+        yield "traces", _traces
     yield "address", partial(_address, settings)
     for name in unknown_variables():
         yield name, _unknown_variable
@@ -148,6 +151,15 @@ def _encryption(settings: Settings) -> str:
     except ModuleNotFoundError:
         raise ConfigurationError("a package is missing. Run: pip install 'face128[encryption]'") from None
     return examine_encryption(settings)
+
+
+def _traces() -> str:
+    url = check_traces()
+    from face128.traces.sending import reaches_collector
+
+    if not reaches_collector():
+        raise ConfigurationError(f"nothing takes traces at {url}: docs/traces.md")
+    return f"taken at {url}"
 
 
 def _unknown_variable() -> str:

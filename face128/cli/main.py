@@ -24,6 +24,7 @@ from face128.cli.trail import app as trail
 from face128.logs import set_up_logging, silence_native_output
 from face128.network_names import check_listening_host, url_to_open
 from face128.settings import Settings, load_settings, unknown_variables
+from face128.traces.start import start_sending
 from face128.workers import launcher
 
 if TYPE_CHECKING:
@@ -97,6 +98,8 @@ def serve(
         if workers == 1:
             run(create_app(settings, process_pool), settings)
             return
+        if settings.traces:
+            start_sending(__version__).stop()  # an error belongs here: a worker that fails is started again and again
         if host is not None:
             os.environ["FACE128_HOST"] = host
         if "threads" not in settings.model_fields_set:
