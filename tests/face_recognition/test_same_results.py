@@ -140,6 +140,24 @@ def test_processes_that_are_forked_after_the_models_were_loaded_use_them() -> No
     subprocess.run([sys.executable, "-c", FORKING, str(FIXTURES[0])], check=True, timeout=100)
 
 
+ENDING = """
+import os, sys
+import face128.face_recognition as f
+image = f.load_image_file(sys.argv[1])[::2, ::2]
+alone = f.face_encodings(image)[0].tolist()
+forked = os.fork()
+same = f.face_encodings(image)[0].tolist() == alone
+if forked:
+    same = same and os.waitpid(forked, 0)[1] == 0
+sys.exit(not same)
+"""
+
+
+def test_a_forked_process_ends_as_usual() -> None:
+    """Not by os._exit, as those of multiprocessing do: what it inherited is ended too."""
+    subprocess.run([sys.executable, "-c", ENDING, str(FIXTURES[0])], check=True, timeout=100)
+
+
 def _saved(**options: Any) -> Callable[[Image.Image], bytes]:
     def save(image: Image.Image) -> bytes:
         file = io.BytesIO()

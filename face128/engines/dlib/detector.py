@@ -28,10 +28,11 @@ import dlib
 import numpy as np
 import numpy.typing as npt
 
-from face128.engines.dlib.detection import HogDetection, distinct, to_detections
+from face128.engines.dlib.detection import HogDetection, PointMap, distinct, to_detections
 from face128.engines.dlib.fhog_state import single_level_detector
 from face128.engines.dlib.pyramid import FACE_WIDTH_PX, Pyramid
 from face128.engines.dlib.scaled_copy import grey_copy, pyramid_scale
+from face128.engines.dlib.side_by_side import side_by_side
 from face128.memory_limit import this_process
 from face128.photos.photo import Photo
 
@@ -59,6 +60,9 @@ MAX_CROPS = 4  # with more candidates, one search of the whole photo is no slowe
 MAX_CROPS_SMALL_PHOTO = 8
 
 
+HalfSizeCopy = tuple[npt.NDArray[np.uint8], PointMap]
+
+
 class _Detectors(threading.local):
     """Copies of dlib's detectors, made anew in each thread: a shared one crashes the process.
 
@@ -66,12 +70,14 @@ class _Detectors(threading.local):
     """
 
     def __init__(self, *originals: dlib.fhog_object_detector) -> None:
-        # The original, for a photo and its smaller copies; for one level of the pyramid; for a copy of half the size.
-        self.whole, self.level, self.half_size = map(copy.copy, originals)
+        # The original, for a photo and its smaller copies; for one level of the pyramid; for copies of half the size.
+        self.whole, self.level, half_size = map(copy.copy, originals)
+        # The second for a thread that helps this one: there, this object's attributes are others.
+        self.half_sizes = half_size, copy.copy(half_size)
 
     def release_memory(self) -> None:
         """A detector keeps the features of the last picture it searched, 30 to 800 MB: let it search a small one."""
-        for detector in (self.whole, self.level, self.half_size):
+        for detector in (self.whole, self.level, *self.half_sizes):
             detector.run(np.zeros((100, 100), np.uint8), 0, 0.0)
 
 
@@ -122,7 +128,7 @@ class HogDetector:
             found = []
             if not faces:
                 scale = min(last_scale, scale * (6 / 5) ** SCAN_STEP_LEVELS)
-                found = self._scan(photo, scale)
+                found = _scan(self._detectors.half_sizes[0], [_half_size_copy(photo, scale)])
         # 2 and 3. Look for more faces.
         second = pyramid_scale(FACE_WIDTH_PX * SECOND_FACE_RATIO / faces[0].width, round)
         others_scale = min(finest, second) if len(faces) == 1 else finest
@@ -137,9 +143,10 @@ class HogDetector:
         return detections if len(detections) == 1 or others_scale == finest else self._search(photo, finest)
 
     def _fast_in_small_photo(self, photo: Photo, scale: float) -> list[HogDetection]:
-        found = self._search(photo, scale, CANDIDATE_SCORE)
+        copies, (_, other) = _half_size_copies(photo, 2.0, scale), self._detectors.half_sizes
+        found, scanned = side_by_side(lambda: self._search(photo, scale, CANDIDATE_SCORE), lambda: _scan(other, copies))
         faces = _clear(found)
-        candidates = distinct(found + self._scan_down(photo, 2.0, scale), faces)
+        candidates = distinct(found + scanned, faces)
         if len(candidates) > MAX_CROPS_SMALL_PHOTO:
             return self._exact(photo)
         if candidates:
@@ -149,16 +156,11 @@ class HogDetector:
 
     def _scan_down(self, photo: Photo, first: float, last: float) -> list[HogDetection]:
         """Candidates at the scales from ``first`` down to ``last``, which has been searched already."""
-        found = []
-        while first > last * 1.01:
-            found += self._scan(photo, first)
-            first *= (5 / 6) ** SCAN_STEP_LEVELS
-        return found
-
-    def _scan(self, photo: Photo, scale: float) -> list[HogDetection]:
-        """Candidates for faces of the detector's size at this scale."""
-        grey, to_photo = grey_copy(photo, scale / 2, phase_px=0)
-        return to_detections(self._detectors.half_size.run(grey, 0, HALF_SIZE_CANDIDATE_SCORE), to_photo)
+        copies, (one, other) = _half_size_copies(photo, first, last), self._detectors.half_sizes
+        if len(copies) < 2:
+            return _scan(one, copies)
+        finest, others = side_by_side(lambda: _scan(one, copies[:1]), lambda: _scan(other, copies[1:]))
+        return finest + others
 
     def _search_crops(self, photo: Photo, candidates: Sequence[HogDetection], finest: float) -> list[HogDetection]:
         """What the detector finds around these candidates, other candidates included; nothing if they are too many."""
@@ -189,3 +191,25 @@ class HogDetector:
 
 def _clear(detections: Iterable[HogDetection]) -> list[HogDetection]:
     return [detection for detection in detections if detection.score >= MIN_CLEAR_SCORE]
+
+
+def _half_size_copies(photo: Photo, first: float, last: float) -> list[HalfSizeCopy]:
+    """For scales from ``first`` down, above ``last``."""
+    copies = []
+    while first > last * 1.01:
+        copies.append(_half_size_copy(photo, first))
+        first *= (5 / 6) ** SCAN_STEP_LEVELS
+    return copies
+
+
+def _half_size_copy(photo: Photo, scale: float) -> HalfSizeCopy:
+    return grey_copy(photo, scale / 2, phase_px=0)
+
+
+def _scan(half_size: dlib.fhog_object_detector, copies: Iterable[HalfSizeCopy]) -> list[HogDetection]:
+    """Candidates for faces of the detector's size at the copies' scales."""
+    return [
+        detection
+        for grey, to_photo in copies
+        for detection in to_detections(half_size.run(grey, 0, HALF_SIZE_CANDIDATE_SCORE), to_photo)
+    ]
