@@ -37,9 +37,11 @@ OPTIONAL_PARTS = (
     "sizes",
     "milvus_recall",
     "contention",
+    "beside_import",
     "transfer",
     "encryption",
     "trail",
+    "traces",
     "library",
     "console",
 )

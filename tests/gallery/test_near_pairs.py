@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ from people import synthetic
 from face128.domain.descriptors import Metric, distance, distances
 from face128.gallery.transfer import integer_product
 from face128.gallery.transfer import near_pairs as near_pairs_module
+from face128.gallery.transfer.importing import COMPARING_NICE, _let_others_run_first
 from face128.gallery.transfer.near_pairs import near_pairs, pair_count
 
 
@@ -105,3 +108,16 @@ def test_equal_descriptors_and_few_of_them(monkeypatch: pytest.MonkeyPatch, rows
         assert len(found(same, rows, "euclidean", 0.38)) == rows * (rows - 1) // 2
     nothing = np.full((rows, 128), np.nan, np.float32)
     assert found(nothing, rows, "euclidean", 0.38) == {}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a process has one nice value")
+def test_the_threads_of_an_import_that_compare_let_others_run_first_and_no_other_thread() -> None:
+    before, compared = os.nice(0), list[int]()
+    vectors, count = synthetic(250), pair_count(250, 250)
+    pairs = near_pairs(
+        vectors, 250, "euclidean", 0.38, lambda _: compared.append(os.nice(0)), start_thread=_let_others_run_first
+    )
+    assert list(pairs) == []
+    assert set(compared) == {min(before + COMPARING_NICE, 19)}
+    assert count > len(compared) > 1
+    assert os.nice(0) == before

@@ -43,6 +43,10 @@ MIN_PEOPLE = 500
 model's known one."""
 GROWTH = 0.1
 """After so large a change of the number of faces it is measured again,"""
+SETTLED_CHANGE = 0.01
+"""once it changes by less than this between two looks: beside an import, it would be measured again and again,"""
+MIN_INTERVAL_S = 600.0
+"""or this long after the last time;"""
 MAX_AGE_S = 24 * 3600.0
 """and after so long, if there was any change."""
 TIME_LIMIT_S = 60.0
@@ -98,6 +102,8 @@ class FpirWatch:
         self._measuring = threading.Lock()
         self._measured = (-1, -1, 0.0)
         """The version, the number of faces and the time of the last measurement."""
+        self._seen: int | None = None
+        """The number of faces when ``refresh`` looked last."""
         self.latest: ExpectedFpir | None = None
         """None as well where nobody can ask."""
 
@@ -132,7 +138,10 @@ class FpirWatch:
         last_version, last_count, measured_at = self._measured
         grown = abs(count - last_count) > GROWTH * last_count
         old = version != last_version and time.monotonic() > measured_at + MAX_AGE_S
-        if not (grown or old):
+        before, self._seen = self._seen, count
+        settled = before is None or abs(count - before) <= SETTLED_CHANGE * before
+        waited = time.monotonic() > measured_at + MIN_INTERVAL_S
+        if not ((grown and (settled or waited)) or old):
             return
         last = self.latest
         self.measure(TIME_LIMIT_S, stopped.wait)

@@ -30,7 +30,7 @@ from face128.gallery.rows.stored_space import StoredSpace, names_of, vectors_of
 from face128.gallery.search.index import Ids
 from face128.gallery.storage.blocks import in_blocks
 from face128.gallery.storage.database import fetch_all
-from face128.gallery.storage.tables import collection_of, companions, erased, faces, in_collection, in_collection_sql
+from face128.gallery.storage.tables import collection_of, companions, faces, in_collection, in_collection_sql
 
 StoredPhoto = tuple[int, Embeddings, Owner]
 """The id of a photo, its descriptors, and its owner: the user_id, the name and the id of the record."""
@@ -121,7 +121,7 @@ def read_owners(connection: sa.Connection, space: StoredSpace | None, above: int
                 numbers.append((face_id, *owner_numbers(*owner)))
                 models.append(name)
     else:
-        for rows in _own_rows(connection, space, above, faces.c.id, faces.c.model, *_OWNER):
+        for rows in _own_rows(connection, space, above, f"id, model, {_OWNER_COLUMNS}"):
             for face_id, model, *owner in rows:
                 numbers.append((face_id, *owner_numbers(*owner)))
                 models.append(model)
@@ -163,7 +163,8 @@ def count_changes(connection: sa.Connection, above: int) -> tuple[int, int]:
 
 def erased_ids(connection: sa.Connection, above: int) -> Ids:
     """The ids of the photos erased after a version."""
-    return np.array(connection.scalars(sa.select(erased.c.face_id).where(erased.c.version > above)).all(), np.int64)
+    rows = fetch_all(connection, f"SELECT face_id FROM erased WHERE version > {above}")  # noqa: S608
+    return np.array(rows, np.int64).reshape(-1)
 
 
 def read_descriptors(connection: sa.Connection, rows: Iterable[tuple[int, str, bytes]]) -> list[Embeddings]:
@@ -223,6 +224,7 @@ def read_by_id(connection: sa.Connection, columns: str, ids: Sequence[int]) -> l
 
 _TABLES = faces, companions
 _OWNER = faces.c.user_id, faces.c.name, faces.c.record_id
+_OWNER_COLUMNS = ", ".join(column.name for column in _OWNER)
 
 
 def _blocks(ids: Sequence[int]) -> Iterator[str]:
@@ -259,13 +261,14 @@ def _photos(
 def _stored_photos(
     connection: sa.Connection, space: StoredSpace | None, above: int | None, embeddings: bool
 ) -> Iterator[SealedPhoto]:
-    nothing: Any = sa.literal(b"")
-    own = faces.c.id, faces.c.model, faces.c.embedding if embeddings else nothing
     if not has_companions(connection):
-        for batch in _own_rows(connection, space, above, *own, *_OWNER, faces.c.key_id):
+        embedding_column = "embedding" if embeddings else "''"
+        for batch in _own_rows(connection, space, above, f"id, model, {embedding_column}, {_OWNER_COLUMNS}, key_id"):
             for face_id, model, embedding, *owner, key_id in batch:
                 yield face_id, {model: embedding}, tuple(owner), key_id
         return
+    nothing: Any = sa.literal(b"")
+    own = faces.c.id, faces.c.model, faces.c.embedding if embeddings else nothing
     others = companions.c.model, companions.c.embedding if embeddings else nothing
     joined = faces.outerjoin(companions, companions.c.face_id == faces.c.id)
     whole = in_collection(connection, whole=above is None)
@@ -298,25 +301,32 @@ def _own_descriptors(
 ) -> Iterator[list[tuple[int, str, bytes]]]:
     """The ids, models and descriptors of the photos, some hundreds at a time, where no photo has companions."""
     if vault_of(connection) is not None:
-        for rows in _own_rows(connection, space, above, *(faces.c[name] for name in OPENING.split(", "))):
+        for rows in _own_rows(connection, space, above, OPENING):
             yield opened_descriptors(connection, rows)
         return
-    for rows in _own_rows(connection, space, above, faces.c.id, faces.c.model, faces.c.embedding, faces.c.key_id):
+    for rows in _own_rows(connection, space, above, "id, model, embedding, key_id"):
         require_in_clear(row[3] for row in rows)
         yield [(face_id, model, embedding) for face_id, model, embedding, _ in rows]
 
 
 def _own_rows(
-    connection: sa.Connection, space: StoredSpace | None, above: int | None, *columns: sa.ColumnElement[Any]
+    connection: sa.Connection, space: StoredSpace | None, above: int | None, columns: str
 ) -> Iterator[list[Any]]:
     """These columns of the photos, some hundreds at a time, where no photo has companions. The second is the model."""
-    wanted = sa.select(*columns).where(in_collection(connection, whole=above is None))
-    # New faces are not sorted: to sort them, SQLite would read the whole table instead of the index on version.
-    wanted = wanted.order_by(faces.c.id) if above is None else wanted.where(faces.c.version > above)
-    if space is not None:
-        wanted = wanted.where(faces.c.model.in_(space.models))
-    for rows in connection.execute(wanted.execution_options(stream_results=True)).partitions(BATCH_ROWS):
-        yield list(rows)
+    wanted = f"SELECT {columns} FROM faces WHERE {in_collection_sql(connection, whole=above is None)}"  # noqa: S608
+    if above is None:
+        whole = sa.text(f"{wanted} ORDER BY id")
+        if space is not None:
+            named: Any = sa.bindparam("models", list(space.models), expanding=True)
+            whole = sa.text(f"{wanted} AND model IN :models ORDER BY id").bindparams(named)
+        for batch in connection.execute(whole, execution_options={"stream_results": True}).partitions(BATCH_ROWS):
+            yield list(batch)
+        return
+    # Not sorted: to sort them, SQLite would read the whole table instead of the index on version.
+    changed = fetch_all(connection, f"{wanted} AND version > {above}")
+    for start in range(0, len(changed), BATCH_ROWS):
+        batch_of_all = changed[start : start + BATCH_ROWS]
+        yield [row for row in batch_of_all if space is None or row[1] in space.models]
 
 
 def owner_numbers(user_id: str, name: str | None, record_id: str) -> tuple[int, int, bool]:

@@ -26,7 +26,7 @@ from face128.gallery.rows.stored_rows import (
 )
 from face128.gallery.rows.stored_space import Models, comparable_models
 from face128.gallery.storage.blocks import in_blocks
-from face128.gallery.storage.database import fetch_all
+from face128.gallery.storage.database import VERSION, WriterVersion, fetch_all
 from face128.gallery.storage.tables import collection_of, companions, erased, faces, in_collection, state
 
 # Fewer rows than the garbage collector's threshold (700): a million faces are loaded in 5 s. With 10,000 rows, which
@@ -95,14 +95,18 @@ def of_user(connection: sa.Connection, user_id: str) -> sa.ColumnElement[bool]:
 
 def current_version(connection: sa.Connection) -> int:
     """The gallery's version that the transaction sees."""
+    if (writing := connection.get_execution_options().get(VERSION)) is not None:
+        return int(writing.number)
     version: int = fetch_all(connection, "SELECT version FROM state")[0][0]
     return version
 
 
 def next_version(connection: sa.Connection) -> int:
-    """Take the number of this transaction's change."""
-    connection.execute(sa.update(state).values(version=state.c.version + 1))
-    return current_version(connection)
+    """Take the number of this change, in a writing transaction."""
+    version: WriterVersion = connection.get_execution_options()[VERSION]
+    version.number += 1
+    connection.execute(sa.update(state).values(version=version.number))
+    return version.number
 
 
 def add_faces(

@@ -12,7 +12,6 @@ import sqlalchemy as sa
 
 from face128.gallery.search.rwlock import ReadWriteLock, locked
 from face128.gallery.storage.database import fetch_all
-from face128.gallery.storage.tables import state
 from face128.process_memory import OverwritingFreedMemory
 
 
@@ -40,12 +39,12 @@ class Follower(ABC):
         if version <= self._version:
             return version
         with locked(self._following), OverwritingFreedMemory():
-            now = connection.execute(sa.select(state.c.version, state.c.complete_from)).one()
-            if now.version > self._version:  # else another thread has done it
-                apply = self._changes(connection, self._version if self._version >= now.complete_from else None)
+            now, complete_from = fetch_all(connection, "SELECT version, complete_from FROM state")[0]
+            if now > self._version:  # else another thread has done it
+                apply = self._changes(connection, self._version if self._version >= complete_from else None)
                 with self._lock.writing():
                     apply()
-                    self._version = now.version
+                    self._version = now
         return version
 
     @contextmanager

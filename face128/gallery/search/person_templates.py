@@ -21,7 +21,7 @@ from face128.domain.descriptors import Vector
 from face128.gallery.rows.space_rows import FaceBatch, FaceOwners, read_descriptors_in, read_embeddings
 from face128.gallery.rows.stored_space import StoredSpace, vectors_of
 from face128.gallery.search.index import Ids
-from face128.gallery.search.membership import is_in
+from face128.gallery.search.membership import is_in, is_in_ascending
 from face128.matching.templates import templates
 
 MAX_READ_FACES = 4096  # whose descriptors are in memory at once: 2 MB
@@ -101,7 +101,7 @@ class PersonTemplates:
     def update(self, erased: Ids, added: FaceOwners) -> TemplateChanges:
         """Remove the faces ``erased`` and add ``added``; a face that is there already is replaced."""
         columns = self._columns
-        leaving = is_in(columns["ids"], np.concatenate([erased, added.ids]))
+        leaving = is_in_ascending(columns["ids"], np.concatenate([erased, added.ids]))
         touched_users = np.unique(np.concatenate([columns["users"][leaving], added.users]))
         touched_names = np.unique(np.concatenate([columns["names"][leaving], added.names]))
         before = columns["templates"][leaving]
@@ -112,8 +112,11 @@ class PersonTemplates:
         of_name = is_in(names, touched_names)
         of_user = is_in(users, np.union1d(touched_users, users[of_name]))
         rows = np.flatnonzero(of_name | of_user)
-        record_names = np.unique(names[self._columns["by_name"] & is_in(names, np.unique(names[rows]))])
-        keys = np.where(self._columns["by_name"][rows] | np.isin(names[rows], record_names), names[rows], users[rows])
+        by_name = self._columns["by_name"]
+        record_names = names[:0]
+        if by_name.any():
+            record_names = np.unique(names[by_name & is_in(names, np.unique(names[rows]))])
+        keys = np.where(by_name[rows] | np.isin(names[rows], record_names), names[rows], users[rows])
         # The faces that another, untouched name joins stay as they are.
         touched = (keys == users[rows]) | of_name[rows]
         return self._regroup(rows[touched], keys[touched], before)

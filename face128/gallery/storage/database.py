@@ -44,6 +44,7 @@ from face128.gallery.storage.sqlite_engine import empty_log
 from face128.gallery.storage.sqlite_file import SqliteFile, State, file_of
 from face128.gallery.storage.tables import state
 from face128.gallery.trail.chain import HEAD, OPTION, Chain, switch
+from face128.spans import tracer
 
 if TYPE_CHECKING:
     from face128.gallery.encryption.vault import Vault
@@ -58,6 +59,17 @@ MIGRATION_TIMEOUT_S = 600
 PAUSE_S = 1  # after a wait in vain, how long nobody else waits: else each thread would, one request after the other
 LONG_WAIT_S = 2  # a lock that was not free for so long counts as such a wait
 REOPEN_AFTER_S = 6  # all processes must have closed the old file by then: each looks every two seconds
+
+
+@dataclass
+class WriterVersion:
+    """The gallery's version as a writing transaction sees it, which nobody else can change: not asked for again."""
+
+    number: int
+
+
+VERSION = "version"
+"""The execution option of a writing connection that has its WriterVersion."""
 
 
 @dataclass
@@ -142,19 +154,20 @@ class Database:
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
         """The only writing transaction. Committed at the end of the block, rolled back on an error."""
-        with self._in_turn(), self._available(writing=True):
+        with tracer().span("transaction"), self._in_turn(), self._available(writing=True):
             if self._file:
                 self._file.check_writable()
             with self._writer.begin() as connection:
                 wanted = sa.select(*HEAD, state.c.gallery_id, state.c.version)
-                head = connection.execute(wanted.with_for_update()).one_or_none()
+                head: Any = connection.execute(wanted.with_for_update()).one_or_none()
                 self._same(head, self._health.known)
                 chain = Chain(head) if head is not None and head.trail_on else None
-                connection.execution_options(**{OPTION: chain})
+                version = WriterVersion(head.version)
+                connection.execution_options(**{OPTION: chain, VERSION: version})
                 yield connection
                 if chain is not None:
                     chain.write(connection)
-                now = self._compare(connection, self._health.known)
+            now = head.gallery_id, version.number
             self._health.known = max(now, self._health.known or now)  # only what is committed: the commit may fail
             if self._file:
                 self._file.check(now)  # what was committed to a file that is gone is not acknowledged

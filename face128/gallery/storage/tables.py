@@ -92,8 +92,8 @@ def in_collection(
     return table.c.collection.concat("") == name
 
 
-def in_collection_sql(connection: sa.Connection) -> str:
+def in_collection_sql(connection: sa.Connection, *, whole: bool = False) -> str:
     """As ``in_collection``, for a statement that is written as text, and has one table."""
     columns = {"sqlite": "+collection", "postgresql": "collection || ''"}
-    column = columns.get(connection.dialect.name, "CONCAT(collection, '')")
+    column = "collection" if whole else columns.get(connection.dialect.name, "CONCAT(collection, '')")
     return f"{column} = '{collection_of(connection)}'"  # checked: it has no quotation mark

@@ -37,10 +37,12 @@ class NearPairs:
         return len(self.first)
 
 
-def find_duplicates(faces: ComparedFaces, new: int, cards: Sequence[ModelCard]) -> NearPairs:
+def find_duplicates(
+    faces: ComparedFaces, new: int, cards: Sequence[ModelCard], *, start_thread: Callable[[], object] | None = None
+) -> NearPairs:
     """The pairs within the threshold that are of two people and have one of the first ``new`` faces at least.
 
-    Two faces are compared by the first of the ``cards`` that both have.
+    Two faces are compared by the first of the ``cards`` that both have. ``start_thread`` is that of ``near_pairs``.
     """
     spaces = [StoredSpace.of(card) for card in cards]
     columns: list[tuple[Ids, Ids, Distances, npt.NDArray[np.int64]]] = []
@@ -50,7 +52,8 @@ def find_duplicates(faces: ComparedFaces, new: int, cards: Sequence[ModelCard]) 
         first = int(np.searchsorted(own.places, new))
         decided = faces.share_any(spaces[:number])
         with _Millions(pair_count(len(own.places), first)) as advance:
-            for one, other, distances in near_pairs(own.vectors, first, card.metric, card.threshold, advance):
+            found = near_pairs(own.vectors, first, card.metric, card.threshold, advance, start_thread=start_thread)
+            for one, other, distances in found:
                 one, other = own.places[one], own.places[other]
                 chosen = ~_of_one_person(faces, one, other)
                 if number:

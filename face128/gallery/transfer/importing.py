@@ -7,6 +7,8 @@ is stored already stays as it is, so an import that was interrupted goes on when
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
@@ -21,10 +23,9 @@ from face128.domain.terms import NO_CHANGES, TermChanges
 from face128.errors import InvalidRequest, ModelMismatch
 from face128.gallery.gallery import Gallery
 from face128.gallery.rows.space_rows import StoredPhoto, read_photos
-from face128.gallery.rows.statements import all_models
+from face128.gallery.rows.statements import all_models, current_version
 from face128.gallery.rows.stored_rows import stored_owner
 from face128.gallery.rows.stored_space import comparable_models
-from face128.gallery.storage.tables import state
 from face128.gallery.trail.chain import record
 from face128.gallery.transfer.compared_faces import Column, ComparedFaces
 from face128.gallery.transfer.file_rows import FileRows, Row, embeddings
@@ -35,10 +36,11 @@ from face128.gallery.transfer.import_terms import ImportTerms
 from face128.gallery.transfer.member_file import MemberFile
 from face128.terminal.progress import Progress
 
-ROWS_AT_ONCE = 500  # stored in one transaction, which other writers wait for
+ROWS_AT_ONCE = 250  # stored in one transaction, which other writers wait for
 # After each: those who wait for SQLite only ask for its lock now and then. Without it a tenth of them waited 275 ms
 # instead of 94, and one a second.
-SQLITE_PAUSE_S = 0.025
+SQLITE_PAUSE_S = 0.0125
+COMPARING_NICE = 10  # with a tenth of the share of a service's threads, where both wait for a processor
 MEGABYTE = 10**6
 MIN_BYTES_WITH_PROGRESS = 10 * MEGABYTE  # some seconds
 
@@ -132,14 +134,14 @@ class _Import:
         self._cards = decision_models.spaces(cards, gallery.decision_models) if len(cards) > 1 else cards
         new = len(self._compared)
         with self._database.reading() as connection:
-            self._version = connection.execute(sa.select(state.c.version)).scalar_one()
+            self._version = current_version(connection)
             models = all_models(connection)
             if models and not self._force and all(comparable_models(one).isdisjoint(models) for one in cards):
                 named = f"The gallery's faces are of {', '.join(sorted(models))}; the file's are of "
                 raise ModelMismatch(f"{named}{', '.join(sorted(in_file))}.")
             if new:
                 self._compared.add(read_photos(connection))
-        pairs = find_duplicates(self._compared, new, self._cards)
+        pairs = find_duplicates(self._compared, new, self._cards, start_thread=_let_others_run_first)
         with self._database.reading() as connection:
 
             def people() -> Iterator[DuplicatePair]:
@@ -190,14 +192,14 @@ class _Import:
                 self._refuse_changes(connection, rows, changes, before)
             new = store_rows(connection, rows, self._terms)
             if refusing:
-                self._version = connection.execute(sa.select(state.c.version)).scalar_one()
+                self._version = current_version(connection)
         if self._database.dialect == "sqlite":
             time.sleep(SQLITE_PAUSE_S)
         return new
 
     def _new_changes(self, connection: sa.Connection) -> list[StoredPhoto]:
         """The photos that others have stored or changed since this was asked last."""
-        version = connection.execute(sa.select(state.c.version)).scalar_one()
+        version = current_version(connection)
         if version == self._version:
             return []
         changes = list(read_photos(connection, self._version))
@@ -219,6 +221,12 @@ class _Import:
 
     def _progress(self, step: str, total: int) -> Progress | nullcontext[None]:
         return Progress(step, total) if self._rows.file.size >= MIN_BYTES_WITH_PROGRESS else nullcontext()
+
+
+def _let_others_run_first() -> None:
+    """For a thread that compares, and holds no lock that others wait for. Linux has a nice value for each thread."""
+    if sys.platform == "linux":
+        os.nice(COMPARING_NICE)
 
 
 def _photos(connection: sa.Connection, rows: Iterable[Row]) -> Iterator[StoredPhoto]:

@@ -19,7 +19,6 @@ from math import sqrt
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from face128.domain.descriptors import Matrix, Metric, Vector, distances
 from face128.gallery.search.index import Distances, Ids, normalised
@@ -40,12 +39,18 @@ FLOAT32_MARGIN = 1e-5  # of a distance: above the rounding errors of its 512 squ
 
 
 def near_pairs(
-    vectors: Matrix, first: int, metric: Metric, threshold: float, advance: Callable[[int], None]
+    vectors: Matrix,
+    first: int,
+    metric: Metric,
+    threshold: float,
+    advance: Callable[[int], None],
+    *,
+    start_thread: Callable[[], object] | None = None,
 ) -> Iterator[Pairs]:
     """The pairs within the threshold that have a row below ``first``, in any order.
 
-    ``advance`` is told how many pairs have been compared, from several threads. A descriptor that has a number that is
-    not finite is in no pair.
+    ``advance`` is told how many pairs have been compared, from several threads; each begins with ``start_thread``. A
+    descriptor that has a number that is not finite is in no pair.
     """
     count = pair_count(len(vectors), first)
     if not count:
@@ -56,7 +61,7 @@ def near_pairs(
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     todo = deque((place, place) for place in range(len(new)))  # each new block, from itself on
     pending: dict[Future[tuple[list[Pairs], int]], tuple[int, int]] = {}
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(threads, initializer=start_thread) as pool:
         try:
             while todo or pending:
                 while todo and len(pending) < 2 * threads:
@@ -146,29 +151,43 @@ class _Search:
         """
         left = np.ascontiguousarray(block.codes.T)
         found: list[Pairs] = []
-        for compared, other in enumerate(others):
-            if self._stopped or sum(len(pairs[0]) for pairs in found) > MAX_PAIRS_AT_ONCE:
-                return found, compared
-            product, near = self._buffers(len(left), len(other.rows))
+        candidates: list[tuple[Ids, Ids]] = []  # few in each block: compared exactly together
+        compared = waiting = 0
+        for other in others:
+            if waiting > CANDIDATES_AT_ONCE:
+                found += self._exact(candidates)
+                candidates, waiting = [], 0
+            if self._stopped or sum(len(pairs[0]) for pairs in found) + waiting > MAX_PAIRS_AT_ONCE:
+                break
+            product = self._product(len(left), len(other.rows))
             self._multiply(left, other.codes, product)
-            # One number for all, which a processor compares three times as fast as one for each row.
+            # One number for all, which a processor compares three times as fast as one for each row. Most rows have no
+            # candidate, and their greatest product says so: a look at each product takes twice as long.
             least = self._least_product(block.squares[0] + other.squares[0], block.errors.max() + other.errors.max())
-            np.greater_equal(product, np.int32(np.clip(least, -(2**31), 2**31 - 1)), out=near)
-            if near.any():
-                rows, columns = np.divmod(np.flatnonzero(near), len(other.rows))
+            least = np.int32(np.clip(least, -(2**31), 2**31 - 1))
+            rows = np.flatnonzero(product.max(axis=1) >= least)
+            if len(rows):
+                near = product[rows] >= least
+                some, columns = np.divmod(np.flatnonzero(near), len(other.rows))
+                rows = rows[some]
                 squares = block.squares[rows] + other.squares[columns]
                 least = self._least_product(squares, block.errors[rows] + other.errors[columns])
                 chosen = (product[rows, columns] >= least) & ((rows < columns) | (other is not block))
-                found += self._exact(block.rows[rows[chosen]], other.rows[columns[chosen]])
-            advance(len(left) * (len(left) - 1) // 2 if other is block else near.size)
-        return found, len(others)
+                candidates.append((block.rows[rows[chosen]], other.rows[columns[chosen]]))
+                waiting += int(chosen.sum())
+            advance(len(left) * (len(left) - 1) // 2 if other is block else product.size)
+            compared += 1
+        return [*found, *self._exact(candidates)], compared
 
     def _least_product(self, squares: Any, errors: Any) -> Any:
         """The least product of two codes whose descriptors may be near: |a - b|^2 = |a|^2 + |b|^2 - 2ab."""
         return np.floor((squares - np.square(self._radius / self._step + errors)) / 2)
 
-    def _exact(self, rows: Ids, others: Ids) -> Iterator[Pairs]:
+    def _exact(self, candidates: list[tuple[Ids, Ids]]) -> Iterator[Pairs]:
         """Those of these pairs that are within the threshold."""
+        if not candidates:
+            return
+        rows, others = (np.concatenate(side) for side in zip(*candidates, strict=True))
         for at in range(0, len(rows), CANDIDATES_AT_ONCE):
             one, other = (each[at : at + CANDIDATES_AT_ONCE] for each in (rows, others))
             one, other = np.minimum(one, other), np.maximum(one, other)
@@ -191,10 +210,8 @@ class _Search:
         rest = np.sqrt(np.maximum(np.vecdot(centred, centred) - np.vecdot(along, along), 0))
         return np.asarray(np.column_stack([along, rest]) @ self._mix)
 
-    def _buffers(self, rows: int, columns: int) -> tuple[Products, npt.NDArray[np.bool_]]:
-        """Arrays of the calling thread, for the products and for which of them are near."""
+    def _product(self, rows: int, columns: int) -> Products:
+        """An array of the calling thread."""
         if not hasattr(self._threads, "product"):
             self._threads.product = np.empty(BLOCK_ROWS * BLOCK_ROWS, np.int32)
-            self._threads.near = np.empty(BLOCK_ROWS * BLOCK_ROWS, np.bool_)
-        shape, size = (rows, columns), rows * columns
-        return self._threads.product[:size].reshape(shape), self._threads.near[:size].reshape(shape)
+        return np.asarray(self._threads.product[: rows * columns].reshape(rows, columns))
