@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -231,7 +232,14 @@ def test_ctrl_c_ends_a_command_at_once_and_quietly(folder: Path) -> None:
     line = [sys.executable, "-m", "face128", "gallery", "import", str(folder / "waiting")]
     settings = environment(FACE128_DATA=str(folder / "data"))
     with (
-        subprocess.Popen(line, env=settings, stderr=subprocess.PIPE, text=True) as process,
+        # In the background of a shell script, Ctrl-C is ignored, by what such a script starts, too.
+        subprocess.Popen(
+            line,
+            env=settings,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+        ) as process,
         (folder / "waiting").open("wb"),  # opens when the command reads
     ):
         time.sleep(0.5)  # until it reads

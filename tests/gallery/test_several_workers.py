@@ -38,7 +38,9 @@ def test_no_answer_is_stale_whichever_worker_or_service_gives_it(database_url: s
             random = np.random.default_rng(number)
             for turn in range(ROUNDS):
                 image = fake_photo(10_000 * (number + 1) + turn)
-                identifier = create_record(mine, image, f"{number}-{turn}").json()["record"]["id"]
+                created = create_record(mine, image, f"{number}-{turn}")
+                assert created.status_code == 200, created.text
+                identifier = created.json()["record"]["id"]
                 assert match(other, image) == identifier
                 eraser = (mine, other)[random.integers(2)]
                 assert eraser.delete(f"/records/{identifier}").status_code == 200
