@@ -69,10 +69,7 @@ def stage(name: Stage) -> Iterator[None]:
         total = perf_counter() - start
         own = total - _thread.nested_seconds
         _thread.nested_seconds = outer_nested + total
-        if _thread.photo_stages is None:
-            _report(name, own)
-        else:
-            _thread.photo_stages[name] = _thread.photo_stages.get(name, 0.0) + own
+        _stage_ended(name, own)
 
 
 @contextmanager
@@ -105,11 +102,23 @@ def recording() -> Iterator[RecordedEvents]:
 
 
 def replay(recorded: Any) -> None:
-    """Report events recorded in another process. Anything malformed is ignored: that process may be compromised."""
+    """Report events recorded in another thread or process.
+
+    Anything malformed is ignored: that process may be compromised.
+    """
     for event in recorded if isinstance(recorded, list) else ():
         match event:
-            case (str(name), float() | int() as value) if name == FACES_FOUND or name in STAGES:
+            case (str(name), float() | int() as value) if name == FACES_FOUND:
                 _report(name, value)
+            case (str(name), float() | int() as value) if name in STAGES:
+                _stage_ended(name, value)
+
+
+def _stage_ended(name: str, seconds: float) -> None:
+    if _thread.photo_stages is None:
+        _report(name, seconds)
+    else:
+        _thread.photo_stages[name] = _thread.photo_stages.get(name, 0.0) + seconds
 
 
 def _report(name: str, value: float) -> None:

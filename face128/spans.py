@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from threading import get_ident
+from threading import Lock, get_ident
 from time import perf_counter
 from typing import Any
 
@@ -63,28 +63,33 @@ def trace_id_of(traceparent: str) -> str:
 
 
 class _Recorder(Tracer):
-    """Keeps the spans of the thread that made it."""
+    """Keeps the spans of the thread that made it, and of its helper (helper_thread.py): those are inside no other."""
 
     def __init__(self) -> None:
         self._thread = get_ident()
+        self._lock = Lock()
         self.spans: list[RecordedSpan] = []
         self._around = -1
 
     @contextmanager
     def _recorded(self, name: str) -> Iterator[None]:
-        around, place, start = self._around, len(self.spans), perf_counter()
-        self.spans.append((name, start, start, around))
-        self._around = place
+        own = get_ident() == self._thread
+        around = self._around if own else -1
+        with self._lock:
+            place, start = len(self.spans), perf_counter()
+            self.spans.append((name, start, start, around))
+        if own:
+            self._around = place
         try:
             yield
         finally:
-            self._around = around
+            if own:
+                self._around = around
             self.spans[place] = (name, start, perf_counter(), around)
 
     def span(self, name: str, **_: str | int | float) -> AbstractContextManager[None]:
-        if get_ident() != self._thread or len(self.spans) == MAX_RECORDED_SPANS:
-            return _NOTHING
-        return self._recorded(name)
+        # One less than the maximum: two threads may begin a span at the same moment.
+        return _NOTHING if len(self.spans) >= MAX_RECORDED_SPANS - 1 else self._recorded(name)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -12,12 +13,14 @@ import numpy.typing as npt
 
 from face128 import events
 from face128.domain.descriptors import Descriptors
+from face128.encoding.ahead import Ahead
 from face128.encoding.jitter import jittered_copies
 from face128.encoding.quality import MinQuality, Quality, assess, refuse_poor_quality
 from face128.encoding.thumbnail import thumbnail
 from face128.engines.base import Chips, Engine, Face
 from face128.errors import BadImage, HeadTilted, MultipleFaces, NoFace
 from face128.events import Stage, one_photo, stage
+from face128.helper_thread import helper
 from face128.photos.photo import Limits, Photo, decode_base64, open_photo
 
 Descriptor = npt.NDArray[np.float32]
@@ -80,15 +83,18 @@ def encode(
     Raises what open_photo raises for the file, NoFace, MultipleFaces with every face's box, HeadTilted for a head that
     is tilted by more than ``max_roll`` degrees, and, ``with_quality``, PoorQuality for one worse than ``min_quality``.
     """
-    with one_photo():
-        photo, faces = find_faces(engine, data, limits)
+    with one_photo(), helper() as second:
+        photo = _opened(engine, data, limits)
+        ahead = Ahead(second, lambda face: describe_face(engine, companions, photo, face, num_jitters))
+        with ahead.listening() if num_jitters == 1 else nullcontext():
+            _, faces = find_faces(engine, photo, limits)
         face = choose_face(faces, photo, face_choice)
         if max_roll is not None:
             refuse_tilted_head(face, max_roll)
         quality = assess(photo, face) if with_quality else None
         if quality:
             refuse_poor_quality(quality, min_quality)
-        descriptor, others = describe_face(engine, companions, photo, face, num_jitters)
+        descriptor, others = ahead.result(face)
         picture = thumbnail(photo, face) if with_thumbnail else None
     return Encoding(descriptor, engine.card.name, face, len(faces), photo, quality, others, picture)
 
@@ -123,13 +129,17 @@ def find_faces(engine: Engine, data: bytes | Photo, limits: Limits) -> tuple[Pho
 
     ``data`` is a file's bytes, or a photo that is open.
     """
-    with one_photo():
-        photo = data if isinstance(data, Photo) else open_photo(data, limits, engine.card.rendering)
+    with one_photo(), helper():
+        photo = _opened(engine, data, limits)
         photo.claim_memory(engine.search_bytes(photo.width * photo.height))
         with stage("detect"):
             faces = engine.detect(photo)
     events.faces_found(len(faces))
     return photo, faces
+
+
+def _opened(engine: Engine, data: bytes | Photo, limits: Limits) -> Photo:
+    return data if isinstance(data, Photo) else open_photo(data, limits, engine.card.rendering)
 
 
 def assess_faces(engine: Engine, data: bytes, limits: Limits) -> tuple[Photo, list[Face], list[Quality]]:

@@ -42,6 +42,8 @@ _TRANSPOSES = {
 _SWAPS_SIDES = {_TRANSPOSES[orientation] for orientation in (5, 6, 7, 8)}
 # Pixels converted at a time: they stay in the processor's cache, and no second copy of the picture is made.
 _STRIP_PIXELS = 2**18
+# Of a picture that is converted at once, in half the time: it takes 1 byte a pixel more than decode_memory.py says.
+_MAX_WHOLE_PIXELS = 2 * 2**20
 
 
 @contextmanager
@@ -101,6 +103,9 @@ def decode(image_format: str, data: bytes, transpose: Image.Transpose | None, sh
         image, deep_transparency = load_frame(image_format, data, transpose, shrink)
         if transpose is not None:
             image = image.transpose(transpose)
+        is_plain = image.mode == "RGB" and not image.has_transparency_data and deep_transparency is None
+        if is_plain and image.width * image.height <= _MAX_WHOLE_PIXELS:
+            return np.asarray(image)
         rgb = np.empty((image.height, image.width, 3), np.uint8)
         for rows, strip in strips(image):
             rgb[rows] = to_rgb(strip)

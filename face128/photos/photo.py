@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
+from threading import RLock
 
 import numpy as np
 from PIL import Image
@@ -56,6 +57,7 @@ class Photo:
         """The shrinks that are decoded directly, 1 among them. The others are averaged from full size."""
         self._decode = decode
         self._decode_bytes = decode_bytes
+        self._lock = RLock()  # the thread that searches may have a helper (helper_thread.py)
         self._rgb: dict[int, RGB] = {}
         self._grey: dict[tuple[int, int], Image.Image] = {}
 
@@ -77,15 +79,16 @@ class Photo:
         averaged. Raises BadImage if the pixels are damaged or missing.
         """
         assert shrink in SHRINKS
-        if shrink not in self._rgb:
-            direct = shrink in self.shrinks
-            if direct and self._decode_bytes:
-                memory.require(self._decode_bytes(shrink), self.width * self.height)
-            with stage("decode"):
-                rgb = self._decode(shrink) if direct else np.asarray(Image.fromarray(self.rgb()).reduce(shrink))
-            rgb.flags.writeable = False
-            self._rgb[shrink] = rgb
-        return self._rgb[shrink]
+        with self._lock:
+            if shrink not in self._rgb:
+                direct = shrink in self.shrinks
+                if direct and self._decode_bytes:
+                    memory.require(self._decode_bytes(shrink), self.width * self.height)
+                with stage("decode"):
+                    rgb = self._decode(shrink) if direct else np.asarray(Image.fromarray(self.rgb()).reduce(shrink))
+                rgb.flags.writeable = False
+                self._rgb[shrink] = rgb
+            return self._rgb[shrink]
 
     def canvas(self) -> Canvas:
         """The pixels as a canvas keeps them: of most photos, and of every plain one, the same as ``rgb()``."""
@@ -103,13 +106,14 @@ class Photo:
 
     def grey(self, shrink: int = 1, reduced: int = 1) -> Image.Image:
         """The same pixels in mode L (ITU-R 601-2 luma), then averaged to 1/reduced of the size: 1, 2, 4 or 8."""
-        if (shrink, reduced) not in self._grey:
-            if reduced > 1:
-                grey = self.grey(shrink, reduced // 2).reduce(2)
-            else:
-                grey = Image.fromarray(self.rgb(shrink)).convert("L")
-            self._grey[shrink, reduced] = grey
-        return self._grey[shrink, reduced]
+        with self._lock:
+            if (shrink, reduced) not in self._grey:
+                if reduced > 1:
+                    grey = self.grey(shrink, reduced // 2).reduce(2)
+                else:
+                    grey = Image.fromarray(self.rgb(shrink)).convert("L")
+                self._grey[shrink, reduced] = grey
+            return self._grey[shrink, reduced]
 
 
 class CanvasPhoto(Photo):

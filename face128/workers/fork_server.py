@@ -15,8 +15,9 @@ import signal
 import socket
 import sys
 from contextlib import suppress
+from mmap import mmap
 
-from face128 import events, spans
+from face128 import events, helper_thread, spans
 from face128.domain.model_card import ModelCard
 from face128.encoding.self_test import load_engines
 from face128.engines.base import Engine
@@ -36,9 +37,14 @@ MIN_TRIMMED_BYTES_IF_SCARCE = 16 * 2**20
 MAX_CONTROL_BYTES = 2**16
 """Longest message on the control socket: the settings, or the model cards. Linux sends up to 200 KB."""
 FORK = b"fork"
+MAX_WORKERS = 512  # at once; FACE128_THREADS is 256 at most
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 _engines: dict[str, Engine] = {}
+_busy_counts = mmap(-1, MAX_WORKERS)
+"""Shared by the workers: how many threads of each work on a photo (helper_thread.py)."""
+_places: dict[int, int] = {}
+"""By its process id, each worker's place in ``_busy_counts``."""
 
 
 def loaded_engine(name: str) -> Engine:
@@ -85,10 +91,13 @@ def _serve(control: socket.socket) -> None:
     while True:
         request, sockets = _receive(control)
         if request == FORK:
+            place = next(place for place in range(MAX_WORKERS) if place not in _places.values())
             answer = os.fork()
             if not answer:
                 control.close()
+                helper_thread.share(_busy_counts, place)
                 _work(socket.socket(fileno=sockets[0]))
+            _places[answer] = place
             os.close(sockets[0])
         else:
             answer = _reap(int(request))
@@ -105,7 +114,9 @@ def _receive(control: socket.socket) -> tuple[bytes, list[int]]:
 def _reap(worker: int) -> int:
     """End a worker and return its exit status. Negative: the signal that ended it."""
     os.kill(worker, signal.SIGKILL)  # harmless where it has ended: its number stays taken until it is waited for
-    return os.waitstatus_to_exitcode(os.waitpid(worker, 0)[1])
+    status = os.waitpid(worker, 0)[1]
+    _busy_counts[_places.pop(worker)] = 0
+    return os.waitstatus_to_exitcode(status)
 
 
 def _work(connection: socket.socket) -> None:

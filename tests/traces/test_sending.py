@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 import tempfile
+import time
 from pathlib import Path
 
 import httpx
@@ -69,7 +70,8 @@ def test_each_process_sends_as_an_instance_of_its_own_and_none_for_photos_has_th
     with receiving() as receiver:
         settings = settings_for(receiver, OTEL_EXPORTER_OTLP_HEADERS=f"x-api-key={key}", OTEL_SERVICE_NAME="the-door")
         with started(workers=2, **settings) as (process, port):
-            for _ in range(200):
+            deadline = time.monotonic() + WAIT_S
+            while time.monotonic() < deadline:
                 match(port, 5)  # over a connection of its own, which either process takes
                 instances = {span.resource["service.instance.id"] for span in receiver.spans}
                 if len(instances) == 2:

@@ -21,18 +21,19 @@ from __future__ import annotations
 import copy
 import math
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from typing import Literal
 
 import dlib
 import numpy as np
 import numpy.typing as npt
 
-from face128.engines.dlib.detection import HogDetection, PointMap, distinct, to_detections
+from face128.engines.dlib.detection import HogDetection, distinct, to_detections
 from face128.engines.dlib.fhog_state import single_level_detector
 from face128.engines.dlib.pyramid import FACE_WIDTH_PX, Pyramid
 from face128.engines.dlib.scaled_copy import grey_copy, pyramid_scale
-from face128.engines.dlib.side_by_side import side_by_side
+from face128.helper_thread import helper
 from face128.memory_limit import this_process
 from face128.photos.photo import Photo
 
@@ -60,9 +61,6 @@ MAX_CROPS = 4  # with more candidates, one search of the whole photo is no slowe
 MAX_CROPS_SMALL_PHOTO = 8
 
 
-HalfSizeCopy = tuple[npt.NDArray[np.uint8], PointMap]
-
-
 class _Detectors(threading.local):
     """Copies of dlib's detectors, made anew in each thread: a shared one crashes the process.
 
@@ -71,14 +69,17 @@ class _Detectors(threading.local):
 
     def __init__(self, *originals: dlib.fhog_object_detector) -> None:
         # The original, for a photo and its smaller copies; for one level of the pyramid; for copies of half the size.
-        self.whole, self.level, half_size = map(copy.copy, originals)
-        # The second for a thread that helps this one: there, this object's attributes are others.
-        self.half_sizes = half_size, copy.copy(half_size)
+        whole, self.level, half_size = map(copy.copy, originals)
+        # The second of each for this thread's helper, where this object's attributes would be others.
+        self.whole, self.half_size = (whole, copy.copy(whole)), (half_size, copy.copy(half_size))
 
     def release_memory(self) -> None:
         """A detector keeps the features of the last picture it searched, 30 to 800 MB: let it search a small one."""
-        for detector in (self.whole, self.level, *self.half_sizes):
+        for detector in (*self.whole, self.level, *self.half_size):
             detector.run(np.zeros((100, 100), np.uint8), 0, 0.0)
+
+
+def _tell_nobody(_: HogDetection) -> None: ...
 
 
 class HogDetector:
@@ -87,16 +88,29 @@ class HogDetector:
         self._detectors = _Detectors(whole, single_level_detector(whole), single_level_detector(whole, cell_px=4))
         self._mode = mode
 
-    def find(self, photo: Photo) -> list[HogDetection]:
-        """Every face in the photo, the highest score first."""
-        found = self._exact(photo) if self._mode == "exact" else self._fast(photo)
+    def find(self, photo: Photo, tell: Callable[[HogDetection], None] = _tell_nobody) -> list[HogDetection]:
+        """Every face in the photo, the highest score first.
+
+        ``tell`` is called with the first clear face, if others are looked for after it.
+        """
+        found = self._exact(photo) if self._mode == "exact" else self._fast(photo, tell)
         if photo.width * photo.height > MIN_LARGE_PHOTO_PIXELS and (self._mode == "exact" or this_process().is_scarce):
             self._detectors.release_memory()
         return found
 
     def search_copy(self, pixels: npt.NDArray[np.uint8], doublings: int = 0) -> list[HogDetection]:
         """Every face that dlib finds in an RGB or grey picture, which it doubles so often; in the picture's pixels."""
-        return to_detections(self._detectors.whole.run(pixels, doublings, 0.0))
+        return to_detections(self._detectors.whole[0].run(pixels, doublings, 0.0))
+
+    def search_copies(self, copies: Sequence[Callable[[], npt.NDArray[np.uint8]]]) -> list[list[HogDetection]]:
+        """The same in each of several pictures, without doubling."""
+        detectors = self._detectors.whole
+
+        def search(copy: Callable[[], npt.NDArray[np.uint8]], in_helper: bool) -> list[HogDetection]:
+            return to_detections(detectors[in_helper].run(copy(), 0, 0.0))
+
+        with helper() as second:
+            return second.each(search, copies)
 
     def search_bytes(self, pixel_count: int) -> int:
         """The memory that ``find`` takes at most for a photo of so many pixels."""
@@ -105,9 +119,9 @@ class HogDetector:
 
     def _exact(self, photo: Photo) -> list[HogDetection]:
         # Full image, one upsampling, threshold 0: face_recognition.face_locations(image).
-        return to_detections(self._detectors.whole.run(photo.rgb(), 1, 0.0))
+        return to_detections(self._detectors.whole[0].run(photo.rgb(), 1, 0.0))
 
-    def _fast(self, photo: Photo) -> list[HogDetection]:
+    def _fast(self, photo: Photo, tell: Callable[[HogDetection], None]) -> list[HogDetection]:
         pixels, side = photo.width * photo.height, max(photo.width, photo.height)
         finest, scale = pyramid_scale(math.sqrt(MAX_COPY_PIXELS / pixels)), pyramid_scale(FIRST_COPY_SIDE_PX / side)
         if scale >= finest:
@@ -128,11 +142,13 @@ class HogDetector:
             found = []
             if not faces:
                 scale = min(last_scale, scale * (6 / 5) ** SCAN_STEP_LEVELS)
-                found = _scan(self._detectors.half_sizes[0], [_half_size_copy(photo, scale)])
+                found = self._scan(photo, [scale])
         # 2 and 3. Look for more faces.
+        if len(faces) == 1:
+            tell(faces[0])
         second = pyramid_scale(FACE_WIDTH_PX * SECOND_FACE_RATIO / faces[0].width, round)
         others_scale = min(finest, second) if len(faces) == 1 else finest
-        found += self._scan_down(photo, others_scale, scale)
+        found += self._scan(photo, _scan_scales(others_scale, scale))
         candidates = distinct(found, faces + in_crops)
         others = distinct([*in_crops, *self._search_crops(photo, candidates, finest)], faces)
         certain = len(candidates) <= MAX_CROPS and len(_clear(others)) == len(others)
@@ -143,10 +159,17 @@ class HogDetector:
         return detections if len(detections) == 1 or others_scale == finest else self._search(photo, finest)
 
     def _fast_in_small_photo(self, photo: Photo, scale: float) -> list[HogDetection]:
-        copies, (_, other) = _half_size_copies(photo, 2.0, scale), self._detectors.half_sizes
-        found, scanned = side_by_side(lambda: self._search(photo, scale, CANDIDATE_SCORE), lambda: _scan(other, copies))
+        whole, half_size = self._detectors.whole, self._detectors.half_size
+
+        def look(scan_scale: float | None, in_helper: bool) -> list[HogDetection]:
+            if scan_scale is None:
+                return _search(whole[in_helper], photo, scale, CANDIDATE_SCORE)
+            return _scan(half_size[in_helper], photo, scan_scale)
+
+        with helper() as second:
+            found, *scanned = second.each(look, [None, *_scan_scales(2.0, scale)])
         faces = _clear(found)
-        candidates = distinct(found + scanned, faces)
+        candidates = distinct([*found, *chain.from_iterable(scanned)], faces)
         if len(candidates) > MAX_CROPS_SMALL_PHOTO:
             return self._exact(photo)
         if candidates:
@@ -154,62 +177,70 @@ class HogDetector:
             faces += [HogDetection(*each) for one in candidates for each in pyramid.search_around(level, one.box)]
         return distinct(faces) if faces else self._exact(photo)
 
-    def _scan_down(self, photo: Photo, first: float, last: float) -> list[HogDetection]:
-        """Candidates at the scales from ``first`` down to ``last``, which has been searched already."""
-        copies, (one, other) = _half_size_copies(photo, first, last), self._detectors.half_sizes
-        if len(copies) < 2:
-            return _scan(one, copies)
-        finest, others = side_by_side(lambda: _scan(one, copies[:1]), lambda: _scan(other, copies[1:]))
-        return finest + others
+    def _scan(self, photo: Photo, scales: Sequence[float]) -> list[HogDetection]:
+        """Candidates for faces of the detector's size at these scales."""
+        detectors = self._detectors.half_size
+
+        def scan(scale: float, in_helper: bool) -> list[HogDetection]:
+            return _scan(detectors[in_helper], photo, scale)
+
+        with helper() as second:
+            return list(chain.from_iterable(second.each(scan, scales)))
 
     def _search_crops(self, photo: Photo, candidates: Sequence[HogDetection], finest: float) -> list[HogDetection]:
         """What the detector finds around these candidates, other candidates included; nothing if they are too many."""
         if len(candidates) > MAX_CROPS:
             return []
-        return distinct([found for candidate in candidates for found in self._search_crop(photo, candidate, finest)])
+        detectors = self._detectors.whole
 
-    def _search_crop(self, photo: Photo, candidate: HogDetection, finest: float) -> list[HogDetection]:
-        scale = min(finest, pyramid_scale(CROP_FACE_WIDTH_PX / candidate.width, math.floor))
-        top = scale == 2.0
-        pixels, to_photo = (photo.rgb(), lambda x, y: (x, y)) if top else grey_copy(photo, scale)
-        ratio = pixels.shape[1] / photo.width
-        box, margin = np.array(candidate.box) * ratio, CROP_MARGIN * candidate.width * ratio
-        # Multiples of 48: cells of 8 pixels then lie as in the whole copy, on the first level and on the next.
-        left, upper = np.maximum(0, box[:2] - margin).astype(int) // 48 * 48
-        right, lower = np.maximum(0, box[2:] + margin).astype(int)
-        crop = np.ascontiguousarray(pixels[upper:lower, left:right])
-        found = self._detectors.whole.run(crop, int(top), CROP_CANDIDATE_SCORE)
-        return to_detections(found, lambda x, y: to_photo(x + left, y + upper))
+        def search(candidate: HogDetection, in_helper: bool) -> list[HogDetection]:
+            return _search_crop(detectors[in_helper], photo, candidate, finest)
+
+        with helper() as second:
+            return distinct(list(chain.from_iterable(second.each(search, candidates))))
 
     def _search(self, photo: Photo, scale: float, threshold: float = 0.0) -> list[HogDetection]:
         """Search the whole photo at this scale; at scale 2, as ``exact`` does."""
         if scale == 2.0:
             return self._exact(photo)
-        grey, to_photo = grey_copy(photo, scale)
-        return to_detections(self._detectors.whole.run(grey, 0, threshold), to_photo)
+        return _search(self._detectors.whole[0], photo, scale, threshold)
 
 
 def _clear(detections: Iterable[HogDetection]) -> list[HogDetection]:
     return [detection for detection in detections if detection.score >= MIN_CLEAR_SCORE]
 
 
-def _half_size_copies(photo: Photo, first: float, last: float) -> list[HalfSizeCopy]:
-    """For scales from ``first`` down, above ``last``."""
-    copies = []
+def _search(detector: dlib.fhog_object_detector, photo: Photo, scale: float, threshold: float) -> list[HogDetection]:
+    grey, to_photo = grey_copy(photo, scale)
+    return to_detections(detector.run(grey, 0, threshold), to_photo)
+
+
+def _scan_scales(first: float, last: float) -> list[float]:
+    """From ``first`` down, above ``last``, which has been searched already."""
+    scales = []
     while first > last * 1.01:
-        copies.append(_half_size_copy(photo, first))
+        scales.append(first)
         first *= (5 / 6) ** SCAN_STEP_LEVELS
-    return copies
+    return scales
 
 
-def _half_size_copy(photo: Photo, scale: float) -> HalfSizeCopy:
-    return grey_copy(photo, scale / 2, phase_px=0)
+def _scan(detector: dlib.fhog_object_detector, photo: Photo, scale: float) -> list[HogDetection]:
+    """Candidates for faces of the size that a detector of half the size finds in a copy of half this scale."""
+    grey, to_photo = grey_copy(photo, scale / 2, phase_px=0)
+    return to_detections(detector.run(grey, 0, HALF_SIZE_CANDIDATE_SCORE), to_photo)
 
 
-def _scan(half_size: dlib.fhog_object_detector, copies: Iterable[HalfSizeCopy]) -> list[HogDetection]:
-    """Candidates for faces of the detector's size at the copies' scales."""
-    return [
-        detection
-        for grey, to_photo in copies
-        for detection in to_detections(half_size.run(grey, 0, HALF_SIZE_CANDIDATE_SCORE), to_photo)
-    ]
+def _search_crop(
+    detector: dlib.fhog_object_detector, photo: Photo, candidate: HogDetection, finest: float
+) -> list[HogDetection]:
+    scale = min(finest, pyramid_scale(CROP_FACE_WIDTH_PX / candidate.width, math.floor))
+    top = scale == 2.0
+    pixels, to_photo = (photo.rgb(), lambda x, y: (x, y)) if top else grey_copy(photo, scale)
+    ratio = pixels.shape[1] / photo.width
+    box, margin = np.array(candidate.box) * ratio, CROP_MARGIN * candidate.width * ratio
+    # Multiples of 48: cells of 8 pixels then lie as in the whole copy, on the first level and on the next.
+    left, upper = np.maximum(0, box[:2] - margin).astype(int) // 48 * 48
+    right, lower = np.maximum(0, box[2:] + margin).astype(int)
+    crop = np.ascontiguousarray(pixels[upper:lower, left:right])
+    found = detector.run(crop, int(top), CROP_CANDIDATE_SCORE)
+    return to_detections(found, lambda x, y: to_photo(x + left, y + upper))

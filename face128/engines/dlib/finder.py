@@ -9,6 +9,7 @@ from typing import Literal
 
 import dlib
 
+from face128.engines import early_face
 from face128.engines.base import FINDER_NAMES, Face, NoseLandmark
 from face128.engines.dlib.detection import Box
 from face128.engines.dlib.detector import HogDetector
@@ -81,9 +82,20 @@ class DlibFinder:
     def detect(self, photo: Photo) -> list[Face]:
         if self._exact:
             sightings = [Sighting(View(photo), detection) for detection in self._detector.find(photo)]
-        else:
-            sightings = self._second_look.find(photo)
-        return [DlibFace(sighting, self._shrink(sighting), self._find_landmarks) for sighting in sightings]
+            return [self._face(sighting) for sighting in sightings]
+        listener = early_face.listener.get()
+        told: dict[int, Face] = {}
+
+        def tell(sighting: Sighting) -> None:
+            face = told[id(sighting)] = self._face(sighting)
+            if listener is not None:
+                listener(face)
+
+        sightings = self._second_look.find(photo, tell)
+        return [told.get(id(sighting)) or self._face(sighting) for sighting in sightings]
+
+    def _face(self, sighting: Sighting) -> Face:
+        return DlibFace(sighting, self._shrink(sighting), self._find_landmarks)
 
     def _shrink(self, sighting: Sighting) -> int:
         return 1 if self._exact else chip_shrink(sighting.view.photo, sighting.detection.width)

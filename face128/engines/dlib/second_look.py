@@ -13,8 +13,9 @@ clear face that is not dark. docs/photos.md has the figures.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -57,12 +58,26 @@ class SecondLook:
     def __init__(self, detector: HogDetector) -> None:
         self._detector = detector
 
-    def find(self, photo: Photo) -> list[Sighting]:
-        """Every face in the photo, the highest score first."""
-        view, found = View(photo), self._detector.find(photo)
+    def find(self, photo: Photo, tell: Callable[[Sighting], None] | None = None) -> list[Sighting]:
+        """Every face in the photo, the highest score first.
+
+        ``tell`` is called with the first, if it is likely to be the only one, before others are looked for. If it is
+        returned, it is the same object.
+        """
+        plain, told = View(photo), list[Sighting]()
+
+        def tell_first(detection: HogDetection) -> None:
+            if tell is not None and not told:
+                told.append(_sighting(plain, detection))
+                tell(told[0])
+
+        view, found = plain, self._detector.find(photo, tell_first)
         if _best_score(found) < CLEAR_SCORE:
+            if len(found) == 1:
+                tell_first(found[0])
             view, found = self._look_again(view, found)
-        return [_sighting(view, detection) for detection in found]
+        known = {sighting.detection: sighting for sighting in told} if view is plain else {}
+        return [known.get(detection) or _sighting(view, detection) for detection in found]
 
     def _look_again(self, view: View, found: list[HogDetection]) -> tuple[View, list[HogDetection]]:
         gain = photo_gain(view.photo.rgb(_smallest_shrink(view.photo)))
@@ -84,7 +99,8 @@ class SecondLook:
         side = max(view.photo.width, view.photo.height)
         copy_side = min(MAX_TURNED_COPY_PX, max(MIN_TURNED_COPY_PX, side))
         copy, _ = grey_copy(view.photo, pyramid_scale(copy_side / side))
-        scores = {degrees: _best_score(self._detector.search_copy(turn(copy, degrees))) for degrees in ORIENTATIONS}
+        found_in_copies = self._detector.search_copies([partial(turn, copy, degrees) for degrees in ORIENTATIONS])
+        scores = dict(zip(ORIENTATIONS, map(_best_score, found_in_copies), strict=True))
         # A copy's score may be some tenths off: the photo itself decides.
         for degrees in sorted(scores, key=lambda each: -scores[each]):
             if scores[degrees] == -math.inf:
@@ -106,8 +122,10 @@ class SecondLook:
         copy = np.asarray(grey.resize(size, Image.Resampling.BILINEAR))
         copy = np.pad(copy, margin, constant_values=MARGIN_LEVEL)
         best: tuple[int, HogDetection] | None = None
-        for degrees in (0, *ORIENTATIONS):
-            for face in self._detector.search_copy(turn(copy, degrees)):
+        orientations = (0, *ORIENTATIONS)
+        found_in_copies = self._detector.search_copies([partial(turn, copy, degrees) for degrees in orientations])
+        for degrees, faces in zip(orientations, found_in_copies, strict=True):
+            for face in faces:
                 least = max(MIN_TURNED_SCORE if degrees else 0.0, best[1].score if best else 0.0)
                 if face.score > least and face.width >= MIN_FILLING_FACE * FILLING_SIDE_PX:
                     best = degrees, face

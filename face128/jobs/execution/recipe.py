@@ -20,6 +20,7 @@ from face128.engines.base import Chips, Engine, Face
 from face128.engines.cards import find_engine_card
 from face128.engines.loader import companions, load_engine
 from face128.errors import BadRequest, Face128Error, NoFace
+from face128.helper_thread import no_helper
 from face128.photos.photo import Limits, Photo
 from face128.settings import Settings, load_settings
 
@@ -127,7 +128,8 @@ class Recipe:
         if not photos:
             return []
         engines = self.load()
-        found = [self._find_face(engines, photo) if isinstance(photo, bytes) else photo for photo in photos]
+        with no_helper():  # other processes describe further photos
+            found = [self._find_face(engines, photo) if isinstance(photo, bytes) else photo for photo in photos]
         # All landmarks one after the other, so that their model stays in the processor's cache: see DlibFace.
         cropped = [self._crop(engines, *each) if isinstance(each, tuple) else each for each in found]
         good = [each.chips for each in cropped if isinstance(each, CroppedFace)]
