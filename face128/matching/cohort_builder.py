@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import threading
 
+import numpy as np
+
 from face128.domain.descriptors import Metric
 from face128.domain.members import MemberList
 from face128.errors import Overloaded
+from face128.matching.asking_photos import asked_by_photos, first_photos
 from face128.matching.conformal import Cohort
 
 MAX_COHORT_ROWS = 20_000
@@ -25,8 +28,11 @@ class CohortBuilder:
         self._build_lock = threading.Lock()
         self._waiting_slots = threading.BoundedSemaphore(MAX_WAITING_REQUESTS)
 
-    def cohort(self, members: MemberList, metric: Metric) -> Cohort:
-        """The cohort of a list, built if it is new. Raises Overloaded if too many requests wait for one."""
+    def cohort(self, members: MemberList, metric: Metric, photos: MemberList | None = None) -> Cohort:
+        """The cohort of a list, built if it is new. Raises Overloaded if too many requests wait for one.
+
+        ``photos`` is the list whose templates ``members`` has.
+        """
         cohorts: dict[str, Cohort] = members.derived
         if metric in cohorts:
             return cohorts[metric]
@@ -35,7 +41,16 @@ class CohortBuilder:
         try:
             with self._build_lock:
                 if metric not in cohorts:
-                    cohorts[metric] = Cohort.of(members.vectors, members.person_ids, metric)
+                    cohorts[metric] = _cohort(members, metric, photos)
                 return cohorts[metric]
         finally:
             self._waiting_slots.release()
+
+
+def _cohort(members: MemberList, metric: Metric, photos: MemberList | None) -> Cohort:
+    cohort = Cohort.of(members.vectors, members.person_ids, metric)
+    if photos is None:
+        return cohort
+    asking = first_photos(photos.person_ids)
+    own_ids = np.searchsorted(np.unique(members.person_ids), photos.person_ids[asking])
+    return asked_by_photos(cohort, photos.vectors[asking], own_ids, members.vectors, cohort.member_ids, metric)

@@ -61,6 +61,8 @@ class Cohort:
     """(rows,) of the descriptors, as ``cohort_score.descriptor_lengths``."""
     neighbour_ids: Indices | None = None
     """(rows, COHORT_SIZE + 1) the ids of these members, where they are kept: no score needs them."""
+    asking: tuple[Vector, Vector] | None = None
+    """The scores that the estimate's law is of, and what each counts (asking_photos.py); None: those of the rows."""
 
     @classmethod
     def of(cls, vectors: Matrix, member_ids: Indices, metric: Metric) -> Self:
@@ -86,7 +88,7 @@ class Cohort:
     @cached_property
     def tail(self) -> GumbelTail:
         """The estimate's law: its two numbers."""
-        return GumbelTail.of(self.scores, self.weights)
+        return GumbelTail.of(*(self.asking or (self.scores, self.weights)))
 
     @cached_property
     def _sufficient_rows(self) -> int:

@@ -132,7 +132,7 @@ class _Search:
             nearest = self._nearest(approximate)
             if nearest is None or not space.decided[nearest[0]]:
                 return None
-        cohort = (builder or CohortBuilder()).cohort(space.members, metric)
+        cohort = (builder or CohortBuilder()).cohort(space.members, metric, space.photos)
         tail = serving_tail(rule, cohort.member_count)
         rows = cohort.affected_rows(approximate * (1 - DISTANCE_ROUNDING), approximate * (1 + DISTANCE_ROUNDING), tail)
         exact = distances(space.members.vectors[rows], space.probe, metric)

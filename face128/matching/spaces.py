@@ -29,6 +29,8 @@ class Space:
     """All descriptors that are comparable with the probe's, or the templates of them."""
     decided: Mask | None = None
     """(rows,) those of the people who are decided here; None: all."""
+    photos: MemberList | None = None
+    """What the members' templates are of; None where all descriptors count by themselves."""
 
 
 def list_spaces(request: MatchRequest, members: MemberList, order: DecisionModels) -> list[Space]:
@@ -42,15 +44,17 @@ def list_spaces(request: MatchRequest, members: MemberList, order: DecisionModel
         within = members_in(card, members, request.card)
         if not len(within.vectors):
             continue
+        photos = within
         if request.template == "mean":
-            within = mean_members(within, card)
+            within = mean_members(photos, card)
         decided = None
         if decided_before is not None:
             decided = ~decided_before[within.person_ids]
             decided_before[within.person_ids] = True
             if not decided.any():
                 continue
-        found.append(Space(card, numbers.astype(np.float64, copy=False), within, decided))
+        of_templates = None if within is photos else photos
+        found.append(Space(card, numbers.astype(np.float64, copy=False), within, decided, of_templates))
     if not found and members.descriptor_count:
         raise ModelMismatch("No member has a descriptor of a model that the probe has.", field="descriptors")
     return found

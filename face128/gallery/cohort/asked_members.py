@@ -14,6 +14,7 @@ from face128.domain.template import Template
 from face128.gallery.cohort.nearest_found import NEAREST, NearestFound
 from face128.gallery.rows.stored_space import StoredSpace
 from face128.gallery.search.index import Ids
+from face128.matching.asking_photos import photos_ask
 from face128.matching.cohort_score import cohort_scores
 from face128.matching.fast_distances import Indices
 from face128.matching.tails import GumbelTail
@@ -30,7 +31,8 @@ Mask = npt.NDArray[np.bool_]
 class AskedMembers:
     """What was found, as scores and risks.
 
-    The cohort rule's law, and the members' own scores, are those of its rows: templates, or by "nearest" photos.
+    The members' own scores are those of the cohort's rows: templates, or by "nearest" photos. So is the law, except
+    where photos ask.
     """
 
     def __init__(
@@ -44,9 +46,12 @@ class AskedMembers:
         of_rows = np.concatenate([~self._joined_photos[found.asks], np.ones(len(found.several), np.bool_)])
         self._rows = np.flatnonzero(of_rows & self._asking)
         self._row_weights = equal_shares(found.keys[self._rows])
+        of_law = self._rows
+        if template == "mean" and photos_ask(members):
+            of_law = np.flatnonzero(self._asking[: self._photo_count])
         self._law = GumbelTail(math.nan, math.nan)
-        if len(self._rows):
-            self._law = GumbelTail.of(self.scores[self._rows], self._row_weights)
+        if len(of_law):
+            self._law = GumbelTail.of(self.scores[of_law], equal_shares(found.keys[of_law]))
 
     @cached_property
     def _joined_photos(self) -> Mask:

@@ -28,8 +28,6 @@ MIN_ASKING_PEOPLE = 1000
 """but no fewer than these. The standard error of a share of 1 % is then a third of it."""
 MAX_OWN_PEOPLE = 1000
 """People with several photos, of those in a sample: they ask with each photo."""
-MAX_ASKING_PHOTOS = 4
-"""Of a person."""
 MAX_OWN_PHOTOS = 16
 """Of a person, that a photo is compared with as their own."""
 BLOCK_ROWS = 4096

@@ -165,9 +165,18 @@ class CohortFollower:
                     if self._graph is None or self._version != _versions(connection)[0]:
                         return None
                     if self._snapshot is None:
-                        self._snapshot = CohortSnapshot(self._graph, self._version, self._space)
+                        photos = self._asking_photos(connection)
+                        self._snapshot = CohortSnapshot(self._graph, self._version, self._space, photos)
                     return self._snapshot.score(probe, rule, index)
         raise NotReady("The members are being compared with each other. Try again soon.")
+
+    def _asking_photos(self, connection: sa.Connection) -> FaceBatch | None:
+        """The photos that ask, at the graph's version; None where its rows do."""
+        asking = self._people.asking()
+        if asking is None:
+            return None
+        batches = [batch for _, batch in template_batches(connection, asking, self._space)]
+        return joined(batches, self._space.dimension)
 
     def copy(self, connection: sa.Connection) -> Cohort | None:
         """A copy of the cohort at the transaction's version; None while there is no graph.

@@ -11,6 +11,7 @@ import numpy as np
 from face128.domain.decision_rule import Rule, Tail
 from face128.domain.descriptors import Descriptors, Vector
 from face128.gallery.cohort.knn_graph import KnnGraph, Rows
+from face128.gallery.rows.space_rows import FaceBatch
 from face128.gallery.rows.stored_space import StoredSpace
 from face128.gallery.search.exact_search import lower_bound
 from face128.gallery.search.index import Distances, Ids
@@ -48,9 +49,10 @@ class ScoredCandidates:
 class CohortSnapshot:
     """The cohort of a graph. Valid until the graph's next update."""
 
-    def __init__(self, graph: KnnGraph, version: int, space: StoredSpace) -> None:
+    def __init__(self, graph: KnnGraph, version: int, space: StoredSpace, photos: FaceBatch | None) -> None:
+        """With the ``photos`` that ask, where the graph's rows are templates."""
         self._graph, self.version, self._space = graph, version, space
-        self._cohort = graph.cohort()
+        self._cohort = graph.cohort(photos)
         self._ids = graph.ids.copy()
 
     def score(self, probe: Vector, rule: Rule, index: VersionedIndex | None) -> ScoredCandidates:

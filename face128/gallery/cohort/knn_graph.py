@@ -19,6 +19,7 @@ import numpy.typing as npt
 from face128.domain.descriptors import Descriptors, Metric, Vector, distances
 from face128.gallery.rows.space_rows import FaceBatch
 from face128.gallery.search.index import Distances, Ids, distances_from_squares, normalised
+from face128.matching.asking_photos import asked_by_photos
 from face128.matching.cohort_score import COHORT_SIZE, descriptor_lengths
 from face128.matching.conformal import Cohort
 
@@ -70,10 +71,18 @@ class KnnGraph:
         """The rows in the order of their ids."""
         return self._in_order("ids")
 
-    def cohort(self) -> Cohort:
-        """The same as ``Cohort.of`` all descriptors; rows as in ``ids``. Valid until the next update."""
+    def cohort(self, photos: FaceBatch | None = None) -> Cohort:
+        """The same as ``Cohort.of`` all descriptors; rows as in ``ids``. Valid until the next update.
+
+        With the ``photos`` that ask, where the rows are templates.
+        """
         nearest = self._column("neighbour_distances")[:, : COHORT_SIZE + 1]  # a copy takes 9 ms of 100,000
-        return Cohort(self._member_ids(), nearest, self._column("lengths"))
+        cohort = Cohort(self._member_ids(), nearest, self._column("lengths"))
+        if photos is None:
+            return cohort
+        own_ids = np.searchsorted(np.unique(self._column("member_keys")), photos.users)
+        vectors = self._column("vectors")
+        return asked_by_photos(cohort, photos.vectors, own_ids, vectors, cohort.member_ids, self._metric)
 
     def exact_distances(self, rows: Rows, probe: Vector) -> Vector:
         """(rows,) the distances of these rows to the probe."""

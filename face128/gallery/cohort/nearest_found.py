@@ -6,8 +6,9 @@ import math
 
 import numpy as np
 
-from face128.gallery.cohort.asking_members import MAX_ASKING_PHOTOS, Rows
+from face128.gallery.cohort.asking_members import Rows
 from face128.gallery.rows.stored_space import StoredSpace
+from face128.matching.asking_photos import MAX_ASKING_PHOTOS
 from face128.matching.cohort_score import COHORT_SIZE, descriptor_lengths
 from face128.matching.fast_distances import nearest_members
 

@@ -26,6 +26,7 @@ from face128.gallery.search.index import Ids
 from face128.gallery.search.index_sync import Search
 from face128.gallery.search.person_templates import PersonTemplates, TemplateChanges
 from face128.gallery.storage.database import Database, fetch_all
+from face128.matching.asking_photos import photos_ask
 from face128.matching.cohort_score import COHORT_SIZE, cohort_scores, descriptor_lengths
 from face128.matching.conformal import CohortScore
 from face128.matching.tails import MIN_ESTIMATE_MEMBERS, GumbelTail
@@ -136,9 +137,10 @@ def _chosen_rows(everybody: TemplateChanges, template: Template) -> tuple[int, I
     Each person is as likely as any other, and so is each of their descriptors. The choice depends on the ids alone: it
     is the same in each worker process, and a few changes of the gallery change little of it.
     """
-    counts = everybody.counts if template == "mean" else np.ones(len(everybody.face_ids), np.int64)
+    single = template == "nearest" or photos_ask(len(np.unique(everybody.keys)))
+    counts = np.ones(len(everybody.face_ids), np.int64) if single else everybody.counts
     keys, models = everybody.keys, everybody.models
-    if template == "nearest":
+    if single:
         keys, models = keys.repeat(everybody.counts), models.repeat(everybody.counts)
     starts = counts.cumsum() - counts
     ids = everybody.face_ids[starts]

@@ -22,6 +22,7 @@ from face128.gallery.rows.space_rows import FaceBatch, FaceOwners, read_descript
 from face128.gallery.rows.stored_space import StoredSpace, vectors_of
 from face128.gallery.search.index import Ids
 from face128.gallery.search.membership import is_in, is_in_ascending
+from face128.matching.asking_photos import first_photos, photos_ask
 from face128.matching.templates import templates
 
 MAX_READ_FACES = 4096  # whose descriptors are in memory at once: 2 MB
@@ -97,6 +98,15 @@ class PersonTemplates:
     def people_of(self, model: str) -> Ids:
         """For each face of the model the key of the person, which is the same for all their faces."""
         return np.asarray(self._columns["keys"][self._columns["models"] == self._models.index(model)])
+
+    def asking(self) -> TemplateChanges | None:
+        """The photos that ask, each as a template by itself; None where the templates themselves ask."""
+        ids, keys = self._columns["ids"], self._columns["keys"]
+        if not self._several or not photos_ask(len(np.unique(keys))):
+            return None
+        rows = first_photos(keys)  # ascending ids of each
+        models = np.array(self._models)[self._columns["models"][rows]]
+        return TemplateChanges(ids[:0], keys[rows], models, np.ones(len(rows), np.int64), ids[rows])
 
     def update(self, erased: Ids, added: FaceOwners) -> TemplateChanges:
         """Remove the faces ``erased`` and add ``added``; a face that is there already is replaced."""
