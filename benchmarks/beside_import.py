@@ -27,9 +27,10 @@ import database_servers
 from serving import environment
 
 from benchmarks.contention import database, enrolment
+from benchmarks.gallery import insert_faces
 from benchmarks.harness import Figure, Report, percentile, time_ms
 from benchmarks.services import Request
-from benchmarks.size_place import NO_MATCH, PROBES, Place, body, run, serving, wait_until
+from benchmarks.size_place import NO_MATCH, PROBES, Place, body, probe, run, serving, wait_until
 from benchmarks.sizes import BLOCK_PEOPLE, write_members
 from benchmarks.synthetic_people import people
 from benchmarks.traffic import Call, closed_loop, raw
@@ -44,6 +45,8 @@ TURN_S = 1.0
 SETTLE_S = 0.1  # searches that are not counted, after the import was stopped
 ENROLMENT_PAUSE_S = 0.05
 NEW_SEED = 2**30
+NEW_ROWS = (0, 1, 100, 250)
+ROUNDS = 7
 MAX_P99_RATIO = 3.0
 MAX_ENROLMENT_MS = 1000.0
 KINDS = ("sqlite", "mariadb", "postgresql")
@@ -66,6 +69,9 @@ def measure() -> Report:
 
 
 def figures(kind: str, times: Times) -> Iterator[Figure]:
+    after = [median(times.pop(f"{rows} new")) for rows in NEW_ROWS]
+    for rows, cpu_ms in zip(NEW_ROWS, after, strict=True):
+        yield Figure(f"a search after {rows} new faces, CPU, {kind}", cpu_ms, "ms", "none", after[0])
     steps = [step for step in times if step not in ("quiet", "enrolling")]
     beside_all = [each for step in steps for each in times[step]]
     for percent in (50, 99):
@@ -117,6 +123,21 @@ def beside(place: Place, url: str) -> Times:
         answer = client.post("/match", json={"descriptor": last.tolist(), "model": DLIB.name}).json()
         if answer["regNo"] != FACES + MEMBERS - 1:
             raise RuntimeError(f"The last one of the file is not found: {answer}")
+        times |= {f"{rows} new": cpu_after(gallery, url, rows) for rows in NEW_ROWS}
+    return times
+
+
+def cpu_after(gallery: Gallery, url: str, rows: int) -> list[float]:
+    """The CPU in ms of this thread for the next search after another process has stored so many faces at once."""
+    times = []
+    with closing(Gallery(url, None, "mean")) as other:
+        for turn in range(ROUNDS):
+            if rows:
+                first = NEW_SEED + (rows * ROUNDS + turn) * BLOCK_PEOPLE
+                insert_faces(other, people(rows, first), first)
+            start = time.thread_time()
+            gallery.match(probe(turn))
+            times.append(1e3 * (time.thread_time() - start))
     return times
 
 

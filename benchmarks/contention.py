@@ -1,8 +1,9 @@
 """Who waits for whom in a shared gallery: many that enrol, a lock that is held, and an erasure beside a reader.
 
-    BENCH_FACES=100000 BENCH_PROCESSES=50 python -m benchmarks contention
+    BENCH_FACES=100000 BENCH_PROCESSES="4 16 50" python -m benchmarks contention
 
-On SQLite, and on MariaDB and PostgreSQL where they are installed. The people are synthetic (synthetic_people.py).
+On SQLite, and on MariaDB and PostgreSQL where they are installed, or those named in BENCH_DATABASES. The people are
+synthetic (synthetic_people.py).
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import database_servers
@@ -32,7 +35,7 @@ from face128.gallery.gallery import Gallery
 from face128.gallery.rows.records import NewFace, Person
 
 FACES = int(os.environ.get("BENCH_FACES", 10_000))
-PROCESSES = int(os.environ.get("BENCH_PROCESSES", 16))
+PROCESSES = [int(count) for count in os.environ.get("BENCH_PROCESSES", "16").split()]
 SECONDS = 10.0
 READER_S = 5.0
 ROUNDS = 200
@@ -44,7 +47,7 @@ MAX_BUSY_S, MAX_ERASURE_S, MAX_WIPED_S = 5.0, 0.5, 10.0
 def measure() -> Report:
     report = Report(notes=["The people of the part contention are synthetic, mixed from real ones."])
     servers = {"mariadb": shutil.which("mariadbd"), "postgresql": database_servers.POSTGRES}
-    for kind in ("sqlite", *servers):
+    for kind in os.environ.get("BENCH_DATABASES", " ".join(["sqlite", *servers])).split():
         if not servers.get(kind, True):
             report.notes.append(f"{kind} is not installed.")
             continue
@@ -75,19 +78,41 @@ def fill(gallery: Gallery) -> None:
 
 def many_processes(kind: str, url: str) -> Iterator[Figure]:
     """What a number of processes enrols together, each one after the other, against one process."""
-    rates, waits = {}, {}
-    for count in (1, PROCESSES):
-        times = enrolling(url, count)
-        rates[count], waits[count] = len(times) / SECONDS, percentile(times, 99)
-    yield Figure(
-        f"enrolments by {PROCESSES} processes, {kind}, {FACES:,} faces", rates[PROCESSES], "/s", "one", rates[1]
-    )
-    yield Figure(f"the same: p99 of one, {kind}", waits[PROCESSES], "ms", "one", waits[1])
+    one = enrolling(url, 1)
+    for count in PROCESSES:
+        several = enrolling(url, count)
+        what = f"{count} processes, {kind}"
+        yield Figure(f"enrolments by {what}, {FACES:,} faces", several.rate, "/s", "one", one.rate)
+        yield Figure(f"p99 of an enrolment, {what}", percentile(several.times_ms, 99), "ms", "one", one.p99_ms)
+        yield Figure(f"a turn, on average, {what}", mean(several.turns_ms), "ms", "one", mean(one.turns_ms))
+        yield Figure(f"of the time somebody has the turn, {what}", several.busy, "%", "one", one.busy)
 
 
-def enrolling(url: str, processes: int) -> list[float]:
-    """The times in ms of the enrolments of so many processes."""
-    context = multiprocessing.get_context("spawn")
+@dataclass
+class Enrolled:
+    """What some processes did in SECONDS, in milliseconds."""
+
+    times_ms: list[float] = field(default_factory=list)
+    """Of each enrolment."""
+    turns_ms: list[float] = field(default_factory=list)
+    """Of each, how long it was the only writer, until its commit was answered."""
+
+    @property
+    def rate(self) -> float:
+        return len(self.times_ms) / SECONDS
+
+    @property
+    def p99_ms(self) -> float:
+        return percentile(self.times_ms, 99)
+
+    @property
+    def busy(self) -> float:
+        return sum(self.turns_ms) / SECONDS / 10
+
+
+def enrolling(url: str, processes: int) -> Enrolled:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])  # fifty processes share what they import
     times: Any = context.Queue()
     start = context.Barrier(processes)
     workers = [
@@ -96,23 +121,36 @@ def enrolling(url: str, processes: int) -> list[float]:
     ]
     for worker in workers:
         worker.start()
-    found: list[float] = []
+    found = Enrolled()
     for _ in workers:
-        found += times.get(timeout=TIMEOUT_S)
+        own = times.get(timeout=TIMEOUT_S)
+        found.times_ms += own.times_ms
+        found.turns_ms += own.turns_ms
     for worker in workers:
         worker.join(TIMEOUT_S)
     return found
 
 
 def _enrol(url: str, seed: int, start: Any, times: Any) -> None:
-    own: list[float] = []
+    own = Enrolled()
     with closing(Gallery(url)) as gallery:
         gallery.load()
-        new = iter(people(2_000, seed))
+        database: Any = gallery.database
+        writing = database.writing
+
+        @contextmanager
+        def timed() -> Iterator[Any]:
+            with writing() as connection:
+                began = time.monotonic()
+                yield connection
+            own.turns_ms.append(1e3 * (time.monotonic() - began))
+
+        database.writing = timed
+        new = iter(people(1_000, seed))
         start.wait(TIMEOUT_S)
         end = time.monotonic() + SECONDS
         while time.monotonic() < end:
-            own.append(time_ms(enrolment(gallery, next(new), f"{seed} {len(own)}")))
+            own.times_ms.append(time_ms(enrolment(gallery, next(new), f"{seed} {len(own.times_ms)}")))
     times.put(own)
 
 

@@ -84,7 +84,8 @@ class Comparison:
         version = current_version(connection)
         self._refuse_duplicates(connection)
         self._refuse_inconsistent(connection)
-        last = connection.execute(sa.select(sa.func.max(faces.c.id)).where(in_collection(connection))).scalar()
+        own = in_collection(connection, whole=True)  # else MariaDB reads the whole table for it
+        last = connection.execute(sa.select(sa.func.max(faces.c.id)).where(own)).scalar()
         return _Known(version, last or 0)
 
     def _with_changes(self, connection: sa.Connection, known: _Known) -> None:

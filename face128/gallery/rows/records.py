@@ -210,6 +210,8 @@ def metadata_json(metadata: dict[str, Any]) -> str:
 
 
 def _object_json(name: str, value: dict[str, Any]) -> str:
+    if not value:
+        return "{}"
     try:
         text = json.dumps(value, allow_nan=False)
         # The text says of nearly all objects at once that they are flat, and have no surrogate pair or a half of one.

@@ -73,7 +73,7 @@ def read_vectors(
 ) -> Iterator[tuple[str, Ids, Matrix]]:
     """Names, ids and descriptors of all photos, or of those changed above a version; each batch is of one name."""
     if has_companions(connection):
-        for name, photos in _batches(connection, space, above):
+        for name, photos in photo_batches(connection, space, above):
             ids, descriptors, _ = zip(*photos, strict=True)
             yield name, np.array(ids, np.int64), vectors_of([name] * len(ids), descriptors)
         return
@@ -133,7 +133,7 @@ def read_faces(connection: sa.Connection, space: StoredSpace, above: int | None 
     """The photos with their owners, in any order."""
     numbers: list[tuple[int, int, int, bool]] = []
     blocks: list[Matrix] = []
-    for name, photos in _batches(connection, space, above):
+    for name, photos in photo_batches(connection, space, above):
         numbers += [(face_id, *owner_numbers(*owner)) for face_id, _, owner in photos]
         blocks.append(vectors_of([name] * len(photos), [descriptors for _, descriptors, _ in photos]))
     ids, users, names, by_name = np.array(numbers, np.int64).reshape(-1, 4).T.copy()
@@ -231,7 +231,7 @@ def _blocks(ids: Sequence[int]) -> Iterator[str]:
     return (", ".join(map(str, block)) for block in in_blocks(ids))  # integers: safe in SQL
 
 
-def _batches(
+def photo_batches(
     connection: sa.Connection, space: StoredSpace, above: int | None
 ) -> Iterator[tuple[str, list[StoredPhoto]]]:
     """The photos of the space, some hundreds at a time, by the name that they have there."""

@@ -35,17 +35,16 @@ class Follower(ABC):
 
     def catch_up(self, connection: sa.Connection) -> int:
         """Bring it to the version of the gallery that this transaction sees, and return that version."""
-        version: int = fetch_all(connection, "SELECT version FROM state")[0][0]
-        if version <= self._version:
-            return version
-        with locked(self._following), OverwritingFreedMemory():
-            now, complete_from = fetch_all(connection, "SELECT version, complete_from FROM state")[0]
-            if now > self._version:  # else another thread has done it
-                apply = self._changes(connection, self._version if self._version >= complete_from else None)
-                with self._lock.writing():
-                    apply()
-                    self._version = now
-        return version
+        version, complete_from = fetch_all(connection, "SELECT version, complete_from FROM state")[0]
+        if version > self._version:
+            with locked(self._following), OverwritingFreedMemory():
+                if version > self._version:  # else another thread has done it
+                    known = self._version if self._version >= complete_from else None
+                    apply = self._changes(connection, known, version)
+                    with self._lock.writing():
+                        apply()
+                        self._version = version
+        return int(version)
 
     @contextmanager
     def at(self, version: int) -> Iterator[None]:
@@ -55,8 +54,11 @@ class Follower(ABC):
                 raise GalleryChanged()
             yield
 
-    def _changes(self, connection: sa.Connection, known: int | None) -> Callable[[], None]:
-        """Read what has changed above the version ``known``, and return what brings it in; searches go on meanwhile."""
+    def _changes(self, connection: sa.Connection, known: int | None, now: int) -> Callable[[], None]:
+        """Read what has changed above the version ``known``, and return what brings it in; searches go on meanwhile.
+
+        ``now`` is the version that the transaction sees.
+        """
         return partial(self._update, connection, known)
 
     @abstractmethod

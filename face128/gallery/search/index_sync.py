@@ -8,7 +8,8 @@ import numpy as np
 import sqlalchemy as sa
 
 from face128.domain.descriptors import Descriptors, Matrix
-from face128.gallery.rows.space_rows import erased_ids, read_vectors
+from face128.gallery.rows.changed_faces import ChangedOwners, read_changed
+from face128.gallery.rows.space_rows import read_vectors
 from face128.gallery.rows.stored_space import StoredSpace
 from face128.gallery.search.follower import Follower
 from face128.gallery.search.index import Distances, FaissIndex, Ids
@@ -24,6 +25,12 @@ class FaissIndexSync(Follower):
         super().__init__()
         self._space = space
         self._indexes: dict[str, FaissIndex] = {}
+        self._changed: ChangedOwners | None = None
+
+    def take_changed(self, known: int, now: int) -> ChangedOwners | None:
+        """Whose photos changed between these versions, once, if that is what was read last."""
+        changed, self._changed = self._changed, None
+        return changed if changed and (changed.known, changed.now) == (known, now) else None
 
     def search(self, vector: Descriptors, k: int) -> tuple[Ids, Distances]:
         """The ``k`` approximately nearest photos of the space by their ids, nearest first."""
@@ -40,14 +47,15 @@ class FaissIndexSync(Follower):
         with self._lock.reading():
             return {name: len(index) for name, index in self._indexes.items()}
 
-    def _changes(self, connection: sa.Connection, known: int | None) -> Callable[[], None]:
+    def _changes(self, connection: sa.Connection, known: int | None, now: int) -> Callable[[], None]:
         if known is None:  # all faces: in memory once
-            return super()._changes(connection, known)
-        gone, new = erased_ids(connection, known), list(read_vectors(connection, self._space, known))
+            return super()._changes(connection, known, now)
+        changed, new = read_changed(connection, self._space, known, now)
+        self._changed = changed
 
         def apply() -> None:
             for index in self._indexes.values():
-                index.remove(gone)
+                index.remove(changed.gone)
             self._add(new)
 
         return apply

@@ -72,10 +72,12 @@ class TemplateSync(Follower):
         ids, distances = merge_nearest([(ids[single], distances[single]), templates], k)
         return ids[:k], distances[:k]
 
-    def _changes(self, connection: sa.Connection, known: int | None) -> Callable[[], None]:
+    def _changes(self, connection: sa.Connection, known: int | None, now: int) -> Callable[[], None]:
         if known is None:
-            return super()._changes(connection, known)
-        gone, added = erased_ids(connection, known), read_owners(connection, self._space, known)
+            return super()._changes(connection, known, now)
+        changed = self._face_index.take_changed(known, now) if self._face_index else None
+        gone = changed.gone if changed else erased_ids(connection, known)
+        added = changed.owners if changed else read_owners(connection, self._space, known)
         return partial(self._apply, connection, gone, added)
 
     def _update(self, connection: sa.Connection, known: int | None) -> None:

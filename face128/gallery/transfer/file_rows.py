@@ -21,8 +21,8 @@ from face128.gallery.transfer.member_file import MemberBlock, MemberFile
 from face128.match_body.member_list import parse_list
 
 Row = dict[str, Any]
-"""The columns of a new face, and its ``companions``: the descriptors for the other table, by their models; and the
-``terms`` of its person."""
+"""The columns of a new face, and its ``companions``: the descriptors for the other table, by their models; the
+``terms`` of its person; and whether the file ``has_id``, the record's: else it is a new one."""
 
 Photo = dict[str, Descriptors]
 """The descriptors of one photo, by their models."""
@@ -114,7 +114,8 @@ def _rows(member: Row, place: str, photos: list[Photo], card: ModelCard) -> Iter
             row = face.table_row(person, find_card(model) or card, 0)
             row["companions"] = {other: stored_vector(photo[other]) for other in photo if other != model}
             row["terms"] = terms_of_member(member)
-            if "id" in detail:
+            row["has_id"] = "id" in detail
+            if row["has_id"]:
                 if not is_storable_id(str(detail["id"])):
                     raise ValueError
                 row |= {"record_id": str(detail["id"]), "created_at": _utc(detail["created_at"])}

@@ -37,6 +37,9 @@ from face128.gallery.transfer.member_file import MemberFile
 from face128.terminal.progress import Progress
 
 ROWS_AT_ONCE = 250  # stored in one transaction, which other writers wait for
+# A server's rows take a service longer to read. On MariaDB, the first search after 250 new ones took 7.0 ms of CPU,
+# after 100 4.7, after one 4.0, and without any 2.1 (30 November 2026; benchmarks/beside_import.py measures it).
+SERVER_ROWS_AT_ONCE = 100
 # After each: those who wait for SQLite only ask for its lock now and then. Without it a tenth of them waited 275 ms
 # instead of 94, and one a second.
 SQLITE_PAUSE_S = 0.0125
@@ -158,12 +161,13 @@ class _Import:
         """Store what is new, block by block."""
         new = start = 0
         people: set[int] = set()
+        at_once = ROWS_AT_ONCE if self._database.dialect == "sqlite" else SERVER_ROWS_AT_ONCE
         with self._progress("Storing", self._stored.count(0)) as progress:
             for number, (block, rows) in enumerate(self._rows.blocks()):
                 if number >= len(self._digests) or hash(block.text) != self._digests[number]:
                     raise InvalidRequest(f"The file was changed during the import. Of its faces, {new} are stored.")
-                for at in range(0, len(rows), ROWS_AT_ONCE):
-                    some = rows[at : at + ROWS_AT_ONCE]
+                for at in range(0, len(rows), at_once):
+                    some = rows[at : at + at_once]
                     stored = self._stored[start + at : start + at + len(some)]
                     wanted = [row for row, was in zip(some, stored, strict=True) if not was or row["companions"]]
                     if wanted:
