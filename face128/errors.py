@@ -18,6 +18,8 @@ class Face128Error(Exception):
     code: ClassVar[str] = "internal"
     status: ClassVar[int] = 500
     sentence: ClassVar[str] = "Something went wrong inside the service."
+    retry_after: int | None = None
+    """Seconds, for the Retry-After header: the same request may succeed then. None where waiting does not help."""
 
     def __init_subclass__(cls, *, code: str = "", status: int = 0, sentence: str = "") -> None:
         cls.code, cls.status, cls.sentence = code or cls.code, status or cls.status, sentence or cls.sentence
@@ -165,7 +167,7 @@ class PoorQuality(Face128Error, code="poor_quality", status=422):
 
 
 class TryLater(Face128Error):
-    """``retry_after`` is in seconds and goes into the Retry-After header."""
+    """The body has ``retry_after``, too."""
 
     def __init__(self, sentence: str | None = None, *, retry_after: int = 1, **context: Any) -> None:
         super().__init__(sentence, retry_after=retry_after, **context)
@@ -188,7 +190,8 @@ class OutOfMemory(
 ): ...
 
 
-class NotReady(Face128Error, code="not_ready", status=503, sentence="The service is still starting."): ...
+class NotReady(Face128Error, code="not_ready", status=503, sentence="The service is still starting."):
+    retry_after: int | None = 1
 
 
 class DatabaseUnavailable(NotReady, code="gallery_away", sentence="The gallery's database cannot be reached."):
@@ -206,32 +209,38 @@ class GalleryFull(
     DatabaseUnavailable,
     code="gallery_full",
     sentence="The gallery's disk is full, or its quota is used up. Nothing can be enrolled until there is room.",
-): ...
+):
+    retry_after: int | None = None
 
 
 class GalleryReadOnly(
     DatabaseUnavailable,
     code="gallery_read_only",
     sentence="The gallery's database, its file or its folder cannot be written.",
-): ...
+):
+    retry_after: int | None = None
 
 
 class GallerySchema(
     DatabaseUnavailable,
     code="gallery_schema",
     sentence="The gallery's tables are not those of this version of face128. Nothing was changed.",
-): ...
+):
+    retry_after: int | None = None
 
 
 class GalleryLocked(
     DatabaseUnavailable,
     code="gallery_locked",
     sentence="The gallery is encrypted, and its key was not given: FACE128_GALLERY_KEY.",
-): ...
+):
+    retry_after: int | None = None
 
 
 class GalleryLost(DatabaseUnavailable):
     """What is open is not the gallery any more. It is opened anew some seconds later."""
+
+    retry_after: int | None = None
 
 
 class GalleryDeleted(
@@ -245,7 +254,8 @@ class GalleryReplaced(
     GalleryLost,
     code="gallery_replaced",
     sentence="The gallery was replaced or restored while the service ran. It is opened anew in a few seconds.",
-): ...
+):
+    retry_after: int | None = 6  # database.REOPEN_AFTER_S
 
 
 class GalleryCorrupt(

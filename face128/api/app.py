@@ -54,10 +54,13 @@ key: `match` (search and compare faces), `encode` (photos to boxes and descripto
 """
 
 
-def create_app(settings: Settings | None = None, process_pool: ProcessPool | None = None) -> FastAPI:
+def create_app(
+    settings: Settings | None = None, process_pool: ProcessPool | None = None, *, among_workers: bool = False
+) -> FastAPI:
     """Build the application; without ``settings`` they are read from the environment.
 
-    ``process_pool`` is one that already loads its engines. Raises ConfigurationError if the settings are wrong.
+    ``process_pool`` is one that already loads its engines. ``among_workers``: it takes no connection before it has
+    loaded them, since another worker may serve it meanwhile. Raises ConfigurationError if the settings are wrong.
     """
     service = Service(settings or load_settings(), process_pool)
     traces = start_sending(__version__) if service.settings.traces else None
@@ -65,6 +68,8 @@ def create_app(settings: Settings | None = None, process_pool: ProcessPool | Non
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
         service.start()
+        if among_workers:
+            await service.wait_until_loaded()
         yield {"service": service}  # for server/connection.py
         await service.stop()
         if traces:

@@ -117,7 +117,7 @@ def create_worker_app() -> Any:
     process_pool = _start_process_pool(settings)
     from face128.api.app import create_app
 
-    return create_app(settings, process_pool)
+    return create_app(settings, process_pool, among_workers=True)
 
 
 def _start_process_pool(settings: Settings) -> ProcessPool | None:

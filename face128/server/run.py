@@ -17,6 +17,11 @@ from face128.server.connection import RESERVED_CONNECTIONS, Connection
 from face128.server.listening import bind
 from face128.settings import Settings
 
+WORKER_ANSWER_S = 30
+"""A worker that does not answer its parent for so long is killed and replaced.
+
+With uvicorn's 5 seconds, one whose interpreter starts slowly on a busy machine is killed again and again.
+"""
 KEEP_ALIVE_MARGIN_S = 1  # beyond what clients are told, so that none sends its next request while it is closed
 
 
@@ -40,6 +45,7 @@ def run(app: Any, settings: Settings, workers: int = 1) -> None:
         access_log=False,
         proxy_headers=bool(settings.trusted_proxies),  # uvicorn's own default believes whoever calls from loopback
         forwarded_allow_ips=list(settings.trusted_proxies),
+        timeout_worker_healthcheck=WORKER_ANSWER_S,
     )
     if workers > 1:
         Multiprocess(config, sockets).run()

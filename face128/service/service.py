@@ -43,6 +43,8 @@ log = logging.getLogger("face128")
 IDLE_LISTS_POLL_S = 60.0
 
 KEPT_SHARE = 16  # of the memory: freed memory that the service keeps, at most
+LOAD_WAIT_S = 20.0
+"""For engines that load within some seconds. A service that starts is stopped no sooner."""
 ABANDONED_EXIT_S = 2.0
 """From the end of the grace to a forced exit: time to answer the requests whose work is abandoned."""
 
@@ -80,6 +82,11 @@ class Service:
         self._loading = asyncio.create_task(asyncio.to_thread(self._load_engines))
         self._dropping_idle_lists = asyncio.create_task(self._drop_idle_lists())
         self.gallery.start()
+
+    async def wait_until_loaded(self) -> None:
+        """Wait until the engines are loaded, or could not be; for LOAD_WAIT_S at most."""
+        assert self._loading is not None
+        await asyncio.wait({self._loading}, timeout=LOAD_WAIT_S)
 
     def begin_to_stop(self) -> None:
         """Answer "overloaded" to work that has not begun, and to every new request."""

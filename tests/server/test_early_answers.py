@@ -118,7 +118,7 @@ def test_it_arrives_through_nginx(proxied: tuple[int, float], kind: str) -> None
 
 
 def test_a_match_is_answered_through_nginx_and_connections_are_used_again(proxied: tuple[int, float]) -> None:
-    with httpx.Client(base_url=f"http://127.0.0.1:{proxied[0]}", headers={"X-API-Key": KEY}) as client:
+    with httpx.Client(base_url=f"http://127.0.0.1:{proxied[0]}", headers={"X-API-Key": KEY}, timeout=60) as client:
         for _ in range(20):
             answer = client.post("/match", json={"descriptor": [0] * 128, "enrolled": []})
             assert answer.json() == {"match": False}

@@ -58,7 +58,7 @@ def test_by_default_it_is_75_seconds_and_ends_at_once_when_the_service_stops() -
         idle = [sockets.send(port, REQUEST) for _ in range(20)]
         assert {sockets.answer(connection).headers["keep-alive"] for connection in idle} == {"timeout=75"}
         busy = sockets.send(port, REQUEST[:-10])
-        time.sleep(0.2)
+        sockets.settle(port)
         process.send_signal(signal.SIGTERM)
         assert all(sockets.hung_up(connection) for connection in idle)
         assert sockets.answer(busy).headers["connection"] == "close"

@@ -48,7 +48,7 @@ def test_every_address_of_both_families_is_served(host: str, workers: int) -> No
     settings = {"FACE128_ENGINES": "fake", "FACE128_HOST": host, "FACE128_ALLOW_ANONYMOUS": "1"}
     with started(workers=workers, **settings) as (_, port):
         for address in ("127.0.0.1", "[::1]", "127.0.0.2"):
-            assert httpx.get(f"http://{address}:{port}/health").status_code == 200
+            assert httpx.get(f"http://{address}:{port}/health", timeout=60).status_code == 200
         assert _health(port, FACE128_HOST=host).returncode == 0
 
 

@@ -28,9 +28,8 @@ def test_what_runs_is_finished_and_the_rest_is_told(tmp_path: Path, workers: int
             waiting.append(sockets.send(port, request))
             time.sleep(0.1)
         waiting += [sockets.send(port, request) for _ in range(4)]
-        time.sleep(0.2)
         half = sockets.send(port, request[:-10])
-        time.sleep(0.2)
+        sockets.settle(port)
         process.send_signal(signal.SIGTERM)
         replies = [sockets.answer(connection) for connection in waiting]
         finished = [reply for reply in replies if reply.status == 200]
@@ -51,7 +50,7 @@ def test_work_that_does_not_end_is_given_up_after_the_grace(isolation: str, stat
     photo = poisoned.photo(poisoned.SLEEPS)
     with started(**settings) as (process, port):
         connection = sockets.send(port, sockets.head("/encode-image", len(photo)) + photo)
-        time.sleep(0.5)
+        sockets.settle(port)
         process.send_signal(signal.SIGTERM)
         assert sockets.overloaded(sockets.answer(connection))
         assert process.wait(20) == status

@@ -17,7 +17,6 @@ from face128.errors import (
     InvalidRequest,
     NotFound,
     TooSlow,
-    TryLater,
     Unauthorized,
     UnsupportedEncoding,
 )
@@ -43,7 +42,7 @@ def _face128_error(request: Request, error: Exception) -> JSONResponse:
 def error_headers(error: Face128Error) -> dict[str, str]:
     """The headers that belong to the answer."""
     headers = {}
-    if isinstance(error, TryLater):
+    if error.retry_after is not None:
         headers["Retry-After"] = str(error.retry_after)
     if isinstance(error, TooSlow):
         headers["Connection"] = "close"  # the rest of the body is not read

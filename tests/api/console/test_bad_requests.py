@@ -140,7 +140,7 @@ def test_bodies(client: httpx.Client, path: str) -> None:
 def test_cookies(console: Console, cookie: str | bytes) -> None:
     for path in ("/console", "/console/sign-in"):
         answer = httpx.get(
-            console.url + path, headers={b"Cookie": cookie.encode() if isinstance(cookie, str) else cookie}
+            console.url + path, headers={b"Cookie": cookie.encode() if isinstance(cookie, str) else cookie}, timeout=60
         )
         assert answer.status_code in (200, 303, 400, 413, 431)
 

@@ -80,8 +80,8 @@ def test_a_browser_behind_a_proxy_that_hides_the_host_is_told_why(prefixed: str)
     """Chromium and Firefox say same-origin, so that it works; an older browser has Origin alone."""
     origin = "{0.scheme}://{0.netloc}".format(urlsplit(prefixed))
     url = f"{origin}/without-host/console/sign-in"
-    refused = httpx.post(url, data={"key": SECRETS[ALL]}, headers={"Origin": origin})
+    refused = httpx.post(url, data={"key": SECRETS[ALL]}, headers={"Origin": origin}, timeout=60)
     assert refused.status_code == 403
     assert "Host" in refused.text
     modern = {"Origin": origin, "Sec-Fetch-Site": "same-origin"}
-    assert httpx.post(url, data={"key": SECRETS[ALL]}, headers=modern).status_code == 303
+    assert httpx.post(url, data={"key": SECRETS[ALL]}, headers=modern, timeout=60).status_code == 303

@@ -36,7 +36,7 @@ def console(request: pytest.FixtureRequest) -> Iterator[Console]:
 @pytest.fixture(scope="module")
 def browser(console: Console) -> Iterator[httpx.Client]:
     """A browser that is signed in, and sends neither Origin nor Sec-Fetch-Site unless a test says so."""
-    keys = httpx.get(f"{console.url}/console").status_code == 303
+    keys = httpx.get(f"{console.url}/console", timeout=60).status_code == 303
     with console.client("all" if keys else None) as client:
         del client.headers["Origin"]
         yield client
@@ -81,7 +81,7 @@ def test_it_is_refused_before_its_body_is_read(console: Console, browser: httpx.
 
 
 def test_nothing_is_changed_by_what_is_refused(console: Console, browser: httpx.Client) -> None:
-    keys = httpx.get(f"{console.url}/console").status_code == 303
+    keys = httpx.get(f"{console.url}/console", timeout=60).status_code == 303
     with console.api() as api:
         if not keys:
             del api.headers["Authorization"]

@@ -233,4 +233,4 @@ def test_there_are_only_so_many_and_a_stop_does_not_wait_for_them(tmp_path: Path
                 stream.wait_for(1)
             console.process.terminate()
             assert console.process.wait(LONGEST_STOP_S) == 0
-            assert all(stream.ended.wait(5) for stream in streams)
+            assert all(stream.ended.wait(30) for stream in streams)

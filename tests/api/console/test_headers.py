@@ -59,7 +59,7 @@ def test_every_page_and_what_it_answers_without_a_session(console: Console, clie
         assert "unsafe" not in answer.headers["Content-Security-Policy"]
         camera = answer.headers["Permissions-Policy"].split(", ")
         assert "camera=(self)" in camera
-    check(httpx.get(console.url + path))
+    check(httpx.get(console.url + path, timeout=60))
 
 
 @pytest.mark.parametrize("path", paths("POST"))
@@ -73,7 +73,7 @@ def test_every_form_and_its_errors(console: Console, path: str) -> None:
             {"data": {"id": "1"}, "headers": {"Origin": "null"}},
         ):
             check(client.post(path, **request))  # type: ignore[arg-type]
-    check(httpx.post(console.url + path, headers={"Origin": console.url}))
+    check(httpx.post(console.url + path, headers={"Origin": console.url}, timeout=60))
 
 
 @pytest.mark.parametrize(

@@ -184,7 +184,7 @@ def test_each_of_several_workers_measures_what_is_wanted(tmp_path: Path) -> None
         measured_since, deadline = 0, time.monotonic() + TIMEOUT_S
         while measured_since < 8:  # new connections: both workers are asked
             assert time.monotonic() < deadline
-            page = httpx.get(wanted, cookies=client.cookies).text
+            page = httpx.get(wanted, cookies=client.cookies, timeout=60).text
             times = re.findall(r'0 photos, examined\s*<time datetime="([^"]*)"', page)
             assert all(datetime.fromisoformat(each).timestamp() >= after for each in times)
             measured_since = measured_since + 1 if times else 0

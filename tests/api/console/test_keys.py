@@ -21,8 +21,10 @@ def test_the_last_use_is_that_of_any_worker_and_no_secret_is_shown() -> None:
     with console_service(workers=2, FACE128_ENGINES="fake") as console, console.client() as client:
         for _ in range(6):  # a new connection each: any worker
             headers = {"Authorization": f"Bearer {SECRETS['match']}"}
-            httpx.post(f"{console.url}/match", json={"descriptor": [0] * 128, "enrolled": []}, headers=headers)
-            page = httpx.get(f"{console.url}/console/keys", cookies=client.cookies)
+            httpx.post(
+                f"{console.url}/match", json={"descriptor": [0] * 128, "enrolled": []}, headers=headers, timeout=60
+            )
+            page = httpx.get(f"{console.url}/console/keys", cookies=client.cookies, timeout=60)
             assert page.status_code == 200
             found = rows(page.text)
             assert found.keys() == KEY_SCOPES.keys()

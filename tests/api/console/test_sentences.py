@@ -181,7 +181,7 @@ def test_every_page_speaks_the_chosen_language(client: httpx.Client, path: str) 
 def test_the_language_is_the_browsers_unless_somebody_chose(
     console: Console, headers: dict[str, str], language: str
 ) -> None:
-    page = httpx.get(f"{console.url}/console/sign-in", headers=headers)
+    page = httpx.get(f"{console.url}/console/sign-in", headers=headers, timeout=60)
     assert f'<html lang="{language}">' in page.text
 
 

@@ -117,7 +117,7 @@ def test_who_guesses_is_throttled_and_a_long_key_is_not() -> None:
         assert 'type="password"' in refused.text
         assert not client.cookies
         # Guesses here count as guesses there.
-        assert httpx.get(f"{console.url}/people", headers={"X-API-Key": "guess"}).status_code == 429
+        assert httpx.get(f"{console.url}/people", headers={"X-API-Key": "guess"}, timeout=60).status_code == 429
         assert sign_in(client, SECRETS[ALL]).status_code == 303
 
 
@@ -125,7 +125,9 @@ def test_who_guesses_is_throttled_and_a_long_key_is_not() -> None:
 def test_the_cookie_is_for_these_pages_alone_and_ends(console: Console, https: bool) -> None:
     host = console.url.removeprefix("http://")
     origin = f"https://{host}" if https else console.url
-    answer = httpx.post(f"{console.url}/console/sign-in", data={"key": SECRETS[ALL]}, headers={"Origin": origin})
+    answer = httpx.post(
+        f"{console.url}/console/sign-in", data={"key": SECRETS[ALL]}, headers={"Origin": origin}, timeout=60
+    )
     (header,) = [each for each in answer.headers.get_list("set-cookie") if "Max-Age=0" not in each]
     (cookie,) = SimpleCookie(header).values()
     assert cookie.key == COOKIE
@@ -148,7 +150,7 @@ def test_the_cookie_is_no_key_of_the_api(console: Console) -> None:
             path = re.sub(r"{[^}]*}", "nobody", route.path)
             for method in route.methods:
                 with_cookie = client.request(method, path, headers=cookie).status_code
-                assert with_cookie == httpx.request(method, console.url + path).status_code, path
+                assert with_cookie == httpx.request(method, console.url + path, timeout=60).status_code, path
                 needs_key = path not in ("/health", "/ready", "/", "/openapi.json") and not path.startswith("/docs")
                 assert not needs_key or with_cookie == 401, path
 

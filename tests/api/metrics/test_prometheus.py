@@ -13,6 +13,7 @@ import httpx
 import psutil
 import pytest
 from fake_photos import fake_photo
+from liveness import until
 from prometheus_client.parser import text_string_to_metric_families
 from serving import photo, serving
 
@@ -181,12 +182,13 @@ def test_two_workers_are_added_up_and_what_a_dead_one_counted_stays() -> None:
             for _ in range(calls):  # a new connection each, so that both workers get some
                 assert ask_on_new_connection(client).status_code == 200
 
+        folder = metrics_folder_of(client)
+        until(lambda: len(list(folder.glob("gauge_livesum_*.db"))) == 2)  # one may start later
         send()
         series = samples(client)
         match = "face128_requests_total|code=200|method=POST|route=/match"
         assert series[match] == series["face128_decisions_total|result=match"] == calls
         assert series["face128_info|version=" + version()] == 1
-        folder = metrics_folder_of(client)
         workers = {int(file.stem.rpartition("_")[2]) for file in folder.glob("gauge_livesum_*.db")}
         assert len(workers) == 2
         dead = max(workers)
@@ -204,7 +206,7 @@ def test_two_workers_are_added_up_and_what_a_dead_one_counted_stays() -> None:
 
 
 def ask_on_new_connection(client: httpx.Client) -> httpx.Response:
-    with httpx.Client(base_url=client.base_url) as fresh:
+    with httpx.Client(base_url=client.base_url, timeout=60) as fresh:
         return ask(fresh, 0.1)
 
 

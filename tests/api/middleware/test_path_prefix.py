@@ -25,7 +25,7 @@ def prefixed(request: pytest.FixtureRequest) -> Iterator[httpx.Client]:
         address = str(service.base_url).rstrip("/") + ("" if whole else "/")
         with (
             nginx(f"location /face/ {{ proxy_pass {address}; {TELL_PROXY} }}") as port,
-            httpx.Client(base_url=f"http://127.0.0.1:{port}") as client,
+            httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client,
         ):
             yield client
 

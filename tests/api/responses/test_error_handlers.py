@@ -9,6 +9,9 @@ import httpx
 import pytest
 
 from face128.api.app import create_app
+from face128.api.responses.error_handlers import error_headers
+from face128.errors import GalleryBusy, GalleryLost, NotReady
+from face128.gallery.storage.database import REOPEN_AFTER_S
 from face128.settings import Settings
 
 
@@ -50,3 +53,19 @@ def test_the_log_names_the_route_and_not_the_path(caplog: pytest.LogCaptureFixtu
         get_break()
     assert "GET /break 500" in caplog.text
     assert "hidden" not in caplog.text
+
+
+def test_an_error_that_passes_by_itself_says_when_to_come_back() -> None:
+    told = {each.code: error_headers(each()).get("Retry-After") for each in _all(NotReady) if each is not GalleryLost}
+    assert {code: seconds for code, seconds in told.items() if seconds} == {
+        "not_ready": "1",
+        "gallery_away": "1",
+        "gallery_busy": "1",
+        "gallery_replaced": str(round(REOPEN_AFTER_S)),
+    }
+    assert len(told) > 7  # a full disk, say: waiting does not help
+    assert "retry_after" not in GalleryBusy().body()
+
+
+def _all(kind: type[NotReady]) -> list[type[NotReady]]:
+    return [kind, *(each for child in kind.__subclasses__() for each in _all(child))]

@@ -227,7 +227,7 @@ def test_the_embeddings_service_s_client_compares_and_sends_batches(client: http
 
 def test_the_embeddings_service_s_client_without_its_key_is_unauthorized(client: httpx.Client) -> None:
     for headers in ({}, {"Authorization": "Bearer another-key"}):
-        answer = httpx.post(f"{client.base_url}/verify-face", files={"file": OBAMA}, headers=headers)
+        answer = httpx.post(f"{client.base_url}/verify-face", files={"file": OBAMA}, headers=headers, timeout=60)
         assert (answer.status_code, bool(answer.json()["error"])) == (401, True)
-    health = httpx.get(f"{client.base_url}/health").json()
+    health = httpx.get(f"{client.base_url}/health", timeout=60).json()
     assert {"status", "model", "version"} <= health.keys()

@@ -230,7 +230,10 @@ def test_a_damaged_second_network_keeps_nobody_out(tmp_path: Path) -> None:
     weights.write_bytes(weights.read_bytes()[:-1])
     with open(tmp_path / "log", "w+b") as log:
         settings = {**BOTH, **BY_BOTH, "FACE128_RETAIL_MODEL": str(weights), "FACE128_DATA": str(tmp_path / "data")}
-        with started(stderr=log, **settings) as (_, port), httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+        with (
+            started(stderr=log, **settings) as (_, port),
+            httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client,
+        ):
             ready = client.get("/ready").json()
             assert ready["engines"]["dlib"] == "ready"
             assert weights.name in ready["engines"]["retail"]

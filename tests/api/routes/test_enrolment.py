@@ -8,14 +8,20 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from fake_photos import create_record, fake_photo
+from fake_photos import create_record, erase_everybody, fake_photo
 from serving import photo, serving
 
 
-@pytest.fixture
-def client() -> Iterator[httpx.Client]:
+@pytest.fixture(scope="module")
+def shared() -> Iterator[httpx.Client]:
     with serving(FACE128_ENGINES="fake") as client:
         yield client
+
+
+@pytest.fixture
+def client(shared: httpx.Client) -> httpx.Client:
+    erase_everybody(shared)
+    return shared
 
 
 def enrol(

@@ -79,7 +79,7 @@ def test_match_works_while_the_engine_cannot_be_loaded_and_ready_says_why(tmp_pa
     command = [sys.executable, "-m", "uvicorn", "--factory", "face128.api.app:create_app", "--port", str(port)]
     process = subprocess.Popen(command, env=environment(FACE128_WEIGHTS=str(tmp_path)))
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
             ready = wait_for(client)
             assert (ready.status_code, ready.json()["code"]) == (503, "not_ready")
             assert "is missing" in ready.json()["error"]

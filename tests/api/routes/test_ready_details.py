@@ -51,7 +51,7 @@ def client(data: Path, log: IO[bytes]) -> Iterator[httpx.Client]:
     }
     with (
         started(workers=2, stderr=log, **settings) as (_, port),
-        httpx.Client(base_url=f"http://127.0.0.1:{port}") as it,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as it,
     ):
         yield it
 

@@ -9,16 +9,22 @@ from typing import Any
 
 import httpx
 import pytest
-from fake_photos import create_record, fake_photo
+from fake_photos import create_record, erase_everybody, fake_photo
 from PIL import Image
 from serving import photo, serving
 
 
-@pytest.fixture
-def client() -> Iterator[httpx.Client]:
+@pytest.fixture(scope="module")
+def shared() -> Iterator[httpx.Client]:
     """With the engine without weights: these tests need no face detection."""
     with serving(FACE128_ENGINES="fake") as client:
         yield client
+
+
+@pytest.fixture
+def client(shared: httpx.Client) -> httpx.Client:
+    erase_everybody(shared)
+    return shared
 
 
 def match(client: httpx.Client, image: bytes, **fields: str) -> httpx.Response:

@@ -43,7 +43,7 @@ def match(console: Console, name: str) -> None:
 
 def keep(url: str, *made: KeptDecision, at: datetime | None = None) -> None:
     with closing(Gallery(url)) as gallery, gallery.database.writing() as connection:
-        decisions.keep(connection, made, 30, at)
+        decisions.keep(connection, made, 40_000, at)  # from whatever day
 
 
 def look_again(who: str, distance: float = 0.4) -> KeptDecision:
