@@ -161,8 +161,9 @@ def break_inside(client: httpx.Client, gallery: Path, photos: list[int]) -> None
     """Unexpected errors: in a worker, and in the database, whose driver gets the name and the descriptor."""
     for width in photos:
         client.post("/detect", files={"image": (FILE, poisoned.photo(width))})
+    shortly = httpx.Timeout(60, read=0.3)
     with pytest.raises(httpx.ReadTimeout):  # it disconnects while its photo is worked on
-        client.post("/detect", files={"image": (FILE, poisoned.photo(poisoned.TAKES_TWO_SECONDS))}, timeout=0.3)
+        client.post("/detect", files={"image": (FILE, poisoned.photo(poisoned.TAKES_TWO_SECONDS))}, timeout=shortly)
     with sqlite3.connect(gallery) as database:
         database.execute("CREATE TRIGGER broken BEFORE INSERT ON faces BEGIN SELECT RAISE(ABORT, 'broken'); END")
     database.close()
@@ -238,8 +239,8 @@ def test_a_database_that_is_away_is_told_without_its_password() -> None:
     with tempfile.TemporaryFile() as file:
         with started(stderr=file, wait="/health", **settings) as (_, port):
             base = f"http://127.0.0.1:{port}"
-            sent = httpx.post(f"{base}/records", files={"image": (FILE, ONE)}, data={"name": NAME})
-            assert (sent.status_code, httpx.delete(f"{base}/enroll_faces/{USER}").status_code) == (503, 503)
+            sent = httpx.post(f"{base}/records", files={"image": (FILE, ONE)}, data={"name": NAME}, timeout=60)
+            assert (sent.status_code, httpx.delete(f"{base}/enroll_faces/{USER}", timeout=60).status_code) == (503, 503)
         log = read(file)
     assert_discreet(log)
     assert "the gallery's database: " in log

@@ -10,7 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import database_servers
@@ -29,12 +29,12 @@ DOCKER = '#!/bin/sh\nshift 4  # compose exec -T SERVICE\nexec "$@"\n'
 
 
 @pytest.fixture(scope="module")
-def postgresql() -> Iterator[database_servers.Server]:
-    with database_servers.postgresql() as server:
-        with sa.create_engine(server.url, isolation_level="AUTOCOMMIT").connect() as connection:
-            connection.exec_driver_sql("CREATE ROLE postgres SUPERUSER LOGIN")
-            connection.exec_driver_sql("CREATE DATABASE club")
-        yield server
+def club(postgresql: database_servers.Server) -> database_servers.Server:
+    """The server, with the role and the database that the pages name."""
+    with sa.create_engine(postgresql.url, isolation_level="AUTOCOMMIT").connect() as connection:
+        connection.exec_driver_sql("CREATE ROLE postgres SUPERUSER LOGIN")
+        connection.exec_driver_sql("CREATE DATABASE club")
+    return postgresql
 
 
 def compreface(folder: Path, server: database_servers.Server) -> dict[str, str]:
@@ -84,13 +84,13 @@ SYSTEMS: dict[str, Callable[[Path, database_servers.Server], dict[str, str]]] = 
 @pytest.mark.skipif(shutil.which("psql") is None, reason="PostgreSQL's client is not installed")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_the_commands_of_a_page_bring_people_into_a_gallery(
-    page: Path, postgresql: database_servers.Server, tmp_path: Path
+    page: Path, club: database_servers.Server, tmp_path: Path
 ) -> None:
     (tmp_path / "bin").mkdir()
     (tmp_path / "fixtures").symlink_to(ROOT / "fixtures")
     (tmp_path / "probe.jpg").write_bytes(photo(other_systems.NEW_PHOTO))
-    replaced = SYSTEMS[page.stem](tmp_path, postgresql)
-    address = sa.make_url(postgresql.url)
+    replaced = SYSTEMS[page.stem](tmp_path, club)
+    address = sa.make_url(club.url)
     paths = [str(tmp_path / "bin"), str(Path(sys.executable).parent), str(database_servers.POSTGRES)]
     gallery = {"FACE128_DATA": str(tmp_path / "data"), "FACE128_THREADS": "1"}
     variables = environment(**gallery) | {

@@ -15,18 +15,6 @@ DATABASES = ("sqlite", "mariadb", "postgresql")
 
 
 @pytest.fixture(scope="session")
-def mariadb() -> Iterator[database_servers.Server]:
-    with database_servers.mariadb() as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def postgresql() -> Iterator[database_servers.Server]:
-    with database_servers.postgresql() as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
 def new_database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
     """Makes an empty database of a kind, and gives its URL."""
 
@@ -38,14 +26,29 @@ def new_database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
     return make
 
 
+@pytest.fixture(scope="session")
+def new_gallery(request: pytest.FixtureRequest, new_database: Callable[[str], str]) -> Callable[[str], str]:
+    """Makes a database of a kind for a gallery that is empty yet, and gives its URL; on a server it has its tables."""
+
+    def make(kind: str) -> str:
+        return new_database(kind) if kind == "sqlite" else str(request.getfixturevalue(kind).new_gallery())
+
+    return make
+
+
 @pytest.fixture(params=DATABASES)
-def database_url(request: pytest.FixtureRequest, new_database: Callable[[str], str]) -> str:
+def database_url(request: pytest.FixtureRequest, new_gallery: Callable[[str], str]) -> str:
+    return new_gallery(request.param)
+
+
+@pytest.fixture(params=DATABASES)
+def empty_database_url(request: pytest.FixtureRequest, new_database: Callable[[str], str]) -> str:
     return new_database(request.param)
 
 
 @pytest.fixture(params=[*DATABASES, "milvus"])
 def open_gallery(
-    request: pytest.FixtureRequest, tmp_path: Path, new_database: Callable[[str], str]
+    request: pytest.FixtureRequest, tmp_path: Path, new_gallery: Callable[[str], str]
 ) -> Iterator[Callable[..., Gallery]]:
     """Opens one gallery after the other on one database, as several workers do; with FAISS, and with Milvus."""
     opened: list[Gallery] = []
@@ -53,7 +56,7 @@ def open_gallery(
     if with_milvus:
         database_servers.start_milvus(f"{tmp_path}/milvus.db")
     url = (
-        f"sqlite:///{tmp_path}/gallery.sqlite" if request.param in ("sqlite", "milvus") else new_database(request.param)
+        f"sqlite:///{tmp_path}/gallery.sqlite" if request.param in ("sqlite", "milvus") else new_gallery(request.param)
     )
 
     def open_one(**options: Any) -> Gallery:

@@ -102,7 +102,10 @@ def test_what_was_pending_when_the_service_was_killed_goes_after_the_next_start(
 ) -> None:
     settings = {"FACE128_ENGINES": "fake", "FACE128_DATA": str(tmp_path)}
     with ExitStack() as until_the_end:
-        with started(**settings) as (process, port), httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+        with (
+            started(**settings) as (process, port),
+            httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client,
+        ):
             create_record(client, fake_photo(1), "Wilhelmina")
             create_record(client, fake_photo(2), "Grace Hopper")
             trace = embedding(tmp_path, "Wilhelmina")

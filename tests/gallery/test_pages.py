@@ -92,10 +92,10 @@ def test_a_walk_goes_on_behind_what_is_erased_meanwhile(two: tuple[Gallery, Gall
 
 
 def test_a_page_reads_no_more_rows_than_it_has(
-    new_database: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+    new_gallery: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The statements of a page read the page's rows, and of an enrolment's record one row."""
-    gallery = Gallery(new_database("sqlite"))
+    gallery = Gallery(new_gallery("sqlite"))
     stored = [add_record(gallery, f"n{i}", vector, force=True) for i, vector in enumerate(synthetic(PEOPLE))]
     gallery.page(0, 1)
     statements: list[str] = []
@@ -107,8 +107,8 @@ def test_a_page_reads_no_more_rows_than_it_has(
     assert not any("count(" in statement or "offset" in statement for statement in statements), statements
 
 
-def test_an_id_below_the_greatest_has_its_place(new_database: Callable[[str], str]) -> None:
-    gallery = Gallery(new_database("sqlite"))
+def test_an_id_below_the_greatest_has_its_place(new_gallery: Callable[[str], str]) -> None:
+    gallery = Gallery(new_gallery("sqlite"))
     first, second = synthetic(2)
     enrol(gallery, "a", first)
     with gallery.database.writing() as connection:

@@ -92,9 +92,9 @@ def test_what_cannot_be_merged_changes_nothing(open_gallery: Any) -> None:
 
 
 @pytest.fixture(params=["sqlite", "mariadb", "postgresql", "encrypted"])
-def gallery(request: pytest.FixtureRequest, new_database: Any, tmp_path: Path) -> Iterator[Gallery]:
+def gallery(request: pytest.FixtureRequest, new_gallery: Any, tmp_path: Path) -> Iterator[Gallery]:
     encrypted = request.param == "encrypted"
-    opened = in_folder(tmp_path).open() if encrypted else Gallery(new_database(request.param))
+    opened = in_folder(tmp_path).open() if encrypted else Gallery(new_gallery(request.param))
     with closing(opened):
         yield opened
 

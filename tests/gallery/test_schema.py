@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 from command_line import face128
+from liveness import until
 from people import enrol, matched_reg_no, photo_descriptor
 from serving import serving
 
@@ -90,12 +91,14 @@ def complete(gallery: Gallery, record: Record, photos: int) -> None:
 
 
 @pytest.mark.parametrize("released", RELEASED_GALLERIES, ids=lambda path: path.stem)
-def test_each_database_is_brought_up_to_date_from_each_released_version(database_url: str, released: Path) -> None:
+def test_each_database_is_brought_up_to_date_from_each_released_version(
+    empty_database_url: str, released: Path
+) -> None:
     with closing(sqlite3.connect(":memory:")) as source:
         source.executescript(released.read_text())
         source.row_factory = sqlite3.Row
         rows = [dict(row) for row in source.execute("SELECT * FROM faces ORDER BY id")]
-    engine = sa.create_engine(database_url)
+    engine = sa.create_engine(empty_database_url)
     config = Config()
     config.set_main_option("script_location", str(files("face128.gallery") / "migrations"))
     with engine.begin() as connection:
@@ -107,7 +110,7 @@ def test_each_database_is_brought_up_to_date_from_each_released_version(database
             del row["id"]
             connection.execute(sa.insert(faces).values(row))
     engine.dispose()
-    with closing(Gallery(database_url)) as gallery:
+    with closing(Gallery(empty_database_url)) as gallery:
         records = gallery.page(0, 10)[1]
         complete(gallery, records[0], 2)
         before = [record.photo_facts for record in records]
@@ -131,17 +134,18 @@ def test_a_gallery_of_a_later_version_is_refused_and_not_touched(tmp_path: Path)
     assert "(gallery_schema)" in listed.stderr
     with serving(FACE128_ENGINES="fake", FACE128_DATABASE_URL=url, FACE128_READY_NEEDS_GALLERY="0") as client:
         assert client.get("/records").json()["code"] == "gallery_schema"
+        until(lambda: client.get("/ready").json()["database"] != "not_ready")  # it may still be being opened
         assert client.get("/ready").json()["database"] == "schema"
     assert path.read_bytes() == before
 
 
-def test_tables_of_another_program_are_refused_and_not_touched(database_url: str) -> None:
-    engine = sa.create_engine(database_url)
+def test_tables_of_another_program_are_refused_and_not_touched(empty_database_url: str) -> None:
+    engine = sa.create_engine(empty_database_url)
     with engine.begin() as connection:
         connection.execute(sa.text("CREATE TABLE faces (id INTEGER PRIMARY KEY, name VARCHAR(20))"))
         connection.execute(sa.text("INSERT INTO faces VALUES (1, 'John Doe')"))
     with pytest.raises(GallerySchema):
-        Gallery(database_url)
+        Gallery(empty_database_url)
     with engine.connect() as connection:
         assert connection.execute(sa.text("SELECT * FROM faces")).all() == [(1, "John Doe")]
     engine.dispose()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import face128
 from people import add_record, at_distance, enrol, photo_descriptor
-from serving import environment, photo, serving
+from serving import photo, serving
 
 from face128.domain.descriptors import to_base64
 from face128.domain.model_card import DLIB
@@ -22,9 +22,7 @@ OBAMA, BIDEN, HOPPER = map(photo_descriptor, ("obama-2012.jpg", "biden-2010.jpg"
 
 
 def run(url: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "face128", "gallery", *map(str, arguments)]
-    settings = environment(FACE128_DATABASE_URL=url)
-    return subprocess.run(command, env=settings, capture_output=True, text=True, timeout=120)
+    return face128("gallery", *arguments, FACE128_DATABASE_URL=url)
 
 
 def ran(url: str, *arguments: str | Path) -> str:
@@ -86,8 +84,7 @@ def test_an_export_is_a_list_that_match_takes(url: str, tmp_path: Path) -> None:
     enrol(Gallery(url), "44", OBAMA, "Barack Obama")
     ran(url, "export", tmp_path / "all.json")
     probe = written(tmp_path / "probe.json", OBAMA.tolist())
-    command = [sys.executable, "-m", "face128", "match", str(probe), str(tmp_path / "all.json")]
-    completed = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=60)
+    completed = face128("match", probe, tmp_path / "all.json")
     assert json.loads(completed.stdout) == {"regNo": "44", "name": "Barack Obama"}
 
 

@@ -1,14 +1,12 @@
-"""Runs the command line as an operator does."""
+"""Runs the command line as an operator does, in the folder where the tests run."""
 
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 
-from serving import environment
+from forked_command import forked
 
 
 def face128(*arguments: str | Path, **settings: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "face128", *map(str, arguments)]
-    return subprocess.run(command, env=environment(**settings), capture_output=True, text=True, timeout=120)
+    return forked(Path.cwd(), *arguments, **settings)

@@ -1,4 +1,4 @@
-"""Runs the command line in forks of a process that has imported it: faster than ``command_line.face128``."""
+"""Runs the command line in forks of a process that has imported it: faster than a process of its own."""
 
 from __future__ import annotations
 
@@ -20,9 +20,24 @@ _forks = multiprocessing.get_context("forkserver")
 _forks.set_forkserver_preload(
     [
         "alembic.command",
+        "dlib",
+        "numpy.ma",
+        "onnx",
+        "psycopg",
+        "pymysql",
         *(
             f"face128.{name}"
-            for name in ("cli.main", "cli.doctor", "gallery.transfer", "engines.fake", "match_body.parser")
+            for name in (
+                "__main__",
+                "cli.main",
+                "cli.doctor",
+                "cli.errors",
+                "gallery.gallery",
+                "gallery.transfer",
+                "engines.fake",
+                "match_body.parser",
+                "onnx_runtime",
+            )
         ),
         *(
             f"face128.jobs.{name}"

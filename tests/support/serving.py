@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -10,24 +12,41 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO
 
 import httpx
 from paths import FIXTURES
 
 PHOTOS = FIXTURES / "photos"
-STARTUP_TIMEOUT_S = 60  # seconds; a generous bound, not a measurement
+STARTUP_TIMEOUT_S = STOP_TIMEOUT_S = 60  # seconds; a generous bound, not a measurement
 
 
 def photo(name: str) -> bytes:
     return (PHOTOS / name).read_bytes()
 
 
+FIRST_PORT, END_PORT = 12_000, 32_000  # below those that Linux itself gives out, to connections and for port 0
+
+
+def _ports() -> Iterator[int]:
+    """Each number once, for a long time; each of pytest-xdist's processes has its own."""
+    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))
+    own = range(FIRST_PORT + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]), END_PORT, processes)
+    first = secrets.randbelow(len(own))  # another run on this machine has other numbers
+    return itertools.cycle([*own[first:], *own[:first]])
+
+
+_own_ports = _ports()
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Nothing listens on it, and nobody else is given it before the caller's process does."""
+    for port in _own_ports:
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError
 
 
 def environment(**settings: str) -> dict[str, str]:
@@ -45,7 +64,7 @@ def serving(
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=60) as client:
             yield client
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=STOP_TIMEOUT_S) == 0
 
 
 @contextmanager

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import socket
+import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 
@@ -36,6 +38,21 @@ def send(port: int, data: bytes) -> socket.socket:
     connection = connect(port)
     connection.sendall(data)
     return connection
+
+
+def settle(port: int) -> None:
+    """Wait until the service has taken every connection and has read all that was sent, and a moment for its work."""
+    deadline = time.monotonic() + 30
+    while sys.platform == "linux" and _unread(port):
+        assert time.monotonic() < deadline, "the service does not read"
+        time.sleep(0.02)
+    time.sleep(0.2)
+
+
+def _unread(port: int) -> int:
+    """The bytes, and the connections of the listening socket, that wait in the system. man 5 proc_net_tcp."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(int(row[4].partition(":")[2], 16) for row in rows if row[1].endswith(f":{port:04X}"))
 
 
 def keep_sending(connection: socket.socket, data: bytes, times: int, pause: float = 0) -> None:

@@ -101,7 +101,7 @@ def test_no_process_outlives_a_service_that_is_killed() -> None:
     with started(**poisoned.settings(FACE128_THREADS="2")) as (process, port):
         everyone = process_tree(process.pid)
         assert len(everyone) == 4
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client, ThreadPoolExecutor(1) as pool:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client, ThreadPoolExecutor(1) as pool:
             hanging = pool.submit(send, client, poisoned.HANGS)
             time.sleep(0.5)
             process.kill()

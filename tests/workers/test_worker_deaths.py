@@ -18,6 +18,14 @@ from face128.workers.process_pool import ProcessPool
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="worker processes need Linux")
 
 STDERR_FD = 2
+# Run in a worker.
+DIE_AT_WORK = """
+import signal
+from face128.helper_thread import helper
+with helper():
+    signal.raise_signal(signal.SIGKILL)
+"""
+BUSY_THREADS = "sum(__import__('face128.helper_thread').helper_thread._busy._counts[:])"
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +42,12 @@ def test_a_worker_that_is_killed_twice_means_that_memory_is_short(pool: ProcessP
             pool.call(signal.raise_signal, signal.SIGKILL)
         assert (answer.value.status, answer.value.code, answer.value.retry_after) == (503, "overloaded", 1)
     assert pool.call(abs, -7) == 7
+
+
+def test_a_worker_that_is_killed_in_the_middle_of_a_photo_keeps_no_core_busy(pool: ProcessPool) -> None:
+    with pytest.raises(OutOfMemory):
+        pool.call(exec, DIE_AT_WORK)
+    assert pool.call(eval, BUSY_THREADS) == 0
 
 
 def test_an_allocation_that_fails_means_that_memory_is_short(pool: ProcessPool) -> None:

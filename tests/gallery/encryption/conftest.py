@@ -10,10 +10,15 @@ from encrypted_galleries import Place, in_folder
 
 
 @pytest.fixture(params=["sqlite", "mariadb", "postgresql"])
-def place(request: pytest.FixtureRequest, tmp_path: Path, new_database: Callable[[str], str]) -> Place:
+def place(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    new_gallery: Callable[[str], str],
+    new_database: Callable[[str], str],
+) -> Place:
     if request.param == "sqlite":
         return in_folder(tmp_path)
-    return Place(new_database(request.param), new_database(request.param))
+    return Place(new_gallery(request.param), new_database(request.param))
 
 
 @pytest.fixture

@@ -139,13 +139,18 @@ def test_it_answers_as_a_gallery_in_clear_on_every_database(place: Place, tmp_pa
 
 
 @pytest.fixture(params=["sqlite", "mariadb", "postgresql"])
-def kept(request: pytest.FixtureRequest, tmp_path: Path, new_database: Callable[[str], str]) -> Iterator[Any]:
+def kept(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    new_gallery: Callable[[str], str],
+    new_database: Callable[[str], str],
+) -> Iterator[Any]:
     """A place, and all files that its server writes."""
     if request.param == "sqlite":
         yield in_folder(tmp_path), tmp_path
     else:
         server = request.getfixturevalue(request.param)
-        yield Place(new_database(request.param), new_database(request.param)), server.folder
+        yield Place(new_gallery(request.param), new_database(request.param)), server.folder
 
 
 @pytest.mark.parametrize("encrypted", [True, False])

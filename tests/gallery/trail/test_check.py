@@ -22,9 +22,9 @@ Tampering = Callable[[sa.Connection], Any]
 
 
 @pytest.fixture(scope="module", params=["sqlite", "mariadb", "postgresql"])
-def trailed(request: pytest.FixtureRequest, new_database: Callable[[str], str]) -> Iterator[Gallery]:
+def trailed(request: pytest.FixtureRequest, new_gallery: Callable[[str], str]) -> Iterator[Gallery]:
     """A gallery whose trail has 12 entries. Tests leave it as it is."""
-    gallery = Gallery(new_database(request.param), trail=True)
+    gallery = Gallery(new_gallery(request.param), trail=True)
     write_entries(gallery)
     yield gallery
     gallery.close()

@@ -27,11 +27,16 @@ ONE, TWO = (np.full(128, value, np.float32) for value in (0.1, 0.9))
 
 
 @pytest.fixture(params=["sqlite", "mariadb", "postgresql"])
-def place(request: pytest.FixtureRequest, tmp_path: Path, new_database: Callable[[str], str]) -> Place:
+def place(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    new_gallery: Callable[[str], str],
+    new_database: Callable[[str], str],
+) -> Place:
     """A gallery with somebody in clear and a trail, which was encrypted when the second one was enrolled."""
     place = in_folder(tmp_path)
     if request.param != "sqlite":
-        place = Place(new_database(request.param), new_database(request.param))
+        place = Place(new_gallery(request.param), new_database(request.param))
     with closing(place.open(None, trail=True)) as gallery:
         enrol(gallery, "1", ONE)
     with closing(place.open()) as gallery:

@@ -15,9 +15,9 @@ from face128.gallery.trail.reading import block, searched
 
 
 @pytest.fixture(scope="module", params=["sqlite", "mariadb", "postgresql"])
-def trailed(request: pytest.FixtureRequest, new_database: Callable[[str], str]) -> Iterator[Gallery]:
+def trailed(request: pytest.FixtureRequest, new_gallery: Callable[[str], str]) -> Iterator[Gallery]:
     """A gallery whose trail has 15 entries: 2 to 11 are enrolments, 14 an erasure."""
-    gallery = Gallery(new_database(request.param), trail=True)
+    gallery = Gallery(new_gallery(request.param), trail=True)
     write_entries(gallery)
     for action in ("list", "erase", "list"):
         with gallery.database.writing() as connection:

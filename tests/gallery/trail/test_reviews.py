@@ -38,11 +38,14 @@ KINDS = [(database, encrypted) for database in ("sqlite", "mariadb", "postgresql
 
 @pytest.fixture(scope="module", params=KINDS, ids=lambda kind: f"{kind[0]}{'-encrypted' if kind[1] else ''}")
 def shared(
-    request: pytest.FixtureRequest, new_database: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    new_gallery: Callable[[str], str],
+    new_database: Callable[[str], str],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Gallery]:
     kind, encrypted = request.param
     keys = new_database(kind) if kind != "sqlite" else f"sqlite:///{tmp_path_factory.mktemp('keys')}/keys.sqlite"
-    place = Place(new_database(kind), keys)
+    place = Place(new_gallery(kind), keys)
     with closing(place.open(**({} if encrypted else {"keys": None}), retention=DAYS, trail=True)) as gallery:
         yield gallery
 
@@ -191,8 +194,10 @@ def test_a_persons_file_has_the_judgements_about_them_and_names_nobody_else(gall
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "mariadb", "postgresql"])
-def test_they_are_sealed_with_the_people(kind: str, new_database: Callable[[str], str], tmp_path: Path) -> None:
-    place = in_folder(tmp_path) if kind == "sqlite" else Place(new_database(kind), new_database(kind))
+def test_they_are_sealed_with_the_people(
+    kind: str, new_gallery: Callable[[str], str], new_database: Callable[[str], str], tmp_path: Path
+) -> None:
+    place = in_folder(tmp_path) if kind == "sqlite" else Place(new_gallery(kind), new_database(kind))
     with closing(Gallery(place.url, retention=DAYS)) as gallery:
         filled(gallery)
         first, second = look_again(gallery, ANNA, BEN)

@@ -28,19 +28,16 @@ QUERY = "SELECT code AS reg_no, who AS name, picture AS photo FROM people ORDER 
 SUPPORT = Path(peak_memory.__file__).parent
 
 
-@pytest.fixture(scope="module")
-def servers() -> Iterator[dict[str, database_servers.Server]]:
-    with database_servers.mariadb() as mariadb, database_servers.postgresql() as postgresql:
-        yield {"mysql": mariadb, "postgresql": postgresql}
-
-
 @pytest.fixture(params=list(BINARY))
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine]:
     """A database with an empty table of people."""
     if request.param == "sqlite":
         url = f"sqlite:///{tmp_path}/people.sqlite"
     else:
-        url = request.getfixturevalue("servers")[request.param].new_database()
+        server: database_servers.Server = request.getfixturevalue(
+            {"mysql": "mariadb"}.get(request.param, request.param)
+        )
+        url = server.new_database()
     engine = sa.create_engine(url)
     with engine.begin() as connection:
         connection.exec_driver_sql(f"CREATE TABLE people (code INTEGER, who TEXT, picture {BINARY[request.param]})")
