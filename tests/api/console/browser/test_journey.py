@@ -101,8 +101,8 @@ def test_from_the_sign_in_to_the_sign_out(browser: Browser, console: Console, ca
         # What a looser threshold would do.
         to(page, "Threshold")
         figures = page.locator('[data-part="threshold"]')
+        expect(figures).to_contain_text("0.38")
         before = figures.inner_text()
-        assert "0.38" in before
         slider = page.get_by_label("Slider of the threshold")
         slider.focus()
         for _ in range(20):
