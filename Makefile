@@ -15,7 +15,7 @@ run: $(VENV)/.run ## Install, then serve on http://127.0.0.1:8000 (configure wit
 	@$(BIN)/face128 serve
 
 test: $(VENV)/.test ## Install, then run the tests.
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 3 --dist loadfile
 
 test-nestjs: $(VENV)/.run ## Build, lint and test the TypeScript clients, end to end with the service; needs Node 20.
 	cd clients && npm ci && npm run build && npm run lint && npm test

@@ -168,8 +168,7 @@ take.addEventListener('click', async () => {
   if (!camera.isOn || photos.length >= maxPhotos) return;
   take.disabled = true;
   const png = await camera.photo();
-  take.disabled = false;
-  add(new File([png], 'photo.png', { type: png.type }));
+  if (photos.length < maxPhotos) add(new File([png], 'photo.png', { type: png.type })); // others were chosen meanwhile
   limit();
 });
 
@@ -208,7 +207,8 @@ async function watch() {
 }
 
 function tell(said) {
-  const sentence = said.verdict === 'good' ? box.dataset.good : said.sentences.join(' ');
+  let sentence = said.verdict === 'good' ? box.dataset.good : said.sentences.join(' ');
+  if (photos.length >= maxPhotos) sentence = box.dataset.full; // chosen while the service looked at the camera's picture
   if (live.textContent !== sentence) live.textContent = sentence; // else a screen reader would say it again
   overlay.replaceChildren();
   if (!said.face) return;

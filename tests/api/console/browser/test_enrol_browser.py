@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
@@ -12,7 +13,7 @@ from console_browser import Camera, axe, open_page, screenshot, show, sideways_p
 from console_service import Console, console_service
 from encrypted_galleries import KEY
 from PIL import Image, ImageFilter
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 from serving import PHOTOS, photo
 
 CHECK = "**/console/enrol/check*"
@@ -218,6 +219,23 @@ def test_four_photos_are_the_most(page: Page, camera: Camera) -> None:
     expect(page.locator(".camera-box .says")).to_have_text("Four photos are the most: remove one to take another.")
     page.get_by_role("button", name="Remove photo 2").click()
     expect(page.get_by_role("button", name="Take a photo")).to_be_enabled()
+
+
+def test_what_the_service_says_of_the_camera_does_not_hide_that_four_photos_are_the_most(
+    page: Page, camera: Camera
+) -> None:
+    begin(page, "7", "Grace Hopper")
+    held: list[Route] = []
+    page.route(CHECK, lambda route: held.append(route), times=1)
+    with page.expect_request(CHECK):
+        page.get_by_role("button", name="Use the camera").click()
+    page.get_by_label("Choose photos").set_input_files([file_of("hopper-1984.jpg")] * 4)
+    says = page.locator(".camera-box .says")
+    expect(says).to_have_text("Four photos are the most: remove one to take another.")
+    held[0].continue_()
+    # The photos are looked at after the camera's picture.
+    expect(cards(page).first.locator(".tag")).to_have_text(re.compile(r"\S"))
+    assert says.inner_text() == "Four photos are the most: remove one to take another."
 
 
 def test_without_script(browser: Browser, console: Console) -> None:
