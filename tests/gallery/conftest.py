@@ -8,6 +8,7 @@ from typing import Any
 
 import database_servers
 import pytest
+from encrypted_galleries import Place, in_folder
 
 from face128.gallery.gallery import Gallery
 
@@ -71,3 +72,21 @@ def open_gallery(
 @pytest.fixture
 def gallery(open_gallery: Callable[..., Gallery]) -> Gallery:
     return open_gallery()
+
+
+@pytest.fixture(params=DATABASES)
+def place(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    new_gallery: Callable[[str], str],
+    new_database: Callable[[str], str],
+) -> Place:
+    """An encrypted gallery with its keystore."""
+    if request.param == "sqlite":
+        return in_folder(tmp_path)
+    return Place(new_gallery(request.param), new_database(request.param))
+
+
+@pytest.fixture
+def sqlite_place(tmp_path: Path) -> Place:
+    return in_folder(tmp_path)

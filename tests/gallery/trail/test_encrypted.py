@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from contextlib import closing
-from pathlib import Path
 
 import numpy as np
 import pytest
 import sqlalchemy as sa
-from encrypted_galleries import Place, in_folder
+from encrypted_galleries import Place
 from people import enrol
 
 from face128.domain.model_card import DLIB
@@ -26,17 +24,9 @@ from face128.gallery.trail.entry import mark
 ONE, TWO = (np.full(128, value, np.float32) for value in (0.1, 0.9))
 
 
-@pytest.fixture(params=["sqlite", "mariadb", "postgresql"])
-def place(
-    request: pytest.FixtureRequest,
-    tmp_path: Path,
-    new_gallery: Callable[[str], str],
-    new_database: Callable[[str], str],
-) -> Place:
+@pytest.fixture
+def place(place: Place) -> Place:
     """A gallery with somebody in clear and a trail, which was encrypted when the second one was enrolled."""
-    place = in_folder(tmp_path)
-    if request.param != "sqlite":
-        place = Place(new_gallery(request.param), new_database(request.param))
     with closing(place.open(None, trail=True)) as gallery:
         enrol(gallery, "1", ONE)
     with closing(place.open()) as gallery:
