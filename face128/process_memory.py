@@ -7,7 +7,7 @@ import gc
 import sys
 import threading
 
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_PERTURB = -1, -3, -6  # malloc.h of glibc
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_PERTURB, M_ARENA_MAX = -1, -3, -6, -8  # malloc.h of glibc
 KEPT_HEAP_BYTES = 64 * 2**20
 LARGEST_HEAP_BLOCK_BYTES = 32 * 2**20  # the most that glibc allows
 
@@ -17,6 +17,15 @@ def trim_heap() -> None:
     # musl, another C library of Linux, has no malloc_trim.
     if sys.platform == "linux" and (malloc_trim := getattr(ctypes.CDLL(None), "malloc_trim", None)):
         malloc_trim(0)
+
+
+def share_one_heap() -> None:
+    """Let threads that begin from now on allocate from the main thread's heap, not each from one of its own.
+
+    What a photo's second thread has freed can then be used by its first one: 6 MB less for each worker.
+    """
+    if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)):
+        mallopt(M_ARENA_MAX, 1)
 
 
 def freeze_heap() -> None:

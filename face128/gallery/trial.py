@@ -82,6 +82,11 @@ class Trial:
             return self.outcome.threshold
         return self.people[0].threshold if self.people else None
 
+    @property
+    def is_large(self) -> bool:
+        """Whether other templates and networks were left out."""
+        return self.faces > LARGE_GALLERY_FACES
+
 
 @dataclass(frozen=True)
 class Asked:

@@ -25,7 +25,7 @@ from face128.errors import Face128Error, OutOfMemory
 from face128.logs import plain_traceback, request_id, set_up_logging, trace_id
 from face128.memory_limit import this_process
 from face128.photos.memory import Grant, asking
-from face128.process_memory import trim_heap
+from face128.process_memory import share_one_heap, trim_heap
 from face128.spans import trace_id_of
 from face128.workers.messages import receive, send
 
@@ -65,6 +65,7 @@ def main(control_fd: int, log_fd: int, preload_dlib: bool) -> None:
     import resource  # not on Windows, which imports this module for RemoteEngine
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold the photo
+    share_one_heap()  # before another thread begins: the heaps that there are stay in use
     if preload_dlib:
         import face128.engines.dlib.engine
         import face128.engines.resnet.network  # noqa: F401

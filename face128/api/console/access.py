@@ -6,7 +6,7 @@ browser that is signed in here.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import Depends, Request, Response
 
@@ -14,9 +14,12 @@ from face128.api.auth.guard import note_key
 from face128.api_keys import ApiKey, Scope
 from face128.domain.collection import DEFAULT_COLLECTION
 from face128.errors import Forbidden, ForeignOrigin, Unauthorized
-from face128.gallery.sessions import SESSION_HOURS, Sessions
 from face128.network_names import is_of_host
 from face128.service.gallery_access import CollectionAccess
+
+if TYPE_CHECKING:
+    from face128.gallery.gallery import Gallery
+    from face128.gallery.sessions import Sessions
 
 COOKIE = "face128_session"
 _SECONDS_PER_HOUR = 3600
@@ -51,8 +54,10 @@ def check_origin(request: Request) -> None:
 
 async def sign_in(request: Request, response: Response, key: ApiKey) -> None:
     """Begin a session: always a new one, whatever cookie the browser has."""
+    from face128.gallery.sessions import SESSION_HOURS
+
     await _end_session(request)
-    token = await _gallery(request).change(lambda gallery: Sessions(gallery.database).begin(key.digest.hex()))
+    token = await _gallery(request).change(lambda gallery: _sessions(gallery).begin(key.digest.hex()))
     https = request.url.scheme == "https" or request.headers.get("origin", "").startswith("https://")
     # No path: browsers take the folder of this page, also behind a proxy whose prefix the service does not know.
     response.set_cookie(
@@ -74,7 +79,7 @@ async def sign_out(request: Request, response: Response) -> None:
 
 async def _end_session(request: Request) -> None:
     if token := request.cookies.get(COOKIE):
-        await _gallery(request).change(lambda gallery: Sessions(gallery.database).end(token))
+        await _gallery(request).change(lambda gallery: _sessions(gallery).end(token))
 
 
 async def _session_key(request: Request) -> ApiKey | None:
@@ -82,9 +87,15 @@ async def _session_key(request: Request) -> ApiKey | None:
     token = request.cookies.get(COOKIE)
     if not token:
         return None
-    session = await _gallery(request).run(lambda gallery: Sessions(gallery.database).find(token))
+    session = await _gallery(request).run(lambda gallery: _sessions(gallery).find(token))
     found: ApiKey | None = request.app.state.guard.key_with_hash(session.key_hash) if session else None
     return found
+
+
+def _sessions(gallery: Gallery) -> Sessions:
+    from face128.gallery.sessions import Sessions
+
+    return Sessions(gallery.database)
 
 
 def _gallery(request: Request) -> CollectionAccess:

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Literal
 from fastapi import FastAPI
 
 from face128.errors import STOPPING, Face128Error, GalleryLost, Overloaded
-from face128.gallery.sessions import Sessions
 from face128.logs import plain_traceback
 from face128.service.gallery_access import CollectionAccess
 from face128.service.service import Service
@@ -190,4 +189,6 @@ def read_following(gallery: Gallery, after: int, limit: int = BLOCK_DECISIONS) -
 
 def _read(gallery: Gallery, after: int, tokens: Collection[str]) -> tuple[list[NamedDecision], set[str]]:
     """The news, and which of these sessions have not ended."""
+    from face128.gallery.sessions import Sessions
+
     return read_following(gallery, after), Sessions(gallery.database).living(tokens)

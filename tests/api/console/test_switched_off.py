@@ -35,6 +35,15 @@ def test_a_service_without_it_has_no_route_and_loads_no_module_of_it() -> None:
     assert "'/console'" in done.stdout
 
 
+def test_no_database_and_no_index_are_loaded_before_the_gallery_is_used() -> None:
+    """They take 25 MB, and a quarter of a second."""
+    loaded = LOADED.replace('("face128.api.console", "jinja2")', '("sqlalchemy", "faiss")')
+    settings = environment(FACE128_ENGINES="fake", FACE128_CONSOLE="1")
+    run = [sys.executable, "-c", loaded]
+    done = subprocess.run(run, env=settings, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.startswith("[]\n['/console/'")
+
+
 @pytest.fixture(scope="module")
 def without() -> Iterator[httpx.Client]:
     with serving(FACE128_ENGINES="fake", FACE128_CONSOLE="0") as client:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from face128.api.console.sentences import Sentences
-from face128.gallery.trial import Outcome, Trial
 from face128.matching.outcome import Candidate, Decision
+
+if TYPE_CHECKING:
+    from face128.gallery.trial import Outcome, Trial
 
 LEAST_SHARE = 0.001  # a smaller share of strangers is written as "less than"
 MAX_DIGITS = 6

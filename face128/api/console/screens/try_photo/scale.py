@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from face128.gallery.trial import Trial
 from face128.matching.crowd import BIN_WIDTH
+
+if TYPE_CHECKING:
+    from face128.gallery.trial import Trial
 
 WIDTH, LEFT, RIGHT = 340, 14, 14
 TOP, CROWD_HEIGHT, BELOW_AXIS, ROW = 40, 72, 40, 24

@@ -10,12 +10,12 @@ from face128.api.console.pages import View
 from face128.api.console.screens.try_photo import reasons
 from face128.api.console.screens.try_photo.scale import scale_of
 from face128.encoding.look import LookedAt
-from face128.gallery.trial import LARGE_GALLERY_FACES, Outcome, Trial
 from face128.matching.outcome import Decision
 from face128.service.trials import PhotoTrial
 
 if TYPE_CHECKING:
     from face128.api.console.sentences import Sentences
+    from face128.gallery.trial import Outcome, Trial
 
 
 def photo_values(view: View, tried: PhotoTrial) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def trial_values(view: View, trial: Trial) -> dict[str, Any]:
         "threshold": trial.threshold and reasons.limit_text(trial.threshold, sentences),
         "alpha": reasons.alpha_text(trial.rule.alpha, sentences),
         "others": _others(trial, decided, sentences),
-        "left_out": trial.faces > LARGE_GALLERY_FACES,
+        "left_out": trial.is_large,
     }
 
 
