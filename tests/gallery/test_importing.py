@@ -11,7 +11,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -239,6 +239,15 @@ def test_in_an_encrypted_gallery_people_stay_who_they_are(tmp_path: Path) -> Non
         again = io.StringIO()
         export_members(copy, again)
         assert again.getvalue() == text.getvalue()
+
+
+def test_postgresql_knows_during_an_import_how_many_rows_there_are(new_gallery: Callable[[str], str]) -> None:
+    """Else a search beside it reads the whole table: it asks for the rows above a version."""
+    wanted = "SELECT count(*) FROM pg_stats WHERE tablename = 'faces' AND attname IN ('version', 'user_id')"
+    with closing(Gallery(new_gallery("postgresql"))) as gallery:
+        load(gallery, [member(number, row) for number, row in enumerate(synthetic(importing.FIRST_COUNT_ROWS))])
+        with gallery.database.reading() as connection:
+            assert connection.exec_driver_sql(wanted).scalar() == 2
 
 
 def test_a_file_that_changes_during_the_import_is_noticed(gallery: Gallery, tmp_path: Path) -> None:

@@ -40,6 +40,10 @@ ROWS_AT_ONCE = 250  # stored in one transaction, which other writers wait for
 # A server's rows take a service longer to read. On MariaDB, the first search after 250 new ones took 7.0 ms of CPU,
 # after 100 4.7, after one 4.0, and without any 2.1 (30 November 2026; benchmarks/beside_import.py measures it).
 SERVER_ROWS_AT_ONCE = 100
+# New rows after which PostgreSQL counts anew what is in the tables, and again after twice as many. By itself it does so
+# each minute. Until then it takes a new table for a small one, and reads all of it for each search beside the import.
+FIRST_COUNT_ROWS = 1_000
+COUNTED = "ANALYZE faces (user_id, version, collection, record_id, model)"
 # After each: those who wait for SQLite only ask for its lock now and then. Without it a tenth of them waited 275 ms
 # instead of 94, and one a second.
 SQLITE_PAUSE_S = 0.0125
@@ -159,7 +163,7 @@ class _Import:
 
     def store(self) -> Imported:
         """Store what is new, block by block."""
-        new = start = 0
+        new, start, next_count = 0, 0, FIRST_COUNT_ROWS
         people: set[int] = set()
         at_once = ROWS_AT_ONCE if self._database.dialect == "sqlite" else SERVER_ROWS_AT_ONCE
         with self._progress("Storing", self._stored.count(0)) as progress:
@@ -173,6 +177,10 @@ class _Import:
                     if wanted:
                         new += self._store(wanted, new)
                         people.update(hash(row["user_id"]) for row in wanted)
+                    if new >= next_count and self._database.dialect == "postgresql":
+                        next_count = 2 * new
+                        with self._database.writing() as connection:
+                            connection.exec_driver_sql(COUNTED)
                     if progress:
                         progress.advance(stored.count(0))
                 start += len(rows)
