@@ -84,7 +84,7 @@ class Comparison:
         version = current_version(connection)
         self._refuse_duplicates(connection)
         self._refuse_inconsistent(connection)
-        own = in_collection(connection, whole=True)  # the end of the index on collections
+        own = in_collection(connection, whole=True)  # else MariaDB reads the whole index for it
         last = connection.execute(sa.select(sa.func.max(faces.c.id)).where(own)).scalar()
         return _Known(version, last or 0)
 
